@@ -1,0 +1,62 @@
+# Two commands: `make book` and `make test`. Everything else is here: `make help`.
+PYTHON_FOR_VENV ?= python3.11
+VENV ?= .venv
+PYTHON := $(VENV)/bin/python
+PROFILE ?= quick
+ARCHS ?= resnet18 resnet101
+DATA ?=
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+# Idle threads sleep instead of spinning: on a busy machine two spinning threads are slower than one.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: book test help data lab pairs record bench lock lint clean browser
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@echo "make TARGET [PROFILE=smoke|quick|thesis] [ARCHS=\"resnet18 resnet101\"] [DATA=folder] [CORES=n]"
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
+
+book: $(VENV)/.installed ## run the study, build the site, print its path
+	@$(PYTHON) -m helpers.book build --profile '$(PROFILE)' --archs '$(ARCHS)' --data '$(DATA)' --cores '$(CORES)'
+
+test: $(VENV)/.installed browser ## everything CI checks: lint, unit, notebooks, a smoke study, the pages in a browser
+	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m pytest
+
+data: $(VENV)/.installed ## download UrbanSound8K (6 GB) to data/UrbanSound8K and verify it; resumes
+	@$(PYTHON) -m helpers.book data
+
+lab: $(VENV)/.installed pairs ## open the chapters in JupyterLab
+	@$(PYTHON) -m jupyterlab --notebook-dir=notebooks
+
+pairs: $(VENV)/.installed ## write the .ipynb twins of notebooks/*.md
+	@$(PYTHON) -m helpers.book pairs
+
+record: $(VENV)/.installed ## write data/recorded from DATA's official table
+	@$(PYTHON) -m helpers.book record --data '$(DATA)'
+
+lint: $(VENV)/.installed ## mend what ruff can, name what it can't
+	@$(PYTHON) -m ruff check --fix . ; $(PYTHON) -m ruff format .
+
+lock: $(VENV)/.installed ## solve pyproject.toml anew into requirements.lock
+	@$(PYTHON) -m uv pip compile pyproject.toml --all-extras --universal --quiet --no-header \
+		--python-version 3.11 --no-emit-index-url --no-annotate --output-file requirements.lock
+
+clean: ## remove the site, executed chapters and run results (not data/UrbanSound8K)
+	@rm -rf _build book/executed .snakemake data/runs data/synthetic data/digests.json
+
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+			&& apt-get update -q >/dev/null && apt-get install -qy --no-install-recommends chromium >/dev/null; } \
+		|| echo "no Chromium or Chrome found and none could be installed: the tests of the built pages will be skipped"
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON_FOR_VENV) >/dev/null && $(PYTHON_FOR_VENV) -m venv $(VENV) || python3 -m venv $(VENV)
+
+# One environment for everything: what the book needs and what its tests need differ by a few packages.
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+	@echo "installing the environment into $(VENV) (several GB, some minutes)"
+	@$(PYTHON) -m pip install --quiet --requirement requirements.lock
+	@$(PYTHON) -m pip install --quiet --no-deps --editable .
+	@touch $@

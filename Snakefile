@@ -1,0 +1,141 @@
+# The study as a graph: one rule per chapter, once per architecture where the contents say so.
+# A rule's second output is the provenance record of the artefact its chapter makes: small, so that
+# Snakemake compares its content, and touched when the artefact is found fresh.
+from helpers import artifacts, book, study
+
+ARCHS = config.get("archs", "resnet18 resnet101").split()
+PROFILE = config.get("profile", "quick")
+DATA = config.get("data", "")
+run = study.open(architecture="resnet18", profile=PROFILE, data=DATA)
+SETTINGS = f"-p profile={PROFILE} -p 'data={DATA}'"
+PYTHON = sys.executable
+
+
+wildcard_constraints:
+    arch="|".join(study.ARCHITECTURES),
+
+
+def record(artefact):
+    """The record of an artefact, `{arch}` standing for the architecture."""
+    path = artifacts.record_path(run.path(artefact)).relative_to(study.ROOT)
+    return str(path).replace("resnet18", "{arch}")
+
+
+def chapter(name):
+    """A chapter and the helper modules its cells import, with all that these import."""
+    return [f"notebooks/{name}.md", *book.sources_of(name)]
+
+
+rule book:
+    input:
+        expand("{page}.ipynb", page=[f for f in book.files(book.contents(ARCHS)) if "/executed/" in f]),
+        "_config.yml", "_toc.yml", "book/references.bib",
+        [f"{page}.md" for page in book.files(book.contents(ARCHS)) if "/executed/" not in page],
+        "book/_static/book.css", "src/helpers/book.py",
+    output:
+        "_build/html/.complete",
+    params:
+        archs=" ".join(ARCHS),
+    shell:
+        "{PYTHON} -m helpers.book site --archs '{params.archs}' && touch {output}"
+
+
+rule features:
+    input:
+        chapter("03_features"),
+    output:
+        "book/executed/03_features.ipynb", update(record("features.npz")),
+    params:
+        SETTINGS, config.get("digest", ""),
+    shell:
+        "{PYTHON} -m helpers.book execute {input[0]} {output[0]} {params[0]}"
+
+
+rule training:
+    input:
+        chapter("05_training"), record("features.npz"),
+    output:
+        "book/executed/{arch}/05_training.ipynb", update(record("network")),
+    params:
+        SETTINGS,
+    threads: workflow.cores
+    shell:
+        "{PYTHON} -m helpers.book execute {input[0]} {output[0]} -p architecture={wildcards.arch} {params}"
+
+
+rule explanations:
+    input:
+        chapter("06_explanations"), record("network"),
+    output:
+        "book/executed/{arch}/06_explanations.ipynb", update(record("explanations.npz")),
+    params:
+        SETTINGS,
+    shell:
+        "{PYTHON} -m helpers.book execute {input[0]} {output[0]} -p architecture={wildcards.arch} {params}"
+
+
+rule scores:
+    input:
+        chapter("08_scores"), record("explanations.npz"),
+    output:
+        "book/executed/{arch}/08_scores.ipynb", update(record("scores.csv")),
+    params:
+        SETTINGS,
+    threads: workflow.cores
+    shell:
+        "{PYTHON} -m helpers.book execute {input[0]} {output[0]} -p architecture={wildcards.arch} {params}"
+
+
+rule introduction:
+    input:
+        chapter("01_introduction"), expand(record("network"), arch=ARCHS[0]),
+    output:
+        "book/executed/01_introduction.ipynb",
+    params:
+        SETTINGS,
+    shell:
+        "{PYTHON} -m helpers.book execute {input[0]} {output} -p architecture={ARCHS[0]} {params}"
+
+
+rule dataset:
+    input:
+        chapter("02_dataset"), record("features.npz"),
+    output:
+        "book/executed/02_dataset.ipynb",
+    params:
+        SETTINGS,
+    shell:
+        "{PYTHON} -m helpers.book execute {input[0]} {output} {params}"
+
+
+rule networks:
+    input:
+        chapter("04_networks"),
+    output:
+        "book/executed/04_networks.ipynb",
+    params:
+        " ".join(ARCHS),
+    shell:
+        "{PYTHON} -m helpers.book execute {input[0]} {output} -p 'architectures={params}'"
+
+
+rule metric:
+    input:
+        chapter("07_metric"),
+    output:
+        "book/executed/07_metric.ipynb",
+    shell:
+        "{PYTHON} -m helpers.book execute {input[0]} {output}"
+
+
+rule comparison:
+    input:
+        lambda wildcards: chapter(wildcards.page), expand(record("scores.csv"), arch=ARCHS),
+    output:
+        "book/executed/{page}.ipynb",
+    wildcard_constraints:
+        page="09_results|10_conclusions|11_runs",
+    params:
+        SETTINGS, " ".join(ARCHS),
+    shell:
+        "{PYTHON} -m helpers.book execute {input[0]} {output} -p 'architectures={params[1]}' {params[0]}"

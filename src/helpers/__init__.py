@@ -1,0 +1,16 @@
+"""The thin library the chapters call; one module per step of the study.
+
+Chapter: every notebook in notebooks/ imports from here.
+"""
+
+
+class InputError(ValueError):
+    """A user's mistake, said in one sentence: what, where, what to do.
+
+    Raised for a wrong parameter, folder or file; caught in one place on the command line
+    (`helpers.book.main`) and shown without a traceback in a notebook.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython asks an exception for its own rendering: a reader sees the sentence, no stack.
+        return [f"{type(self).__name__}: {self}"]

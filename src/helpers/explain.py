@@ -1,0 +1,231 @@
+"""From a network and clips to Grad-CAM maps (thesis 2.4 and 2.5).
+
+Chapter: notebooks/06_explanations.md
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from torch import nn
+
+from helpers import InputError, artifacts, features, models, study, training, urbansound
+from helpers.study import Run
+
+# Which clips are explained does not depend on the training seed: every network of a profile
+# explains the same ones, so that they can be compared in pairs.
+SAMPLE_SEED = 2024
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """The thesis's NumPy file: maps, MFCCs and ground truths of the explained clips, and their names.
+
+    maps : (clips, 13, 400), float32, in [0, 1].
+    inputs : (clips, 1, 13, 400), float32, MFCC units.
+    labels, predicted, explained : (clips,), int64: true, predicted and explained class.
+    frames : (clips,), int64: frames that hold sound. fs_ids : (clips,), int64: recording.
+    names : (clips,), str, slice_file_name.
+    """
+
+    maps: np.ndarray
+    inputs: np.ndarray
+    labels: np.ndarray
+    predicted: np.ndarray
+    explained: np.ndarray
+    frames: np.ndarray
+    fs_ids: np.ndarray
+    names: np.ndarray
+
+
+def gradcam(
+    network: nn.Module, inputs: np.ndarray, *, layer: nn.Module, classes: np.ndarray, batch: int = 16
+) -> np.ndarray:
+    """Grad-CAM maps by pytorch-grad-cam, stretched to the input and scaled to [0, 1] by the library.
+
+    Parameters
+    ----------
+    inputs : (clips, 1, 13, 400), float32, MFCC units.
+    layer : the module whose output is weighed, for instance `models.layer(network, "layer4[-1]")`.
+    classes : (clips,), int64: the class to explain for each clip.
+
+    Returns
+    -------
+    (clips, 13, 400), float32, in [0, 1]; all zero where no cell speaks for the class.
+
+    Source: Selvaraju et al. 2017, equations 1-3; pytorch-grad-cam 1.5. Chapter: notebooks/06_explanations.md
+    """
+    maps = []
+    with GradCAM(model=network, target_layers=[layer]) as explainer:
+        for start in range(0, len(inputs), batch):
+            part = slice(start, start + batch)
+            targets = [ClassifierOutputTarget(int(c)) for c in classes[part]]
+            maps.append(explainer(input_tensor=torch.from_numpy(inputs[part]), targets=targets))
+    return np.concatenate(maps).astype(np.float32)
+
+
+def explanations(run: Run) -> Explanations:
+    """Grad-CAM maps of random test clips (50 in the thesis), made once and loaded afterwards.
+
+    Chapter: notebooks/06_explanations.md
+    """
+    with np.load(make(run), allow_pickle=False) as arrays:
+        return Explanations(**arrays)
+
+
+def make(run: Run) -> Path:
+    """The file explanations.npz of a run; `explanations` reads it."""
+    network = training.network(run)
+
+    def compute(work: Path) -> dict:
+        test = features.dataset(run).test()
+        count = min(run.profile.explanations, len(test.labels))
+        chosen = np.random.default_rng(SAMPLE_SEED).choice(len(test.labels), count, replace=False)
+        clips = test.part(np.sort(chosen))
+        predicted = training.predict(network, clips.mfcc).argmax(1).numpy()
+        explained = predicted if run.explained == "predicted" else clips.labels
+        maps = gradcam(network, clips.mfcc, layer=models.layer(network, run.layer), classes=explained)
+        np.savez(
+            work / "explanations.npz",
+            maps=maps,
+            inputs=clips.mfcc,
+            labels=clips.labels,
+            predicted=predicted,
+            explained=explained,
+            frames=clips.frames,
+            fs_ids=clips.fs_ids,
+            names=clips.names,
+        )
+        return {"data": run.source.label, "clips": count, "empty_maps": int((maps.max((1, 2)) == 0).sum())}
+
+    return artifacts.produce(
+        run.path("explanations.npz"),
+        parameters=run.parameters("layer", "explained")
+        | {"explanations": run.profile.explanations, "sample_seed": SAMPLE_SEED},
+        inputs={
+            "features.npz": artifacts.digest_of(run.path("features.npz")),
+            "network": artifacts.digest_of(run.path("network")),
+        },
+        make=compute,
+    )
+
+
+@dataclass(frozen=True)
+class Sound:
+    """One clip to look at and listen to.
+
+    samples : mono float32 at `rate` Hz. mfcc : (13, 400) float32, of which `frames` hold sound.
+    """
+
+    name: str
+    fs_id: int
+    category: str
+    samples: np.ndarray
+    rate: int
+    mfcc: np.ndarray
+    frames: int
+
+
+def sound(run: Run, name: str) -> Sound:
+    """A clip of the run by its file name (`slice_file_name`).
+
+    Chapter: notebooks/06_explanations.md
+    """
+    clips, _ = urbansound.clips(run)
+    row = clips[clips["slice_file_name"] == name].iloc[0]
+    samples, rate = urbansound.load_audio(run.source.folder / row["path"])
+    return Sound(
+        name=name,
+        fs_id=int(row["fsID"]),
+        category=row["class"],
+        samples=samples,
+        rate=rate,
+        mfcc=_mfcc(run, samples, rate)[0].numpy(),
+        frames=features.sounding_frames(len(samples) / rate, hop_length=run.hop_length),
+    )
+
+
+def example(run: Run, category: str) -> Sound:
+    """A long foreground clip of a class in the test fold.
+
+    Parameters
+    ----------
+    category : one of `urbansound.CLASSES`.
+
+    Raises
+    ------
+    InputError
+        The test fold has no clip of that class.
+
+    Chapter: notebooks/01_introduction.md
+    """
+    clips, _ = urbansound.clips(run)
+    of_class = clips[(clips["class"] == category) & (clips["fold"] == study.TEST_FOLD)]
+    if of_class.empty:
+        raise InputError(
+            f'fold {study.TEST_FOLD} of "{run.source.folder}" has no clip of class "{category}"; name another class'
+        )
+    ordered = of_class.sort_values(["salience", "seconds"], ascending=[True, False], kind="stable")
+    return sound(run, ordered["slice_file_name"].iloc[0])
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Two clips in one: `classes[0]` sounds in the first half, `classes[1]` in the second.
+
+    samples : mono float32 at `rate`; parts : the two sounds alone; mfcc : (13, 400) float32;
+    maps : (2, 13, 400) float32, Grad-CAM for each class; events : (start, end) in seconds per class.
+    """
+
+    samples: np.ndarray
+    parts: tuple[np.ndarray, np.ndarray]
+    rate: int
+    mfcc: np.ndarray
+    maps: np.ndarray
+    classes: tuple[str, str]
+    events: dict[str, tuple[float, float]]
+    names: tuple[str, str]
+
+
+def mixture(run: Run, classes: tuple[str, str] = ("dog_bark", "siren")) -> Mixture:
+    """One sound after the other in one clip, and a Grad-CAM map for each: thesis figure 1 by ear.
+
+    Chapter: notebooks/01_introduction.md
+    """
+    first, second = (example(run, category) for category in classes)
+    rate, half = first.rate, 2.0
+    parts = []
+    for clip, start in ((first, 0.0), (second, half)):
+        sound = torch.from_numpy(clip.samples)[None]
+        sound = features.resample(clip.rate, rate)(sound)[0, : int(half * rate)].numpy()
+        part = np.zeros(int(2 * half * rate), dtype=np.float32)
+        part[int(start * rate) : int(start * rate) + len(sound)] = sound / max(np.abs(sound).max(), 1e-9) / 2
+        parts.append(part)
+    samples = parts[0] + parts[1]
+    mfcc = _mfcc(run, samples, rate)
+    network = training.network(run)
+    maps = gradcam(
+        network,
+        mfcc[None].repeat(2, 1, 1, 1).numpy(),
+        layer=models.layer(network, run.layer),
+        classes=np.array([urbansound.CLASSES.index(category) for category in classes]),
+    )
+    return Mixture(
+        samples=samples,
+        parts=(parts[0], parts[1]),
+        rate=rate,
+        mfcc=mfcc[0].numpy(),
+        maps=maps,
+        classes=classes,
+        events={classes[0]: (0.0, half), classes[1]: (half, 2 * half)},
+        names=(first.name, second.name),
+    )
+
+
+def _mfcc(run: Run, samples: np.ndarray, rate: int) -> torch.Tensor:
+    return features.mfcc(torch.from_numpy(samples)[None], rate, **run.parameters("hop_length", "padding"))

@@ -1,0 +1,582 @@
+"""One function per figure of the book: arrays or tables in, a finished figure out.
+
+Grey is the sound, colour is the importance a map gives it, in every figure that shows both. Colours
+are Okabe and Ito's (safe for colour-blind readers) and always come with a marker, a line style, a
+hatch or a number. Lettering has its true size at 700 px, the width of the book's text column.
+
+Chapter: notebooks/01_introduction.md to notebooks/06_scores.md; each function names its own.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
+from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
+from numpy.typing import ArrayLike
+from scipy import signal, stats
+
+from helpers import InputError
+
+WIDTH = 7.3  # inches: 700 px of a browser, so that 10 pt here are 10 pt there
+BLACK, _, _, GREEN, _, BLUE, ORANGE, PURPLE = mpl.color_sequences["okabe_ito"]
+MARKS = tuple(  # one look per curve or network; each colour has contrast 3:1 or more on white
+    zip((BLUE, ORANGE, GREEN, PURPLE, BLACK), "os^Dv", ("-", "--", "-.", ":", "-"), strict=True)
+)
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "hatch.linewidth": 0.6,
+}
+
+
+class Picture(Figure):
+    """A matplotlib figure that a notebook shows once, whatever the backend and without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
+
+
+@contextmanager
+def _picture(*, height: float, source: str) -> Iterator[Picture]:
+    """An empty figure `height` inches high that says at its foot where its numbers come from."""
+    with mpl.rc_context({**mpl.rcParamsDefault, **STYLE}):
+        figure = Picture(figsize=(WIDTH, height), dpi=150, layout="constrained")
+        figure.supxlabel(source, x=0.99, horizontalalignment="right", fontsize=9, color="0.25")
+        yield figure
+
+
+def _matrix(values: ArrayLike, name: str) -> np.ndarray:
+    """`values` as (coefficients, frames), leading axes of length 1 dropped."""
+    matrix = np.asarray(values)
+    if matrix.ndim < 2 or matrix.size != np.prod(matrix.shape[-2:]) or not matrix.size:
+        raise InputError(f"{name} has shape {matrix.shape}; give one clip as (coefficients, frames)")
+    if not np.isfinite(matrix).all():
+        raise InputError(f"{name} holds values that are not finite; leave this clip out or mend it")
+    return matrix.reshape(matrix.shape[-2:])
+
+
+def _importance(values: ArrayLike, name: str, *, like: np.ndarray) -> np.ndarray:
+    """A map as (coefficients, frames), checked to lie in [0, 1] and to fit its MFCC."""
+    matrix = _matrix(values, name)
+    if matrix.shape != like.shape:
+        raise InputError(f"{name} has shape {matrix.shape}, its MFCC {like.shape}; make them equal")
+    if matrix.min() < 0 or matrix.max() > 1:
+        raise InputError(f"{name} leaves the range 0 to 1; rescale it before drawing")
+    return matrix
+
+
+def _require(table: pd.DataFrame, name: str, *columns: str) -> None:
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise InputError(f"{name} lacks the column {', '.join(missing)}; it needs {columns}")
+
+
+def _draw(axes: Axes, matrix: np.ndarray, *, seconds_per_frame: float, **options) -> AxesImage:
+    """Frame i fills the time from i to i + 1 frame lengths, coefficient 0 is the lowest row."""
+    rows, frames = matrix.shape
+    axes.set(ylabel="coefficient", yticks=[0, rows // 2, rows - 1])
+    return axes.imshow(
+        matrix,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0, frames * seconds_per_frame, -0.5, rows - 0.5),
+        **options,
+    )
+
+
+def _draw_mfcc(axes: Axes, mfcc: np.ndarray, *, seconds_per_frame: float) -> AxesImage:
+    # Logarithmic away from 0: coefficient 0 is 10 to 100 times larger than the others.
+    limit = max(float(np.abs(mfcc).max()), 10.0)
+    norm = SymLogNorm(linthresh=10, vmin=-limit, vmax=limit)
+    return _draw(axes, mfcc, seconds_per_frame=seconds_per_frame, cmap="gray", norm=norm)
+
+
+def _draw_map(axes: Axes, values: np.ndarray, *, seconds_per_frame: float) -> AxesImage:
+    # Transparent where the map is 0, so that the same scale holds alone and over an MFCC.
+    stops = mpl.colormaps["YlOrRd"](np.linspace(0.1, 1, 9))
+    stops[:, 3] = np.linspace(0, 0.9, len(stops))
+    cmap = LinearSegmentedColormap.from_list("importance", stops)
+    return _draw(axes, values, seconds_per_frame=seconds_per_frame, cmap=cmap, vmin=0, vmax=1)
+
+
+def _mark_padding(axes: Axes, *, start: float, end: float) -> None:
+    axes.axvspan(start, end, facecolor="none", edgecolor="0.35", hatch="//", linewidth=0)
+    axes.text(
+        (start + end) / 2,
+        np.mean(axes.get_ylim()),
+        "padding",
+        ha="center",
+        va="center",
+        bbox={"facecolor": "white", "edgecolor": "0.35", "boxstyle": "round"},
+    )
+
+
+def two_classes(
+    mfcc: ArrayLike,
+    maps: ArrayLike,
+    *,
+    classes: Sequence[str],
+    seconds_per_frame: float,
+    events: Mapping[str, ArrayLike] | None = None,
+    source: str,
+) -> Figure:
+    """One mixture of sounds, and where Grad-CAM points for each class: thesis Fig. 1 for the ear.
+
+    Parameters
+    ----------
+    mfcc : (coefficients, frames), MFCC units.
+    maps : (classes, coefficients, frames), importance in [0, 1], one map per class.
+    classes : names, in the order of `maps`.
+    seconds_per_frame : hop length / sampling rate, s.
+    events : name of a sound -> its true (start, end) in s, or several such pairs.
+    source : where the numbers come from, such as `run.label`.
+
+    Raises
+    ------
+    InputError
+        A shape or range is wrong.
+
+    Chapter: notebooks/01_introduction.md
+    """
+    mfcc = _matrix(mfcc, "mfcc")
+    if len(maps) != len(classes):
+        raise InputError(f"maps holds {len(maps)} maps for {len(classes)} classes; give one each")
+    maps = [
+        _importance(values, f"map of {name}", like=mfcc) for name, values in zip(classes, maps, strict=True)
+    ]
+    spans = {name: np.reshape(pairs, (-1, 2)) for name, pairs in (events or {}).items()}
+    heights = ([0.45] if spans else []) + [1] * (1 + len(maps))
+    with _picture(height=0.8 + 1.45 * sum(heights), source=source) as figure:
+        panels = list(figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0])
+        if spans:
+            truth = panels.pop(0)
+            for row, (name, pairs) in enumerate(spans.items()):
+                color, hatch = MARKS[row % len(MARKS)][0], ("//", "..", "xx")[row % 3]
+                widths = [(start, end - start) for start, end in pairs]
+                truth.broken_barh(widths, (row - 0.35, 0.7), facecolor="white", edgecolor=color, hatch=hatch)
+            truth.set_yticks(range(len(spans)), list(spans))
+            truth.set(title="Where each sound really is", ylim=(len(spans) - 0.5, -0.5))
+        _draw_mfcc(panels[0], mfcc, seconds_per_frame=seconds_per_frame)
+        panels[0].set_title("The mixture (MFCC)")
+        for axes, name, values in zip(panels[1:], classes, maps, strict=True):
+            _draw_mfcc(axes, mfcc, seconds_per_frame=seconds_per_frame)
+            image = _draw_map(axes, values, seconds_per_frame=seconds_per_frame)
+            axes.set_title(f"Grad-CAM for {name}")
+            for edge in spans.get(name, np.empty(0)).flat:
+                axes.axvline(edge, color="black", linestyle="--")
+        panels[-1].set_xlabel("time (s)")
+        _scale(figure, image, panels)
+    return figure
+
+
+def _scale(figure: Figure, image: AxesImage, panels: Sequence[Axes]) -> None:
+    bar = figure.colorbar(image, ax=panels, location="bottom", aspect=45, fraction=0.04)
+    bar.set_label("importance in the Grad-CAM map (0 low, 1 high)")
+
+
+def representations(
+    waveform: ArrayLike,
+    rate: int,
+    *,
+    mfcc: ArrayLike,
+    seconds_per_frame: float,
+    title: str,
+    source: str,
+) -> Figure:
+    """One clip as waveform, spectrogram and MFCC over the same time axis: thesis Fig. 3.
+
+    Parameters
+    ----------
+    waveform : (samples,) or (1, samples), amplitude, full scale at 1.
+    rate : samples per second.
+    mfcc : (coefficients, frames), MFCC units; frames beyond the waveform are marked as padding.
+    seconds_per_frame : hop length / sampling rate of the MFCC, s.
+    title : what sounds, written at the top.
+    source : where the numbers come from, such as `run.label`.
+
+    Raises
+    ------
+    InputError
+        The MFCC is not one clip, or the waveform is not one channel of finite samples.
+
+    Chapter: notebooks/01_introduction.md
+    """
+    mfcc = _matrix(mfcc, "mfcc")
+    samples = _matrix(np.atleast_2d(np.asarray(waveform)), "waveform")
+    if len(samples) != 1:
+        raise InputError(f"waveform has {len(samples)} channels; average them first")
+    samples = samples[0]
+    duration, end = len(samples) / rate, mfcc.shape[1] * seconds_per_frame
+    window = min(2048, len(samples))
+    hertz, seconds, power = signal.spectrogram(
+        samples, rate, nperseg=window, noverlap=window // 2, detrend=False
+    )
+    floor = 1e-8  # 80 dB below the loudest cell; also keeps digital silence off log(0)
+    level = 10 * np.log10(np.maximum(power / max(power.max(), np.finfo(float).tiny), floor))
+    with _picture(height=6, source=source) as figure:
+        top, middle, bottom = figure.subplots(3, sharex=True)
+        figure.suptitle(title)
+        top.plot(np.arange(len(samples)) / rate, samples, color=BLUE, linewidth=0.5)
+        top.set(title="Waveform", ylabel="amplitude")
+        # Row 0 (0 Hz) has no place on a logarithmic axis.
+        mesh = middle.pcolormesh(seconds, hertz[1:], level[1:], cmap="magma", vmin=-80, vmax=0)
+        middle.set(title="Spectrogram", ylabel="frequency", yscale="log", ylim=(50, rate / 2))
+        middle.yaxis.set_major_formatter(EngFormatter(unit="Hz"))
+        figure.colorbar(mesh, ax=middle, label="level (dB re loudest)")
+        image = _draw_mfcc(bottom, mfcc, seconds_per_frame=seconds_per_frame)
+        bottom.set(title=f"MFCC, {mfcc.shape[0]} × {mfcc.shape[1]} frames", xlabel="time (s)")
+        figure.colorbar(image, ax=bottom, label="value (log scale)")
+        if end > duration:
+            _mark_padding(bottom, start=duration, end=end)
+        bottom.set_xlim(0, max(duration, end))
+    return figure
+
+
+def slices_per_class(slices: pd.DataFrame, *, source: str) -> Figure:
+    """How many clips each class has, in the foreground and in the background: thesis Fig. 4.
+
+    Parameters
+    ----------
+    slices : columns class, fold, salience ("foreground" or "background"), slices (count); the folds
+        are added up.
+    source : where the numbers come from, such as `run.label`.
+
+    Chapter: notebooks/02_dataset.md
+    """
+    _require(slices, "slices", "class", "salience", "slices")
+    counts = slices.pivot_table(
+        index="class", columns="salience", values="slices", aggfunc="sum", fill_value=0
+    ).reindex(columns=["foreground", "background"], fill_value=0)
+    counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
+    total = counts.sum(axis=1)
+    with _picture(height=1.4 + 0.36 * len(counts), source=source) as figure:
+        axes = figure.subplots()
+        axes.barh(counts.index, counts.foreground, color=BLUE, label="foreground")
+        background = axes.barh(
+            counts.index,
+            counts.background,
+            left=counts.foreground,
+            facecolor="white",
+            edgecolor=BLUE,
+            hatch="///",
+            label="background",
+        )
+        written = [f"{f} + {b} = {f + b}" for f, b in zip(*counts.to_numpy().T, strict=True)]
+        axes.bar_label(background, written, padding=4)
+        axes.set(xlabel="clips (foreground + background = all)", xlim=(0, 1.28 * total.max()))
+        axes.tick_params(axis="y", length=0)
+        figure.legend(loc="outside upper right", ncols=2, frameon=False)
+    return figure
+
+
+def shortcut(*, source: str) -> Figure:
+    """A residual block as it computes, and the same block when its layers give 0: thesis Fig. 5.
+
+    Chapter: notebooks/04_training.md
+    """
+    with _picture(height=4.1, source=source) as figure:
+        upper, lower = figure.subplots(2)
+        _block(upper, layers="layers\n(convolutions)", residual="F(x)", out="relu(F(x) + x)")
+        upper.set_title("A residual block: the layers learn what to add to x")
+        _block(lower, layers="layers\n(all weights 0)", residual="0", out="relu(0 + x) = x")
+        lower.set_title("If F(x) = 0, the block hands x on (x ≥ 0 after the ReLU before it)")
+    return figure
+
+
+def _block(axes: Axes, *, layers: str, residual: str, out: str) -> None:
+    axes.set(xlim=(0, 10), ylim=(-1.5, 1), aspect="equal")
+    axes.axis("off")
+    idle = residual == "0"
+    flow = {"arrowstyle": "-|>", "color": "black", "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
+    weak = {**flow, "color": "0.4", "linestyle": (0, (2, 2))} if idle else flow
+    short = {**flow, "color": BLUE, "linewidth": 3}
+    for start, end, look in [
+        ((0.7, 0), (2.1, 0), weak),
+        ((4.3, 0), (5.5, 0), weak),
+        ((6.0, 0), (6.7, 0), flow),
+        ((7.9, 0), (8.4, 0), flow),
+    ]:
+        axes.annotate("", end, start, arrowprops=look)
+    axes.plot([1.2, 1.2, 5.75], [0, -1.1, -1.1], color=BLUE, linewidth=3)
+    axes.annotate("", (5.75, -0.25), (5.75, -1.1), arrowprops=short)
+    axes.add_patch(
+        FancyBboxPatch(
+            (2.2, -0.5),
+            2.0,
+            1.0,
+            boxstyle="round,pad=0.1",
+            facecolor="white" if idle else "0.9",
+            edgecolor="0.4" if idle else "black",
+            hatch="///" if idle else None,
+        )
+    )
+    axes.add_patch(Circle((5.75, 0), 0.25, facecolor="white", edgecolor="black", linewidth=1.5))
+    axes.add_patch(Rectangle((6.7, -0.35), 1.2, 0.7, facecolor="0.9", edgecolor="black"))
+    for x, y, text in [
+        (0.45, 0, "x"),
+        (3.2, 0, layers),
+        (4.9, 0.3, residual),
+        (5.75, 0, "+"),
+        (3.4, -1.35, "shortcut: x unchanged"),
+        (7.3, 0, "ReLU"),
+        (9.2, 0, out),
+    ]:
+        axes.text(x, y, text, ha="center", va="center")
+
+
+def history(history: pd.DataFrame, *, source: str) -> Figure:
+    """Loss and accuracy after each epoch, on the training folds and on the test fold.
+
+    Parameters
+    ----------
+    history : columns epoch, train_loss, test_loss (nats), train_accuracy, test_accuracy (0 to 1).
+    source : where the numbers come from, such as `run.label`.
+
+    Chapter: notebooks/04_training.md
+    """
+    parts = ("train", "test")
+    columns = [f"{part}_{what}" for what in ("loss", "accuracy") for part in parts]
+    _require(history, "history", "epoch", *columns)
+    with _picture(height=3.3, source=source) as figure:
+        loss, accuracy = figure.subplots(1, 2)
+        for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
+            for part, (color, marker, line, *_) in zip(parts, (MARKS[1], MARKS[0]), strict=True):
+                axes.plot(
+                    history.epoch,
+                    history[f"{part}_{what}"],
+                    color=color,
+                    marker=marker,
+                    linestyle=line,
+                    markersize=4,
+                    label={"train": "training folds", "test": "test fold"}[part],
+                )
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.set(xlabel="epoch", ylim=(0, None))
+            axes.grid(color="0.9")
+        loss.set(title="Loss", ylabel="cross-entropy (nats)")
+        accuracy.set(title="Accuracy", ylabel="clips recognised", ylim=(0, 1))
+        accuracy.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        figure.legend(*loss.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    return figure
+
+
+def confusion(predictions: pd.DataFrame, *, classes: Sequence[str], source: str) -> Figure:
+    """Which class is taken for which: clips counted in the cells, shares of each row in colour.
+
+    Parameters
+    ----------
+    predictions : columns label and predicted, integers from 0 to len(classes) - 1, a row per clip.
+    classes : class names in the order of these integers.
+    source : where the numbers come from, such as `run.label`.
+
+    Raises
+    ------
+    InputError
+        A column is missing or names a class that `classes` does not have.
+
+    Chapter: notebooks/04_training.md
+    """
+    _require(predictions, "predictions", "label", "predicted")
+    ids = range(len(classes))
+    if not predictions[["label", "predicted"]].isin(ids).all(axis=None):
+        raise InputError(f"predictions names a class outside 0 to {len(classes) - 1}; see classes")
+    counts = pd.crosstab(predictions.label, predictions.predicted).reindex(
+        index=ids, columns=ids, fill_value=0
+    )
+    clips = counts.sum(axis=1)
+    share = counts.div(clips.where(clips > 0), axis=0)
+    with _picture(height=2.2 + 0.42 * len(classes), source=source) as figure:
+        axes = figure.subplots()
+        sns.heatmap(
+            share,
+            annot=counts,
+            fmt="d",
+            annot_kws={"color": "black"},
+            cmap=sns.light_palette("#3fa0df", as_cmap=True),  # black on its darkest: over 7:1
+            vmin=0,
+            vmax=1,
+            linewidths=1,
+            ax=axes,
+            cbar_kws={"label": "share of the row's clips", "format": PercentFormatter(xmax=1)},
+            xticklabels=classes,
+            yticklabels=[
+                f"{name}\nrecall " + (f"{share.at[i, i]:.0%}" if clips[i] else "– (no clips)")
+                for i, name in enumerate(classes)
+            ],
+        )
+        for i in ids:
+            axes.add_patch(Rectangle((i, i), 1, 1, fill=False, edgecolor="black", linewidth=1.5))
+        axes.tick_params(axis="x", rotation=40)
+        axes.tick_params(axis="y", rotation=0)
+        axes.set(xlabel="predicted class", ylabel="true class")
+        axes.set_title(f"{np.trace(counts)} of {clips.sum()} clips recognised (outlined cells)")
+    return figure
+
+
+def three_bars(
+    map: ArrayLike,
+    mfcc: ArrayLike,
+    *,
+    title: str,
+    seconds_per_frame: float,
+    sounding_frames: int | None = None,
+    source: str,
+) -> Figure:
+    """A Grad-CAM map, the MFCC it explains, and both together: thesis Figs. 6 and 7.
+
+    Parameters
+    ----------
+    map : (coefficients, frames), importance in [0, 1].
+    mfcc : (coefficients, frames), MFCC units.
+    title : the clip and its class, written at the top.
+    seconds_per_frame : hop length / sampling rate, s.
+    sounding_frames : number of frames that hold sound; the rest is hatched as padding.
+    source : where the numbers come from, such as `run.label`.
+
+    Raises
+    ------
+    InputError
+        The two shapes differ, a value is not finite, or the map leaves [0, 1].
+
+    Chapter: notebooks/05_explanations.md
+    """
+    mfcc = _matrix(mfcc, "mfcc")
+    map = _importance(map, "map", like=mfcc)
+    frames = mfcc.shape[1]
+    with _picture(height=5.4, source=source) as figure:
+        alone, sound, both = panels = figure.subplots(3, sharex=True)
+        figure.suptitle(title)
+        image = _draw_map(alone, map, seconds_per_frame=seconds_per_frame)
+        alone.set_title("Grad-CAM map" if map.any() else "Grad-CAM map (0 everywhere)")
+        _draw_mfcc(sound, mfcc, seconds_per_frame=seconds_per_frame)
+        sound.set_title("MFCC")
+        _draw_mfcc(both, mfcc, seconds_per_frame=seconds_per_frame)
+        _draw_map(both, map, seconds_per_frame=seconds_per_frame)
+        both.set(title="MFCC with the map laid over it", xlabel="time (s)")
+        if sounding_frames is not None and sounding_frames < frames:
+            start, end = sounding_frames * seconds_per_frame, frames * seconds_per_frame
+            for axes in panels:
+                _mark_padding(axes, start=start, end=end)
+        _scale(figure, image, panels)
+    return figure
+
+
+def density(
+    scores: pd.DataFrame,
+    *,
+    thesis_modes: Sequence[tuple[float, float, str]] = (),
+    source: str,
+) -> Figure:
+    """How the scores of each network spread between -1 and 1: thesis Figs. 8 and 9.
+
+    A kernel density estimate above, every single score below it. A network whose scores are too few
+    or all equal gets no curve, and the figure says so; NaN scores are counted in the legend.
+
+    Parameters
+    ----------
+    scores : columns score (in [-1, 1] or NaN) and architecture, one row per clip.
+    thesis_modes : (low, high, label) of each range of scores to shade.
+    source : where the numbers come from, such as `run.label`.
+
+    Chapter: notebooks/06_scores.md
+    """
+    _require(scores, "scores", "score", "architecture")
+    groups = scores.groupby("architecture", sort=False).score
+    with _picture(height=3.6 + 0.35 * len(groups), source=source) as figure:
+        curve, points = figure.subplots(2, sharex=True, height_ratios=[3, 0.3 + 0.35 * len(groups)])
+        for low, high, label in thesis_modes:
+            for axes in (curve, points):
+                axes.axvspan(low, high, facecolor="0.93", edgecolor="0.6", hatch="..", linewidth=0)
+            curve.text(
+                (low + high) / 2,
+                0.02,
+                label,
+                rotation=90,
+                ha="center",
+                va="bottom",
+                transform=curve.get_xaxis_transform(),
+            )
+        for row, (name, group) in enumerate(groups):
+            color, marker, line, *_ = MARKS[row % len(MARKS)]
+            finite = group.dropna()
+            missing = len(group) - len(finite)
+            label = f"{name}: n = {len(finite)}, NaN = {missing}"
+            if len(finite):
+                label += f", median = {finite.median():+.2f}"
+            if finite.nunique() < 2:
+                label += " (no curve: no two different scores)"
+                curve.plot([], [], color=color, linestyle=line, label=label)
+            else:
+                sns.kdeplot(
+                    x=finite, clip=(-1, 1), color=color, linestyle=line, linewidth=2, label=label, ax=curve
+                )
+            points.plot(
+                finite, np.full(len(finite), row), marker, color=color, markersize=5, markerfacecolor="none"
+            )
+            if len(finite):
+                points.plot(finite.median(), row, "|", color="black", markersize=16, markeredgewidth=3)
+        for axes in (curve, points):
+            axes.axvline(0, color="black", linewidth=1)
+        curve.set(ylabel="density", ylim=(0, None))
+        points.set(
+            xlabel="score (Spearman correlation; | is the median)",
+            xlim=(-1, 1),
+            ylim=(len(groups) - 0.5, -0.5),
+        )
+        points.set_yticks(range(len(groups)), [name for name, _ in groups])
+        figure.legend(loc="outside upper left", frameon=False)
+    return figure
+
+
+def effects(map_values: ArrayLike, effects: ArrayLike, *, source: str) -> Figure:
+    """What a map says about each block against what the block does: the metric as a picture.
+
+    Parameters
+    ----------
+    map_values : (blocks,), importance that the map gives each block.
+    effects : (blocks,), measured effect of each block on the network.
+    source : where the numbers come from, such as `run.label`.
+
+    Raises
+    ------
+    InputError
+        The two do not have the same length.
+
+    Chapter: notebooks/06_scores.md
+    """
+    said, done = np.ravel(map_values), np.ravel(effects)
+    if len(said) != len(done) or len(said) < 2:
+        raise InputError(f"map_values has {len(said)} blocks, effects {len(done)}; give two or more of each")
+    with _picture(height=4.6, source=source) as figure:
+        axes = figure.subplots()
+        axes.plot(stats.rankdata(said), stats.rankdata(done), "o", color=BLUE, markersize=4, alpha=0.6)
+        if np.ptp(said) and np.ptp(done):
+            verdict = f"{stats.spearmanr(said, done).statistic:+.2f}"
+        else:
+            verdict = "undefined, one side is constant"
+        axes.set(
+            title=f"Spearman correlation {verdict} ({len(said)} blocks)",
+            xlabel="rank of the block in the map (1 = least important)",
+            ylabel="rank of the block's measured effect",
+        )
+        axes.grid(color="0.9")
+    return figure
