@@ -5,7 +5,7 @@ from helpers import artifacts, book, study
 
 ARCHS = config.get("archs", "resnet18 resnet101").split()
 PROFILE = config.get("profile", "quick")
-DATA = config.get("data", "")
+DATA = str(config.get("data") or "")
 run = study.open(architecture="resnet18", profile=PROFILE, data=DATA)
 SETTINGS = f"-p profile={PROFILE} -p 'data={DATA}'"
 PYTHON = sys.executable

@@ -24,6 +24,7 @@ import jupytext
 import nbformat
 import yaml
 from nbformat import NotebookNode
+from traitlets.config import Config
 
 from helpers import InputError, artifacts, study
 
@@ -36,6 +37,7 @@ TEMPLATE = "resnet18"
 _LABEL = re.compile(r"^\(([\w:-]+)\)=|^:(?:label|name): *([\w:-]+)|^\$\$ *\(([\w:-]+)\)", re.MULTILINE)
 _EACH = re.compile(r"^% each architecture\n(.*?)^% end\n?", re.MULTILINE | re.DOTALL)
 _AUDIO = re.compile(r'src="data:audio/mpeg;base64,([A-Za-z0-9+/=]+)"')
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # What tqdm leaves behind: "training ResNet18:  40%|####   | 4/10 [00:01<00:02,  2.50batch/s]"
 _PROGRESS = re.compile(r"^.*(?:\d+%\|.*\||: \d+\w+) ?\S* ?\[.*\]$|^\s*$", re.MULTILINE)
 
@@ -98,7 +100,7 @@ def sources_of(chapter: str) -> list[str]:
     return [artifacts.source_of(name).relative_to(study.ROOT).as_posix() for name in modules]
 
 
-def execute(source: Path, output: Path, given: dict, *, progress: bool = True) -> None:
+def execute(source: Path, output: Path, given: dict) -> None:
     """Execute a chapter with papermill and write the page the book shows.
 
     Parameters
@@ -118,6 +120,8 @@ def execute(source: Path, output: Path, given: dict, *, progress: bool = True) -
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
+    if not source.exists():
+        raise InputError(f"notebooks/{source.name} does not exist; name one of notebooks/*.md")
     notebook = jupytext.read(source)
     defaults = parameters_of(notebook, name=source.name)
     for name, value in given.items():
@@ -136,7 +140,7 @@ def execute(source: Path, output: Path, given: dict, *, progress: bool = True) -
     if per_architecture:
         _make_labels_unique(notebook, values["architecture"])
     output.parent.mkdir(parents=True, exist_ok=True)
-    part = output.with_name(f".{output.name}.part")
+    part = output.with_name(f".part-{output.name}")
     started = time.monotonic()
     try:
         executed = papermill.execute_notebook(
@@ -146,8 +150,8 @@ def execute(source: Path, output: Path, given: dict, *, progress: bool = True) -
             cwd=NOTEBOOKS,
             kernel_name="python3",
             progress_bar=False,
-            stderr_file=sys.stderr if progress else None,
-            log_output=False,
+            stderr_file=sys.stdout,
+            config=Config({"KernelManager": {"transport": "ipc"}}),
         )
     except PapermillExecutionError as error:
         if error.ename == "InputError":
@@ -158,7 +162,7 @@ def execute(source: Path, output: Path, given: dict, *, progress: bool = True) -
         os.replace(part, failed)
         raise RuntimeError(
             f"notebooks/{source.name} stopped with {error.ename}: {error.evalue}\n"
-            f"{error.traceback and chr(10).join(error.traceback)}\n"
+            f"{_COLOUR.sub('', chr(10).join(error.traceback))}\n"
             f"(the notebook up to there: {failed.relative_to(study.ROOT)})"
         ) from None
     if dict(executed.metadata.papermill.parameters) != given:
@@ -328,13 +332,32 @@ def build(*, profile: str, architectures: str, data: str, cores: int) -> None:
         print(urbansound.summary(clips), flush=True)
     print(f"Profile {profile}, architectures {', '.join(names)}, {cores} cores.", flush=True)
     with _only_run():
-        call = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--nolock", "--rerun-incomplete"]
-        call += ["--quiet", "host", "rules", "--config", f"profile={profile}", f"archs={' '.join(names)}"]
-        call += [f"data={data}", f"digest={digest}"]
-        result = subprocess.run(call, cwd=study.ROOT, check=False)
-    if result.returncode:
-        raise SystemExit(result.returncode)
+        _snakemake(
+            cores=cores, settings={"profile": profile, "archs": architectures, "data": data, "digest": digest}
+        )
     print(f"The book: {SITE / 'index.html'}")
+
+
+def _snakemake(*, cores: int, settings: dict) -> None:
+    """Run the study's graph; jobs speak on standard output, of Snakemake's own words only the count is shown."""
+    call = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--nolock", "--rerun-incomplete"]
+    call += ["--quiet", "host", "rules", "--config", *(f"{name}={value}" for name, value in settings.items())]
+    log = BUILD / "study.log"
+    with log.open("w") as record:
+        engine = subprocess.Popen(call, cwd=study.ROOT, stderr=subprocess.PIPE, text=True)
+        try:
+            for line in engine.stderr:
+                record.write(line)
+                if re.search(r"^\d+ of \d+ steps", line):
+                    print(f"[{line.strip()}]", flush=True)
+        except KeyboardInterrupt:
+            engine.wait()  # it has had the same Ctrl-C and stops its jobs
+            raise
+    if engine.wait():
+        text = log.read_text()
+        if "CalledProcessError" not in text:  # else the failed chapter has said what is wrong
+            print("\n".join(text.splitlines()[-20:]), file=sys.stderr)
+        raise RuntimeError("stopped; the whole log is _build/study.log")
 
 
 @contextlib.contextmanager
@@ -381,6 +404,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--data", required=True)
     commands.add_parser("data", help="download UrbanSound8K and verify it")
     options = parser.parse_args(arguments)
+    # a chapter executed by Snakemake speaks where its progress is shown
+    stream = sys.stdout if options.command in ("execute", "site") else sys.stderr
     try:
         if options.command == "build":
             build(
@@ -402,10 +427,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             urbansound.download(study.DATA / "UrbanSound8K")
     except InputError as mistake:
-        print(mistake, file=sys.stderr)
+        print(mistake, file=stream)
         return 2
     except RuntimeError as failure:
-        print(failure, file=sys.stderr)
+        print(failure, file=stream)
         return 1
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)

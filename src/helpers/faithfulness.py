@@ -1,16 +1,33 @@
 """Does a map point where the network's answer is sensitive? Monotonicity correlation, stock and fast.
 
-Chapter: notebooks/06_scores.md (stock), notebooks/07_engine.md (the engine)
+`quantus_scores` is the thesis's call. `effects` and `score` compute the same number from its two halves:
+what each block of the input means to the network, and how well a map ranks the blocks.
+
+Chapter: notebooks/07_engine.md, notebooks/08_scores.md
 """
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.stats import rankdata
 from torch import Tensor, nn
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from helpers import InputError
+from helpers import forward as forwards
+
+# Two values closer than this share of the largest are tied. The resize of a Grad-CAM map leaves the 13
+# cells of a column equal only to about 1e-7 of it; a tie must not depend on the processor's rounding.
+TIE = 1e-6
+
+READOUTS = ("probability", "log-odds", "cross-entropy")
+ORDERS = ("stable", "stock")
+FORWARDS = ("auto", "full", "windowed")
 
 
 def quantus_scores(
@@ -53,7 +70,7 @@ def quantus_scores(
 
     Source: Nguyen & Martinez 2020, arXiv:2007.07584; quantus 0.6.0 (Hedström et al. 2023).
 
-    Chapter: notebooks/06_scores.md
+    Chapter: notebooks/08_scores.md
     """
     import quantus  # here, because it takes seconds to import
 
@@ -109,7 +126,7 @@ def quantus_scores(
 def clip_seed(seed: int, clip: int) -> np.ndarray:
     """The seed of one clip's random stream: (4,), uint32, for numpy's `RandomState`.
 
-    Chapter: notebooks/06_scores.md
+    Chapter: notebooks/08_scores.md
     """
     return np.random.SeedSequence((seed, clip)).generate_state(4)
 
@@ -125,3 +142,424 @@ def _map_status(map_: np.ndarray) -> str:
 def _probability(network: nn.Module, x: np.ndarray, y: int, device: torch.device) -> float:
     with torch.no_grad():
         return float(network(torch.as_tensor(x, device=device)).softmax(1)[0, int(y)])
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a block's cells become while the network is asked again.
+
+    values : called with (clip number, input (rows, columns), labels (rows, columns)); returns new values,
+        broadcastable to (nodes, rows, columns), of which a block takes those of its own cells. With
+        `whole`, (blocks, rows, columns): the whole input after each block's change, for an edit that
+        reaches beyond the block's cells.
+    weights : (nodes,), sum 1: how much each node counts in the mean effect.
+
+    The names "uniform" (U[0, 1) by Gauss-Legendre quadrature, one value for all cells of a block), "zero"
+    and "neighbours" (mean of the nearest cells of the same coefficient in other blocks) need no data.
+
+    Chapter: notebooks/07_engine.md
+    """
+
+    values: Callable[[int, np.ndarray, np.ndarray], np.ndarray]
+    weights: np.ndarray
+    whole: bool = False
+
+    @classmethod
+    def mean(cls, training: np.ndarray) -> Baseline:
+        """Each coefficient's mean over the training inputs, (clips, 1, coefficients, frames)."""
+        means = np.asarray(training).mean(axis=(0, 1, 3), dtype=np.float64)[None, :, None]
+        return cls(lambda clip, x, labels: means, np.ones(1))
+
+    @classmethod
+    def marginal(cls, training: np.ndarray, *, draws: int, seed: int) -> Baseline:
+        """Each cell alone, `draws` times, from its coefficient's values in the training inputs."""
+
+        def values(clip: int, x: np.ndarray, labels: np.ndarray) -> np.ndarray:
+            random = np.random.default_rng((seed, clip))
+            shape = (draws, *x.shape)
+            clips = random.integers(len(training), size=shape)
+            frames = random.integers(training.shape[3], size=shape)
+            return training[clips, 0, np.arange(x.shape[0])[:, None], frames]
+
+        return cls(values, np.full(draws, 1 / draws))
+
+    @classmethod
+    def draws(cls, count: int, *, seed: int) -> Baseline:
+        """The random values that `quantus_scores(..., draws=count, seed=seed)` takes, block by block."""
+
+        def values(clip: int, x: np.ndarray, labels: np.ndarray) -> np.ndarray:
+            # numpy's old generator, because it is the one that Quantus draws from
+            random = np.random.RandomState(clip_seed(seed, clip))  # noqa: NPY002
+            return random.uniform(size=(labels.max() + 1, count)).T[:, labels]
+
+        return cls(values, np.full(count, 1 / count))
+
+    @classmethod
+    def edited(cls, inputs: Callable[[int], np.ndarray]) -> Baseline:
+        """Silence or noise in the waveform: features made by the caller.
+
+        `inputs(clip)` returns (blocks, rows, columns): the features of the clip's waveform after each
+        block's stretch of sound, in turn, was replaced.
+        """
+        return cls(lambda clip, x, labels: inputs(clip), np.ones(1), whole=True)
+
+
+def effects(
+    network: nn.Module,
+    inputs: Tensor | np.ndarray,
+    classes: Tensor | np.ndarray,
+    *,
+    blocks: str | tuple[int, int] | np.ndarray = "frame",
+    baseline: str | Baseline = "uniform",
+    nodes: int = 2,
+    readout: str = "probability",
+    forward: str = "auto",
+    batch: int = 100,
+) -> np.ndarray:
+    """How much each block of the input matters to the network, whatever any map says.
+
+    One block at a time is replaced; its effect is the mean squared change over the replacement values.
+    Blocks and nodes of a clip share batched forwards; clips are taken one by one, so that memory does not
+    grow with their number. Runs on the device and in the precision of the network's weights.
+
+    Parameters
+    ----------
+    network : any classifier in eval mode that returns logits.
+    inputs : (clips, 1, rows, columns), float: coefficients and frames, MFCC units.
+    classes : (clips,), int: the class whose answer is read.
+    blocks : "frame" (a column), "cell", "coefficient" (a row), a patch (rows, columns), or labels such as
+        `rank_blocks(maps)`: int, (rows, columns) or (clips, rows, columns), 0 .. blocks - 1.
+    baseline : "uniform", "zero", "neighbours" or a `Baseline`.
+    nodes : quadrature nodes of "uniform"; 2 agree with 10 draws within the draws' own spread.
+    readout : "probability": mean of ((p' - p) / p)^2, as Quantus. "log-odds": mean of the squared change
+        of ln(p / (1 - p)). "cross-entropy": mean of ln p - ln p', the rise of the loss in nats, signed (the
+        thesis's sentence subtracts the other way round). All in float64 from the logits, so that p is
+        never 0; from float32 logits, effects below about 1e-11 are rounding.
+    forward : "windowed" recomputes only what a block can reach (`helpers.forward.Windowed`), "full" the
+        whole network; "auto" is windowed for every network that can be. Equal up to rounding.
+    batch : forwards at a time; time and memory, never the result beyond rounding.
+
+    Returns
+    -------
+    (clips, blocks), float64; exactly 0 where a replacement changes nothing.
+
+    Raises
+    ------
+    InputError
+        Wrong shapes or names, values that are not finite, or a network in training mode.
+
+    Source: Nguyen & Martinez 2020, arXiv:2007.07584.
+
+    Chapter: notebooks/07_engine.md
+    """
+    inputs, classes = _checked(inputs, classes)
+    if readout not in READOUTS:
+        raise InputError(f'readout "{readout}" is not known; choose from {", ".join(READOUTS)}')
+    labels = block_labels(blocks, tuple(inputs.shape[2:]), clips=len(inputs))
+    base = _baseline(baseline, nodes)
+    network = _network(network, tuple(inputs.shape[1:]), forward)
+    result = np.zeros((len(inputs), labels.max() + 1))
+    for i in tqdm(range(len(inputs)), desc="Effects", disable=len(inputs) == 1):
+        clip, label = inputs[i, 0], labels[min(i, len(labels) - 1)]
+        values = _values(base, i, clip, label, blocks=result.shape[1])
+        low, high = _changed_columns(clip, label, values, base.whole, blocks=result.shape[1])
+        clean = network.remember(clip[None])
+        if not torch.isfinite(clean).all():
+            raise InputError(f"the network's logits for clip {i} are not finite; check its weights")
+        batches = _batches(low, high, len(base.weights), batch, columns=clip.shape[1], narrow=network.narrow)
+        for block, node, first, width in batches:
+            # a whole input is its block's own node, and every cell of it counts as the block's
+            own = (torch.zeros_like(clip, dtype=torch.int64), values, 0 * block, block)
+            mine = own if base.whole else (torch.from_numpy(label), values, block, node)
+            asked = _replaced(clip, *mine, first, width)
+            change = _change(network.logits(asked, first), clean, classes[i], readout)
+            np.add.at(result[i], block, base.weights[node] * change)
+    return result
+
+
+def score(
+    maps: np.ndarray,
+    effects: np.ndarray,
+    *,
+    blocks: str | tuple[int, int] | np.ndarray = "frame",
+    order: str = "stable",
+) -> np.ndarray:
+    """Spearman correlation between what maps give to blocks and what the blocks do.
+
+    A map gives a block the sum of its absolute values there. Ties have their mean rank.
+
+    Parameters
+    ----------
+    maps : (maps, rows, columns), float.
+    effects : (maps, blocks), or (1, blocks) for many maps of one clip: from `effects`, same `blocks`.
+    blocks : as in `effects`.
+    order : "stable": sums closer than `TIE` of the largest are tied, on every processor. "stock": sums in
+        the map's own precision, ties broken by its last bit, as Quantus does; blocks of one size only.
+
+    Returns
+    -------
+    (maps,), float64, in [-1, 1]; NaN for a map that is not finite or gives all blocks the same, and for
+    effects that are all the same.
+
+    Raises
+    ------
+    InputError
+        Wrong shapes or names.
+
+    Chapter: notebooks/07_engine.md
+    """
+    maps = np.asarray(maps)
+    effects = np.asarray(effects, dtype=np.float64)
+    if maps.ndim != 3 or effects.ndim != 2 or len(effects) not in (1, len(maps)):
+        raise InputError(
+            f"maps have shape {maps.shape} and effects {effects.shape}; "
+            "give (maps, rows, columns) and (maps, blocks) or (1, blocks)"
+        )
+    labels = block_labels(blocks, maps.shape[1:], clips=len(maps))
+    if labels.max() + 1 != effects.shape[1]:
+        raise InputError(
+            f"effects has {effects.shape[1]} blocks, blocks {labels.max() + 1}; give both the same blocks"
+        )
+    finite = np.isfinite(maps).all(axis=(1, 2)) & np.isfinite(effects).all(axis=1)
+    sums = _sums(_scaled(maps), labels.reshape(len(labels), -1), _order(order))
+    a = rankdata(_levels(sums) if order == "stable" else sums, axis=1)
+    v = rankdata(effects, axis=1)
+    a, v = a - a.mean(axis=1, keepdims=True), v - v.mean(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # 0 / 0: all the same
+        rho = (a * v).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (v * v).sum(axis=1))
+    return np.where(finite, rho, np.nan)
+
+
+def rank_blocks(maps: np.ndarray, *, size: int = 13, order: str = "stable") -> np.ndarray:
+    """Blocks of `size` cells by attribution, weakest first: the blocks that Quantus makes from a map.
+
+    Parameters
+    ----------
+    maps : (rows, columns) or (maps, rows, columns), float.
+    size : cells per block; the last block may be smaller.
+    order : of tied cells. "stable": cells closer than `TIE` of the largest are tied and follow each other
+        row by row, as in a stable sort of an exactly tied map: all coefficients 0 first, by frame.
+        "stock": numpy's default sort of the values to the last bit, whose order of ties depends on
+        numpy's version and the processor's vector width.
+
+    Returns
+    -------
+    Block of each cell, int64, shape of `maps`: for `effects(..., blocks=...)` and `score`.
+
+    Chapter: notebooks/07_engine.md
+    """
+    maps = np.asarray(maps)
+    if maps.ndim not in (2, 3):
+        raise InputError(f"maps have shape {maps.shape}; give (rows, columns) or (maps, rows, columns)")
+    cells = _scaled(maps.reshape(-1, *maps.shape[-2:]))
+    if _order(order) == "stable":
+        ranked = np.argsort(_levels(cells), axis=1, kind="stable")
+    else:
+        ranked = np.argsort(cells, axis=1)
+    labels = np.empty_like(ranked)
+    np.put_along_axis(labels, ranked, np.arange(ranked.shape[1])[None] // size, axis=1)
+    return labels.reshape(maps.shape)
+
+
+def block_labels(
+    blocks: str | tuple[int, int] | np.ndarray, shape: tuple[int, int], *, clips: int
+) -> np.ndarray:
+    """The block of each cell: (1 or clips, rows, columns), int64. `blocks` as in `effects`.
+
+    Patches are numbered row by row; at the right and lower edge they may be smaller.
+
+    Chapter: notebooks/07_engine.md
+    """
+    rows, columns = shape
+    named = {"frame": (rows, 1), "cell": (1, 1), "coefficient": (1, columns)}
+    if isinstance(blocks, str):
+        if blocks not in named:
+            raise InputError(
+                f'blocks "{blocks}" is not known; choose from {", ".join(named)}, '
+                "give a patch (rows, columns), or labels such as rank_blocks(maps)"
+            )
+        blocks = named[blocks]
+    if isinstance(blocks, tuple):
+        down, across = np.arange(rows) // blocks[0], np.arange(columns) // blocks[1]
+        return (down[:, None] * (across[-1] + 1) + across)[None]
+    labels = np.asarray(blocks)
+    labels = labels[None] if labels.ndim == 2 else labels
+    if (
+        labels.dtype.kind not in "iu"
+        or labels.shape[1:] != shape
+        or len(labels) not in (1, clips)
+        or labels.min() < 0
+    ):
+        raise InputError(
+            f"blocks has shape {labels.shape} and type {labels.dtype}; "
+            f"give whole numbers from 0, one per cell: {shape} or {(clips, *shape)}"
+        )
+    return labels.astype(np.int64)
+
+
+def _checked(inputs: Tensor | np.ndarray, classes: Tensor | np.ndarray) -> tuple[Tensor, list[int]]:
+    inputs, classes = torch.as_tensor(inputs).detach().cpu(), torch.as_tensor(classes)
+    if inputs.ndim != 4 or inputs.shape[1] != 1 or not inputs.is_floating_point():
+        raise InputError(
+            f"inputs has shape {tuple(inputs.shape)} and type {inputs.dtype}; "
+            "give floats, (clips, 1, coefficients, frames)"
+        )
+    if classes.shape != inputs.shape[:1]:
+        raise InputError(
+            f"classes has shape {tuple(classes.shape)} for {len(inputs)} clips; give one class per clip"
+        )
+    bad = (~torch.isfinite(inputs)).flatten(1).any(1).nonzero()
+    if len(bad):
+        raise InputError(f"inputs has values that are not finite in clip {int(bad[0])}; leave it out")
+    return inputs, [int(c) for c in classes]
+
+
+def _baseline(baseline: str | Baseline, nodes: int) -> Baseline:
+    if isinstance(baseline, Baseline):
+        return baseline
+    if baseline == "uniform":
+        points, weights = np.polynomial.legendre.leggauss(nodes)  # on [-1, 1]
+        points = ((points + 1) / 2)[:, None, None]
+        return Baseline(lambda clip, x, labels: points, weights / 2)
+    if baseline == "zero":
+        return Baseline(lambda clip, x, labels: np.zeros((1, 1, 1)), np.ones(1))
+    if baseline == "neighbours":
+        return Baseline(lambda clip, x, labels: _neighbours(x, labels)[None], np.ones(1))
+    raise InputError(
+        f'baseline "{baseline}" is not known; choose from uniform, zero, neighbours, or give a Baseline'
+    )
+
+
+def _values(base: Baseline, i: int, clip: Tensor, labels: np.ndarray, *, blocks: int) -> Tensor:
+    """Replacement values of clip i, (nodes or blocks, rows, columns), in the clip's precision."""
+    values = torch.as_tensor(np.asarray(base.values(i, clip.numpy(), labels)), dtype=clip.dtype)
+    shape = (blocks if base.whole else len(base.weights), *clip.shape)
+    try:
+        values = values.expand(shape)
+    except RuntimeError:
+        raise InputError(f"the baseline of clip {i} has shape {tuple(values.shape)}; give {shape}") from None
+    if not torch.isfinite(values).all():
+        raise InputError(f"the baseline of clip {i} has values that are not finite; replace them")
+    return values
+
+
+def _neighbours(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """For each cell the mean of the cells beside its block's run in the row; at an edge, of the one there is."""
+    columns = x.shape[1]
+    edge = labels[:, 1:] != labels[:, :-1]
+    if not edge.any(axis=1).all():
+        raise InputError(
+            'baseline "neighbours" needs blocks narrower than the input; choose another baseline'
+        )
+    column = np.broadcast_to(np.arange(1, columns), edge.shape)
+    first = np.maximum.accumulate(np.pad(np.where(edge, column, 0), ((0, 0), (1, 0))), axis=1)
+    after = np.pad(np.where(edge, column, columns), ((0, 0), (0, 1)), constant_values=columns)
+    after = np.minimum.accumulate(after[:, ::-1], axis=1)[:, ::-1]
+    left, right = np.where(first > 0, first - 1, after), np.where(after < columns, after, first - 1)
+    return (np.take_along_axis(x, left, 1) + np.take_along_axis(x, right, 1)) / 2
+
+
+def _network(network: nn.Module, shape: tuple[int, int, int], forward: str) -> forwards.Full:
+    if forward not in FORWARDS:
+        raise InputError(f'forward "{forward}" is not known; choose from {", ".join(FORWARDS)}')
+    able = forwards.windowable(network)
+    if forward == "windowed" and not able:
+        raise InputError(
+            f'forward "windowed" needs a torchvision ResNet, not {type(network).__name__}; take "auto"'
+        )
+    return (forwards.Windowed if able and forward != "full" else forwards.Full)(network, shape=shape)
+
+
+def _changed_columns(
+    clip: Tensor, labels: np.ndarray, values: Tensor, whole: bool, *, blocks: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """First and last column that each block's replacement changes; last < first where it changes none."""
+    changed = (values != clip).numpy()
+    if whole:
+        block, column = np.nonzero(changed.any(axis=1))
+    else:
+        row, column = np.nonzero(changed.any(axis=0))
+        block = labels[row, column]
+    low, high = np.full(blocks, clip.shape[1]), np.full(blocks, -1)
+    np.minimum.at(low, block, column)
+    np.maximum.at(high, block, column)
+    return low, high
+
+
+def _batches(
+    low: np.ndarray, high: np.ndarray, nodes: int, batch: int, *, columns: int, narrow: bool
+) -> Iterator[tuple[Tensor, Tensor, Tensor, int]]:
+    """(block, node, first column, width) of each batch; blocks of like width and position share one."""
+    block = np.flatnonzero(high >= low)
+    width = (high - low + 1)[block]
+    # a window over most of the map costs more to gather than it saves
+    width[(width > columns * 3 // 4) | (not narrow)] = columns
+    # first columns that agree modulo 8 reach equally many columns of the strided maps
+    order = np.lexsort((low[block] % 8, width))
+    block, width = np.repeat(block[order], nodes), np.repeat(width[order], nodes)
+    node = np.tile(np.arange(nodes), len(order))
+    for at in range(0, len(block), batch):
+        part = slice(at, at + batch)
+        widest = int(width[part].max())
+        first = np.minimum(low[block[part]], columns - widest)
+        yield *(torch.from_numpy(a) for a in (block[part], node[part], first)), widest
+
+
+def _replaced(
+    clip: Tensor, labels: Tensor, values: Tensor, block: Tensor, node: Tensor, first: Tensor, width: int
+) -> Tensor:
+    """Columns first .. first + width - 1 of the clip with one block replaced: (batch, 1, rows, width)."""
+    row = torch.arange(clip.shape[0])[:, None]
+    column = first[:, None, None] + torch.arange(width)  # (batch, 1, width)
+    replaced = values[node[:, None, None], row, column]
+    here = labels[row, column] == block[:, None, None]
+    return torch.where(here, replaced, clip[row, column])[:, None]
+
+
+def _change(logits: Tensor, clean: Tensor, category: int, readout: str) -> np.ndarray:
+    """The effect of each forward, (batch,), float64, before the mean over nodes."""
+    logits, clean = logits.double().cpu(), clean.double().cpu()
+    if readout == "log-odds":
+        others = [c for c in range(len(clean)) if c != category]
+        odds, before = (z[..., category] - z[..., others].logsumexp(-1) for z in (logits, clean))
+        return ((odds - before) ** 2).numpy()
+    # p' / p - 1 = exp(ln p' - ln p) - 1: no rounding where p is near 1, no division where it is near 0
+    rise = logits.log_softmax(-1)[..., category] - clean.log_softmax(-1)[category]
+    return (-rise if readout == "cross-entropy" else torch.expm1(rise) ** 2).numpy()
+
+
+def _scaled(maps: np.ndarray) -> np.ndarray:
+    """Absolute values divided by the map's largest, as Quantus does: (maps, cells)."""
+    cells = np.abs(maps.reshape(len(maps), -1))
+    largest = cells.max(axis=1, keepdims=True)
+    return np.divide(cells, largest, where=largest > 0, out=cells.astype(np.result_type(cells, np.float32)))
+
+
+def _levels(values: np.ndarray) -> np.ndarray:
+    """Ranks of values >= 0 along rows, from 0; neighbours in order closer than `TIE` of the largest share one."""
+    order = np.argsort(values, axis=1)
+    ascending = np.take_along_axis(values, order, axis=1)
+    apart = np.diff(ascending, axis=1, prepend=ascending[:, :1]) > TIE * ascending[:, -1:]
+    levels = np.empty_like(order)
+    np.put_along_axis(levels, order, np.cumsum(apart, axis=1), axis=1)
+    return levels
+
+
+def _sums(cells: np.ndarray, labels: np.ndarray, order: str) -> np.ndarray:
+    """What each map gives to each block: (maps, blocks)."""
+    blocks = labels.max() + 1
+    if order == "stable":
+        index = labels + blocks * np.arange(len(cells))[:, None]
+        return np.bincount(index.ravel(), cells.ravel(), blocks * len(cells)).reshape(-1, blocks)
+    if (np.bincount(labels.ravel()) * blocks != labels.size).any():
+        raise InputError('order "stock" needs blocks of one size, as Quantus does; take "stable"')
+    # Quantus adds a block's cells from the smallest up, in the map's own precision
+    labels = np.broadcast_to(labels, cells.shape)
+    ranked = np.take_along_axis(cells, np.lexsort((cells, labels)), axis=1)
+    return ranked.reshape(len(cells), blocks, -1).sum(axis=2)
+
+
+def _order(order: str) -> str:
+    if order not in ORDERS:
+        raise InputError(f'order "{order}" is not known; choose from {", ".join(ORDERS)}')
+    return order

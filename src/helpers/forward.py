@@ -84,6 +84,28 @@ def windowable(network: nn.Module) -> bool:
     )
 
 
+class Full:
+    """The folded network, asked the same way as `Windowed`.
+
+    Chapter: notebooks/07_engine.md
+    """
+
+    narrow = False
+
+    def __init__(self, network: nn.Module, *, shape: tuple[int, int, int]) -> None:
+        """`shape` is (channels, rows, columns) of one input."""
+        self.network = fold(network, shape=shape)
+
+    def remember(self, clip: Tensor) -> Tensor:
+        """Logits of one clip, (channels, rows, columns): (classes,)."""
+        return self.logits(clip[None], torch.zeros(1, dtype=torch.int64))[0]
+
+    @torch.inference_mode()
+    def logits(self, values: Tensor, start: Tensor) -> Tensor:
+        """Logits of whole clips, (batch, channels, rows, columns): (batch, classes); `start` is 0."""
+        return self.network(_like(self.network, values))
+
+
 class Windowed:
     """The windowed forward of a ResNet: exact logits of clips that differ from one clip in few columns.
 
@@ -92,6 +114,8 @@ class Windowed:
 
     Chapter: notebooks/07_engine.md
     """
+
+    narrow = True
 
     def __init__(self, network: ResNet, *, shape: tuple[int, int, int]) -> None:
         """`network` must be `windowable`; `shape` is (channels, rows, columns) of one input."""

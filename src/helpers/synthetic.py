@@ -132,7 +132,7 @@ def _air_conditioner(voice: Generator, rng: Generator, n: int) -> Sound:
 
 def _car_horn(voice: Generator, rng: Generator, n: int) -> Sound:
     """One to three bright tones blown together, in long or short honks."""
-    f0, bright, honk = voice.uniform(300, 560), voice.uniform(0.0, 0.9), voice.uniform(0.2, 2.0)
+    f0, bright, honk = voice.uniform(300, 560), voice.uniform(0.1, 1.1), voice.uniform(0.2, 2.0)
     ratios = voice.choice([1.19, 1.26, 1.33, 1.5], voice.integers(3), replace=False)
     spans = _spells(rng, n, on=(0.5 * honk, 1.5 * honk), off=(0.1, 0.9))
     wave = sum(_tone(np.full(n, f0 * ratio), _rolloff(bright)) for ratio in (1.0, *ratios))
@@ -156,7 +156,7 @@ def _children_playing(voice: Generator, rng: Generator, n: int) -> Sound:
 
 def _dog_bark(voice: Generator, rng: Generator, n: int) -> Sound:
     """Short rough barks whose pitch rises and falls, singly or in a row."""
-    f0, rough, pause = voice.uniform(180, 700), voice.uniform(0.1, 0.9), voice.uniform(0.1, 0.6)
+    f0, rough, pause = voice.uniform(180, 700), voice.uniform(0.1, 0.9), voice.uniform(0.05, 0.5)
     centre = voice.uniform(500, 1500)
     spans = _spells(rng, n, on=(0.1, 0.3), off=(0.5 * pause, 1.5 * pause))
     tone = _tone(f0 * _shape(n, spans, (0.8, 1.2, 1.1, 0.7)), _formants(f0, [centre], width=400))
@@ -169,7 +169,7 @@ def _drilling(voice: Generator, rng: Generator, n: int) -> Sound:
     """A whining motor and a grinding bit; hammer drills also strike, as a jackhammer does."""
     f0, whine, blows = voice.uniform(120, 500), voice.uniform(0.3, 1.5), voice.uniform(20, 50)
     low, high = voice.uniform(800, 2500), voice.uniform(3000, 8000)
-    spans = _spells(rng, n, on=(0.8, 5.0), off=(0.1, 0.7))
+    spans = _spells(rng, n, on=(1.2, 6.0), off=(0.05, 0.5))
     strike = 1 - voice.choice([0.0, 0.4, 1.0]) * (blows * _time(n) % 1)
     motor = _tone(f0 * _curve(rng, n, low=0.9, high=1.05, every=0.4), _rolloff(voice.uniform(0, 1)))
     wave = whine * motor + strike * _noise(rng, n, low=low, high=high)
@@ -224,7 +224,7 @@ def _street_music(voice: Generator, rng: Generator, n: int) -> Sound:
     """Melody, chord and bass of one key on a beat, with or without a brushed drum."""
     root, beat, slope = voice.uniform(130, 280), voice.uniform(1.3, 2.5), voice.uniform(0.6, 1.8)
     scale = root * 2 ** (np.array([0, 2, 4, 7, 9, 12, 14, 16]) / 12)
-    decay, late, wave = voice.uniform(0.5, 4), rng.random(), np.zeros(n)
+    decay, late, wave = voice.uniform(0.3, 3), rng.random(), np.zeros(n)
     for octave, pace in ((2.0, 2), (1.0, 1), (1.0, 1), (0.5, 1)):
         beats = (_time(n) * beat + late) * pace
         notes = beats.astype(int)
@@ -271,7 +271,7 @@ KINDS = (
     Kind("siren", _siren, _SIREN, 74, 0.290, 3.910, 0.966, -33.9, 10),
     Kind("street_music", _street_music, _HUNDRED, 166, 0.625, 4.000, 1.000, -24.0, 7),
 )
-SNR = {1: (27.0, 6.0), 2: (4.0, 4.0)}  # salience: mean and spread in dB of sound over street noise
+SNR = {1: (25.0, 6.0), 2: (2.0, 4.0)}  # salience: mean and spread in dB of sound over street noise
 
 
 # --- the folder -----------------------------------------------------------------------------------
