@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -127,7 +128,8 @@ def execute(source: Path, output: Path, given: dict) -> None:
     for name, value in given.items():
         if name not in defaults:
             raise InputError(
-                f'parameter "{name}" is not known to notebooks/{source.name}; choose from {", ".join(defaults)}'
+                f'parameter "{name}" is not known to notebooks/{source.name}; '
+                f"choose from {', '.join(defaults)}"
             )
         study.check(name, value, where=f"notebooks/{source.name}")
     values = defaults | given
@@ -141,6 +143,7 @@ def execute(source: Path, output: Path, given: dict) -> None:
         _make_labels_unique(notebook, values["architecture"])
     output.parent.mkdir(parents=True, exist_ok=True)
     part = output.with_name(f".part-{output.name}")
+    sockets = tempfile.TemporaryDirectory()
     started = time.monotonic()
     try:
         executed = papermill.execute_notebook(
@@ -151,7 +154,8 @@ def execute(source: Path, output: Path, given: dict) -> None:
             kernel_name="python3",
             progress_bar=False,
             stderr_file=sys.stdout,
-            config=Config({"KernelManager": {"transport": "ipc"}}),
+            # sockets of its own: kernels that start at the same time cannot take each other's ports
+            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets.name}/kernel"}}),
         )
     except PapermillExecutionError as error:
         if error.ename == "InputError":
@@ -165,6 +169,8 @@ def execute(source: Path, output: Path, given: dict) -> None:
             f"{_COLOUR.sub('', chr(10).join(error.traceback))}\n"
             f"(the notebook up to there: {failed.relative_to(study.ROOT)})"
         ) from None
+    finally:
+        sockets.cleanup()
     if dict(executed.metadata.papermill.parameters) != given:
         raise RuntimeError(f"papermill did not pass {given} to notebooks/{source.name}")
     root = "/".join(".." for _ in output.parent.relative_to(study.ROOT).parts)
@@ -301,7 +307,13 @@ def site(architectures: Sequence[str]) -> Path:
     toc.write_text(yaml.safe_dump(contents(architectures), sort_keys=False))
     for name in ("book/_static", "book/executed/_static"):
         (study.ROOT / name).mkdir(parents=True, exist_ok=True)
-    call = [sys.executable, "-m", "jupyter_book", "build", str(study.ROOT), "--path-output", str(following)]
+    call = [
+        str(Path(sys.executable).with_name("jupyter-book")),
+        "build",
+        str(study.ROOT),
+        "--path-output",
+        str(following),
+    ]
     call += ["--toc", str(toc), "-n", "-W", "--keep-going", "-q"]
     with (BUILD / "site.log").open("w") as log:
         result = subprocess.run(call, stdout=log, stderr=subprocess.STDOUT, check=False)
@@ -339,7 +351,7 @@ def build(*, profile: str, architectures: str, data: str, cores: int) -> None:
 
 
 def _snakemake(*, cores: int, settings: dict) -> None:
-    """Run the study's graph; jobs speak on standard output, of Snakemake's own words only the count is shown."""
+    """Run the study's graph; jobs speak on standard output, Snakemake itself only counts the steps."""
     call = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--nolock", "--rerun-incomplete"]
     call += ["--quiet", "host", "rules", "--config", *(f"{name}={value}" for name, value in settings.items())]
     log = BUILD / "study.log"

@@ -189,7 +189,7 @@ class Baseline:
 
         def values(clip: int, x: np.ndarray, labels: np.ndarray) -> np.ndarray:
             # numpy's old generator, because it is the one that Quantus draws from
-            random = np.random.RandomState(clip_seed(seed, clip))  # noqa: NPY002
+            random = np.random.RandomState(clip_seed(seed, clip))
             return random.uniform(size=(labels.max() + 1, count)).T[:, labels]
 
         return cls(values, np.full(count, 1 / count))
@@ -266,6 +266,10 @@ def effects(
         clean = network.remember(clip[None])
         if not torch.isfinite(clean).all():
             raise InputError(f"the network's logits for clip {i} are not finite; check its weights")
+        if not 0 <= classes[i] < len(clean):
+            raise InputError(
+                f"classes has {classes[i]} for clip {i}; give a class from 0 to {len(clean) - 1}"
+            )
         batches = _batches(low, high, len(base.weights), batch, columns=clip.shape[1], narrow=network.narrow)
         for block, node, first, width in batches:
             # a whole input is its block's own node, and every cell of it counts as the block's
@@ -273,7 +277,7 @@ def effects(
             mine = own if base.whole else (torch.from_numpy(label), values, block, node)
             asked = _replaced(clip, *mine, first, width)
             change = _change(network.logits(asked, first), clean, classes[i], readout)
-            np.add.at(result[i], block, base.weights[node] * change)
+            np.add.at(result[i], block.numpy(), base.weights[node.numpy()] * change)
     return result
 
 
@@ -327,7 +331,7 @@ def score(
     a, v = a - a.mean(axis=1, keepdims=True), v - v.mean(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):  # 0 / 0: all the same
         rho = (a * v).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (v * v).sum(axis=1))
-    return np.where(finite, rho, np.nan)
+    return np.where(finite, np.clip(rho, -1, 1), np.nan)
 
 
 def rank_blocks(maps: np.ndarray, *, size: int = 13, order: str = "stable") -> np.ndarray:
@@ -380,6 +384,8 @@ def block_labels(
             )
         blocks = named[blocks]
     if isinstance(blocks, tuple):
+        if len(blocks) != 2 or min(blocks) < 1:
+            raise InputError(f"blocks is {blocks}; give a patch (rows, columns), both at least 1")
         down, across = np.arange(rows) // blocks[0], np.arange(columns) // blocks[1]
         return (down[:, None] * (across[-1] + 1) + across)[None]
     labels = np.asarray(blocks)
@@ -444,7 +450,7 @@ def _values(base: Baseline, i: int, clip: Tensor, labels: np.ndarray, *, blocks:
 
 
 def _neighbours(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """For each cell the mean of the cells beside its block's run in the row; at an edge, of the one there is."""
+    """For each cell the mean of the two cells beside its block in the row; at an edge, the one there is."""
     columns = x.shape[1]
     edge = labels[:, 1:] != labels[:, :-1]
     if not edge.any(axis=1).all():
@@ -529,14 +535,14 @@ def _change(logits: Tensor, clean: Tensor, category: int, readout: str) -> np.nd
 
 
 def _scaled(maps: np.ndarray) -> np.ndarray:
-    """Absolute values divided by the map's largest, as Quantus does: (maps, cells)."""
-    cells = np.abs(maps.reshape(len(maps), -1))
+    """Absolute values divided by the map's largest, as Quantus does, 0 for NaN: (maps, cells)."""
+    cells = np.abs(np.where(np.isfinite(maps), maps, 0).reshape(len(maps), -1))
     largest = cells.max(axis=1, keepdims=True)
     return np.divide(cells, largest, where=largest > 0, out=cells.astype(np.result_type(cells, np.float32)))
 
 
 def _levels(values: np.ndarray) -> np.ndarray:
-    """Ranks of values >= 0 along rows, from 0; neighbours in order closer than `TIE` of the largest share one."""
+    """Ranks from 0 of values >= 0, row by row; values next in order and closer than `TIE` share a rank."""
     order = np.argsort(values, axis=1)
     ascending = np.take_along_axis(values, order, axis=1)
     apart = np.diff(ascending, axis=1, prepend=ascending[:, :1]) > TIE * ascending[:, -1:]

@@ -13,7 +13,7 @@ import copy
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -103,7 +103,8 @@ class Full:
     @torch.inference_mode()
     def logits(self, values: Tensor, start: Tensor) -> Tensor:
         """Logits of whole clips, (batch, channels, rows, columns): (batch, classes); `start` is 0."""
-        return self.network(_like(self.network, values))
+        with _no_tf32():
+            return self.network(_like(self.network, values))
 
 
 class Windowed:
@@ -139,7 +140,8 @@ class Windowed:
         clip = _like(self.network, clip[None])
         every = torch.zeros(1, dtype=torch.int64, device=clip.device)
         self.clip, self.maps = clip, []
-        return self._walk(Window(clip, every, every, every + clip.shape[3] - 1, clip), None)[0]
+        with _no_tf32():
+            return self._walk(Window(clip, every, every, every + clip.shape[3] - 1, clip), None)[0]
 
     def logits(self, values: Tensor, start: Tensor) -> Tensor:
         """Logits of the remembered clip with some columns replaced: (batch, classes).
@@ -151,7 +153,8 @@ class Windowed:
         """
         values, start = _like(self.network, values), start.to(self.clip.device)
         window = Window(values, start, start, start + values.shape[3] - 1, self.clip)
-        return self._walk(window, iter(self.maps))
+        with _no_tf32():
+            return self._walk(window, iter(self.maps))
 
     @torch.inference_mode()
     def _walk(self, window: Window, maps: Iterator[Tensor] | None) -> Tensor:
@@ -304,6 +307,11 @@ def _geometry(layer: nn.Conv2d | nn.MaxPool2d) -> tuple[int, int, int]:
 
 def _by_position(maps: Tensor) -> Tensor:
     return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
+
+
+def _no_tf32() -> AbstractContextManager:
+    # torch lets a GPU round convolutions to 10 bits by default: more than many an effect
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def _like(network: nn.Module, values: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
 from matplotlib.figure import Figure
@@ -57,7 +58,7 @@ class Picture(Figure):
 @contextmanager
 def _picture(*, height: float, source: str) -> Iterator[Picture]:
     """An empty figure `height` inches high that says at its foot where its numbers come from."""
-    with mpl.rc_context({**mpl.rcParamsDefault, **STYLE}):
+    with style.context(["default", STYLE]):
         figure = Picture(figsize=(WIDTH, height), dpi=150, layout="constrained")
         figure.supxlabel(source, x=0.99, horizontalalignment="right", fontsize=9, color="0.25")
         yield figure
@@ -169,7 +170,7 @@ def two_classes(
         panels = list(figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0])
         if spans:
             truth = panels.pop(0)
-            for row, (name, pairs) in enumerate(spans.items()):
+            for row, pairs in enumerate(spans.values()):
                 color, hatch = MARKS[row % len(MARKS)][0], ("//", "..", "xx")[row % 3]
                 widths = [(start, end - start) for start, end in pairs]
                 truth.broken_barh(widths, (row - 0.35, 0.7), facecolor="white", edgecolor=color, hatch=hatch)

@@ -16,7 +16,7 @@ import soundfile
 from numpy.random import Generator, SeedSequence, default_rng
 from tqdm import tqdm
 
-from helpers import InputError
+from helpers import InputError, urbansound
 
 RATE = 22050  # Hz
 SECONDS = 4.0  # the longest clip
@@ -52,7 +52,8 @@ def _noise(rng: Generator, n: int, *, low: float, high: float, tilt: float = 0.0
 
 def _tone(frequency: np.ndarray, harmonics: np.ndarray) -> np.ndarray:
     """A tone of RMS 1 along a curve in Hz: one stored period, read at the running phase."""
-    period = _even(scipy.fft.irfft(np.concatenate([[0], -1j * harmonics]), 2048))
+    audible = harmonics[: int(RATE / 2 / frequency.max())]  # what lies above would fold back
+    period = _even(scipy.fft.irfft(np.concatenate([[0], -1j * audible]), 2048))
     return period[(np.cumsum(frequency) * (2048 / RATE)).astype(int) % 2048]
 
 
@@ -127,7 +128,7 @@ def _air_conditioner(voice: Generator, rng: Generator, n: int) -> Sound:
     beat = 1 + voice.uniform(0, 0.6) * np.sin(2 * np.pi * voice.uniform(0.5, 9) * _time(n))
     hum = _tone(np.full(n, f0 * rng.uniform(0.99, 1.01)), _rolloff(voice.uniform(0.5, 1.8)))
     rush = _noise(rng, n, low=80, high=high, tilt=voice.uniform(2, 5))
-    return Sound(hum * beat + air * rush, [(0, n / RATE)], (f0, high))
+    return Sound(hum * beat + air * rush, [(0, n / RATE)], (min(f0, 80), high))
 
 
 def _car_horn(voice: Generator, rng: Generator, n: int) -> Sound:
@@ -136,7 +137,7 @@ def _car_horn(voice: Generator, rng: Generator, n: int) -> Sound:
     ratios = voice.choice([1.19, 1.26, 1.33, 1.5], voice.integers(3), replace=False)
     spans = _spells(rng, n, on=(0.5 * honk, 1.5 * honk), off=(0.1, 0.9))
     wave = sum(_tone(np.full(n, f0 * ratio), _rolloff(bright)) for ratio in (1.0, *ratios))
-    return Sound(wave * _shape(n, spans, (0, 1, 1, 0), ramp=0.02), spans, (f0, 12 * f0))
+    return Sound(wave * _shape(n, spans, (0, 1, 1, 0), ramp=0.02), spans, (f0, RATE / 2))
 
 
 def _children_playing(voice: Generator, rng: Generator, n: int) -> Sound:
@@ -151,7 +152,7 @@ def _children_playing(voice: Generator, rng: Generator, n: int) -> Sound:
         call = _tone(pitch, _formants(f0, centres, width=250))
         wave += rng.uniform(0.3, 1) * call * _shape(n, calls, (0, 1, 0.7, 0), ramp=0.08)
         spans += calls
-    return Sound(wave, sorted(spans), (240, 4500))
+    return Sound(wave, sorted(spans), (180, 4500))
 
 
 def _dog_bark(voice: Generator, rng: Generator, n: int) -> Sound:
@@ -162,7 +163,7 @@ def _dog_bark(voice: Generator, rng: Generator, n: int) -> Sound:
     tone = _tone(f0 * _shape(n, spans, (0.8, 1.2, 1.1, 0.7)), _formants(f0, [centre], width=400))
     breath = _noise(rng, n, low=0.6 * centre, high=2 * centre)
     bark = (tone + rough * breath) * _shape(n, spans, (0, 1, 0.6, 0))
-    return Sound(bark, spans, (f0, 4500))
+    return Sound(bark, spans, (0.7 * f0, 4500))
 
 
 def _drilling(voice: Generator, rng: Generator, n: int) -> Sound:
@@ -181,18 +182,20 @@ def _engine_idling(voice: Generator, rng: Generator, n: int) -> Sound:
     rate, jitter, fan = voice.uniform(12, 60), voice.uniform(0.03, 0.3), voice.uniform(0.1, 1.5)
     low, high, long = voice.uniform(40, 90), voice.uniform(150, 800), voice.uniform(0.05, 0.25)
     pulse = _burst(voice, seconds=long, low=low, high=high, tilt=2)
-    rush = _noise(rng, n, low=80, high=voice.uniform(700, 2500), tilt=voice.uniform(2, 5))
+    top = voice.uniform(700, 2500)
+    rush = _noise(rng, n, low=80, high=top, tilt=voice.uniform(2, 5))
     blows = _strike(rng, n, times=_beats(rng, n, rate=rate, jitter=jitter), pulse=pulse)
-    return Sound(blows + fan * rush, [(0, n / RATE)], (low, high))
+    return Sound(blows + fan * rush, [(0, n / RATE)], (low, top))
 
 
 def _gun_shot(voice: Generator, rng: Generator, n: int) -> Sound:
     """A crack and its echo dying away, single shots or a series."""
     low, high, tilt = voice.uniform(60, 300), voice.uniform(2000, 7000), voice.uniform(0, 4)
-    shot = _burst(voice, seconds=voice.uniform(0.3, 1.2), low=low, high=0.4 * high, tilt=tilt + 2)
+    echo, pause = voice.uniform(0.5, 1.6), voice.choice([0.3, 3.0, 3.0])
+    shot = _burst(voice, seconds=echo, low=low, high=0.4 * high, tilt=tilt + 1)
     crack = _burst(voice, seconds=voice.uniform(0.03, 0.2), low=low, high=high, tilt=tilt)
     shot[: len(crack)] += crack * voice.uniform(1, 5)
-    spans = _spells(rng, n, on=(0.2, 0.5), off=(0.0, voice.choice([0.2, 3.0, 3.0])))
+    spans = _spells(rng, n, on=(echo / 2, echo / 2), off=(0.0, pause))  # until 30 dB down
     times = np.array([start for start, _ in spans])
     return Sound(_strike(rng, n, times=times, pulse=shot), spans, (low, high))
 
@@ -202,11 +205,11 @@ def _jackhammer(voice: Generator, rng: Generator, n: int) -> Sound:
     rate, jitter, grit = voice.uniform(13, 32), voice.uniform(0.02, 0.2), voice.uniform(0.1, 0.8)
     low, high, ring = voice.uniform(200, 1000), voice.uniform(1200, 4000), voice.uniform(0.03, 0.15)
     pulse = _burst(voice, seconds=ring, low=low, high=high, tilt=3)
-    spans = _spells(rng, n, on=(1.5, 8.0), off=(0.1, 0.5))
+    spans = _spells(rng, n, on=(2.5, 9.0), off=(0.1, 0.5))
     dust = _noise(rng, n, low=300, high=high, tilt=voice.uniform(0, 4))
     blows = _strike(rng, n, times=_beats(rng, n, rate=rate, jitter=jitter), pulse=pulse)
     wave = blows + grit * dust
-    return Sound(wave * _shape(n, spans, (0, 1, 1, 0), ramp=0.05), spans, (low, high))
+    return Sound(wave * _shape(n, spans, (0, 1, 1, 0), ramp=0.05), spans, (min(low, 300), high))
 
 
 def _siren(voice: Generator, rng: Generator, n: int) -> Sound:
@@ -217,7 +220,7 @@ def _siren(voice: Generator, rng: Generator, n: int) -> Sound:
     sweep = np.abs(2 * turn - 1) if voice.random() < 0.7 else turn > 0.5
     wave = _tone(low * 2 ** (octaves * sweep), _rolloff(slope))
     wave = wave * 10 ** -_curve(rng, n, low=0, high=0.8, every=0.6)
-    return Sound(wave, [(0, n / RATE)], (low, low * 2**octaves))
+    return Sound(wave, [(0, n / RATE)], (low, RATE / 2))
 
 
 def _street_music(voice: Generator, rng: Generator, n: int) -> Sound:
@@ -231,8 +234,8 @@ def _street_music(voice: Generator, rng: Generator, n: int) -> Sound:
         pitch = octave * rng.choice(scale, notes[-1] + 1)[notes]
         wave += _tone(pitch, _rolloff(slope)) * np.exp(-decay * (beats - notes))
     brush = _burst(voice, seconds=0.15, low=voice.uniform(100, 1500), high=5000, tilt=4)
-    drum = _strike(rng, n, times=(np.arange(n * beat / RATE + 1) - late) / beat, pulse=brush)
-    return Sound(_even(wave) + voice.choice([0.0, 0.5]) * drum, [(0, n / RATE)], (root / 2, 12 * root))
+    drum = _strike(rng, n, times=(np.arange(1, n * beat / RATE + 1) - late) / beat, pulse=brush)
+    return Sound(_even(wave) + voice.choice([0.0, 0.5]) * drum, [(0, n / RATE)], (root / 2, RATE / 2))
 
 
 # --- the ten classes ------------------------------------------------------------------------------
@@ -241,7 +244,6 @@ def _street_music(voice: Generator, rng: Generator, n: int) -> Sound:
 class Kind(NamedTuple):
     """What the official table says of one class, its level, and what makes its sound."""
 
-    name: str
     make: Callable[[Generator, Generator, int], Sound]
     clips: tuple[int, ...]  # in folds 1 to 10
     recordings: int  # in all folds
@@ -259,17 +261,17 @@ _GUN = (35, 35, 36, 38, 40, 46, 51, 30, 31, 32)
 _HAMMER = (120, 120, 120, 120, 120, 68, 76, 78, 82, 96)
 _SIREN = (86, 91, 119, 166, 71, 74, 77, 80, 82, 83)
 
-KINDS = (
-    Kind("air_conditioner", _air_conditioner, _HUNDRED, 64, 0.569, 3.995, 0.997, -24.9, 7),
-    Kind("car_horn", _car_horn, _HORN, 125, 0.357, 2.457, 0.473, -21.6, 6),
-    Kind("children_playing", _children_playing, _HUNDRED, 158, 0.588, 3.962, 0.976, -32.0, 7),
-    Kind("dog_bark", _dog_bark, _HUNDRED, 337, 0.645, 3.149, 0.675, -24.3, 7),
-    Kind("drilling", _drilling, _HUNDRED, 119, 0.902, 3.548, 0.805, -24.1, 7),
-    Kind("engine_idling", _engine_idling, _ENGINE, 97, 0.916, 3.936, 0.961, -25.3, 7),
-    Kind("gun_shot", _gun_shot, _GUN, 117, 0.813, 1.649, 0.043, -23.1, 6),
-    Kind("jackhammer", _jackhammer, _HAMMER, 45, 0.731, 3.611, 0.803, -21.9, 5),
-    Kind("siren", _siren, _SIREN, 74, 0.290, 3.910, 0.966, -33.9, 10),
-    Kind("street_music", _street_music, _HUNDRED, 166, 0.625, 4.000, 1.000, -24.0, 7),
+KINDS = (  # in the order of urbansound.CLASSES
+    Kind(_air_conditioner, _HUNDRED, 64, 0.569, 3.995, 0.997, -24.9, 7),
+    Kind(_car_horn, _HORN, 125, 0.357, 2.457, 0.473, -21.6, 6),
+    Kind(_children_playing, _HUNDRED, 158, 0.588, 3.962, 0.976, -32.0, 7),
+    Kind(_dog_bark, _HUNDRED, 337, 0.645, 3.149, 0.675, -24.3, 7),
+    Kind(_drilling, _HUNDRED, 119, 0.902, 3.548, 0.805, -24.1, 7),
+    Kind(_engine_idling, _ENGINE, 97, 0.916, 3.936, 0.961, -25.3, 7),
+    Kind(_gun_shot, _GUN, 117, 0.813, 1.649, 0.043, -23.1, 6),
+    Kind(_jackhammer, _HAMMER, 45, 0.731, 3.611, 0.803, -21.9, 5),
+    Kind(_siren, _SIREN, 74, 0.290, 3.910, 0.966, -33.9, 8),
+    Kind(_street_music, _HUNDRED, 166, 0.625, 4.000, 1.000, -24.0, 7),
 )
 SNR = {1: (25.0, 6.0), 2: (2.0, 4.0)}  # salience: mean and spread in dB of sound over street noise
 
@@ -313,6 +315,9 @@ def generate(folder: Path, *, clips: int | None, seed: int) -> None:
     ]
     for fold in range(1, 11):
         (folder / "audio" / f"fold{fold}").mkdir(parents=True)
+    metadata = folder / "metadata"
+    metadata.mkdir()
+    (folder / "README.txt").write_text(README.format(seed=seed))
     rows, truth = [], []
     # disable=None: no bar where stderr is no terminal, such as an executed chapter
     with tqdm(total=sum(n for *_, n in plan), desc="stand-in", unit="clip", disable=None) as bar:
@@ -324,15 +329,11 @@ def generate(folder: Path, *, clips: int | None, seed: int) -> None:
                 rows.append(row)
                 truth += [(name, *span, *sound.band) for span in sound.spans]
                 bar.update()
-    metadata = folder / "metadata"
-    metadata.mkdir()
     table = pd.DataFrame(rows).sort_values("slice_file_name")
     table.to_csv(metadata / "UrbanSound8K.csv", index=False)
     table = pd.DataFrame(truth, columns=["slice_file_name", "start_s", "end_s", "low_hz", "high_hz"])
-    table.sort_values(["slice_file_name", "start_s"], kind="stable").round(4).to_csv(
-        metadata / "events.csv", index=False
-    )
-    (folder / "README.txt").write_text(README.format(seed=seed))
+    table = table.sort_values(["slice_file_name", "start_s"], kind="stable").round(4)
+    table.to_csv(metadata / "events.csv", index=False)
 
 
 def events(folder: Path) -> pd.DataFrame:
@@ -364,19 +365,10 @@ def _clips(seed: int, fold: int, label: int) -> Iterator[tuple[dict, Sound]]:
         fs_id = FIRST_ID + 100_000 * fold + 1000 * label + recording
         for salience, occurrence, part, sound in _pair(kind, visit, seed, (fold, label, recording)):
             start = 10.0 * occurrence + STEP * part
-            yield (
-                {
-                    "slice_file_name": f"{fs_id}-{label}-{occurrence}-{part}.wav",
-                    "fsID": fs_id,
-                    "start": start,
-                    "end": round(start + len(sound.wave) / RATE, 6),
-                    "salience": salience,
-                    "fold": fold,
-                    "classID": label,
-                    "class": kind.name,
-                },
-                sound,
-            )
+            end = round(start + len(sound.wave) / RATE, 6)
+            name = f"{fs_id}-{label}-{occurrence}-{part}.wav"
+            values = (name, fs_id, start, end, salience, fold, label, urbansound.CLASSES[label])
+            yield dict(zip(urbansound.COLUMNS, values, strict=True)), sound
 
 
 def _pair(kind: Kind, visit: int, seed: int, key: tuple) -> Iterator[tuple[int, int, int, Sound]]:
@@ -393,9 +385,9 @@ def _pair(kind: Kind, visit: int, seed: int, key: tuple) -> Iterator[tuple[int, 
 
 
 def _short(kind: Kind, rng: Generator) -> int:
-    """Samples of a clip under 4 s, drawn so that the class keeps its mean length."""
+    """Samples of a clip under 4 s, drawn so that the class keeps its mean length (`full` < 1)."""
     mean = (kind.seconds - SECONDS * kind.full) / (1 - kind.full) / SECONDS
-    return int(RATE * max(0.05, SECONDS * rng.beta(4 * mean, 4 - 4 * mean)))
+    return int(np.ceil(RATE * max(0.05, SECONDS * rng.beta(4 * mean, 4 - 4 * mean))))
 
 
 def _mixture(kind: Kind, voice: Generator, rng: Generator, n: int, snr: tuple) -> Sound:

@@ -1,0 +1,363 @@
+"""Stock Quantus, torchxai-tools and helpers.faithfulness on the same clips, in one run.
+
+Prints `name: value unit` lines and writes them, with the machine and the settings, to _build/bench.json.
+Each side runs at its own best thread count. Ratios depend on the processor: compare them within one file.
+
+    python benchmarks/bench.py                      # all, 10 to 15 minutes on two quiet cores
+    python benchmarks/bench.py --skip-stock-101     # without the slowest measurement, about 4 minutes less
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from helpers import explain, faithfulness, features, forward, models
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "_build"
+SHAPE = (1, 13, 400)
+DRAWS = 10  # the thesis's
+LADDER = ("resnet18", "resnet34", "resnet50", "resnet101")
+results: dict[str, float | int | str | list | None] = {}
+
+
+def say(name: str, value, unit: str) -> None:
+    results[name] = value
+    shown = f"{value:.4g}" if isinstance(value, float) else value
+    print(f"{name}: {shown} {unit}".rstrip(), flush=True)
+
+
+def seconds(work: Callable[[], object], *, repeat: int = 2) -> float:
+    """The fastest of some calls."""
+    taken = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return min(taken)
+
+
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def peak_mib() -> float:
+    """The largest memory this process has had. Linux counts in KiB, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def clips(count: int, *, seed: int) -> np.ndarray:
+    """MFCCs of seeded noise bursts of 1 to 4 s: (count, 1, 13, 400), padded as the thesis's."""
+    random, made = np.random.default_rng(seed), []
+    for _ in range(count):
+        length = int(random.uniform(1, 4) * 44_100)
+        colour = np.cumsum(random.normal(size=length)) * random.uniform(0, 0.02)
+        loudness = np.interp(np.arange(length), np.linspace(0, length, 9), random.uniform(0, 0.3, 9) ** 2)
+        sound = np.tanh((random.normal(size=length) + colour) * loudness)
+        made.append(features.mfcc(torch.from_numpy(sound[None].astype(np.float32)), 44_100).numpy())
+    return np.stack(made)
+
+
+def network_of(architecture: str, inputs: np.ndarray) -> nn.Module:
+    """Seeded weights, with batch norms that have seen the clips: logits of a sensible size."""
+    network = models.build(architecture, seed=0).train()
+    with torch.no_grad():
+        for _ in range(20):
+            network(torch.from_numpy(inputs))
+    return network.eval()
+
+
+class Case:
+    """One network with its clips, classes, Grad-CAM maps and rank blocks, and both sides' thread counts."""
+
+    def __init__(self, architecture: str, inputs: np.ndarray) -> None:
+        self.name, self.inputs = architecture, inputs
+        self.network = network_of(architecture, inputs)
+        with torch.no_grad():
+            self.classes = self.network(torch.from_numpy(inputs)).argmax(1).numpy()
+        self.maps = explain.gradcam(self.network, inputs, layer=self.network.layer4[-1], classes=self.classes)
+        self.blocks = faithfulness.rank_blocks(self.maps, order="stock")
+        one, many = torch.from_numpy(inputs[:1]), torch.from_numpy(inputs[:1]).repeat(100, 1, 1, 1)
+        self.folded = forward.fold(self.network, shape=SHAPE)
+
+        @torch.inference_mode()
+        def single() -> None:
+            for _ in range(10):
+                self.network(one)
+
+        @torch.inference_mode()
+        def batched() -> None:
+            self.folded(many.contiguous(memory_format=torch.channels_last))
+
+        self.stock_threads, self.threads = forward.best_threads(single), forward.best_threads(batched)
+        say(f"threads_{architecture}", f"{self.stock_threads} {self.threads}", "stock, ours")
+
+    def effects(self, clip: int = 0, **options) -> np.ndarray:
+        part = slice(clip, clip + 1)
+        return faithfulness.effects(self.network, self.inputs[part], self.classes[part], **options)
+
+    def ours(self, **options) -> float:
+        """Seconds for all blocks of one clip."""
+        with forward.threads(self.threads):
+            return seconds(lambda: self.effects(**options), repeat=3)
+
+    def best_full_forward(self) -> float:
+        """Seconds for 800 forwards of the folded network in its best batch, inputs ready made."""
+        many = torch.from_numpy(self.inputs[:1]).repeat(800, 1, 1, 1)
+        many = many.contiguous(memory_format=torch.channels_last)
+
+        @torch.inference_mode()
+        def work(batch: int) -> None:
+            for part in many.split(batch):
+                self.folded(part)
+
+        with forward.threads(self.threads):
+            return min(seconds(lambda b=batch: work(b), repeat=2) for batch in (32, 64, 100, 200))
+
+    def stock(self) -> tuple[float, float]:
+        """Seconds and score of stock Quantus on the first clip."""
+        with forward.threads(self.stock_threads):
+            start = time.perf_counter()
+            scores, _ = faithfulness.quantus_scores(
+                self.network, self.inputs[:1], self.classes[:1], self.maps[:1], draws=DRAWS, seed=0
+            )
+            return time.perf_counter() - start, scores[0]
+
+
+def compare(case: Case, *, stock: bool) -> None:
+    """Both modes of one network against stock and against its own best full forward."""
+    name, rank = case.name, case.blocks[:1]
+    full = case.best_full_forward()
+    rank_seconds, rank_full = case.ours(blocks=rank), case.ours(blocks=rank, forward="full")
+    frame_seconds = case.ours()
+    say(f"best_full_forward_s_{name}", full, "s per clip: 800 forwards of the folded network")
+    say(f"rank_s_{name}", rank_seconds, "s per clip")
+    say(f"frame_s_{name}", frame_seconds, "s per clip")
+    say(f"windowed_speedup_{name}", full / frame_seconds, "x: frame mode, against the best full forward")
+    say(f"forward_share_{name}", full / rank_full, "of rank mode's time is the best full forward")
+    say(f"rank_windowed_gain_{name}", rank_full / rank_seconds, "x: rank mode, windowed against full")
+    if not stock:
+        say(f"rank_speedup_{name}", None, "(stock not measured)")
+        say(f"frame_speedup_{name}", None, "(stock not measured)")
+        return
+    stock_seconds, stock_score = case.stock()
+    say(f"stock_s_{name}", stock_seconds, "s per clip: quantus, 10 draws")
+    say(f"rank_speedup_{name}", stock_seconds / rank_seconds, "x stock")
+    say(f"frame_speedup_{name}", stock_seconds / frame_seconds, "x stock")
+    drawn = case.effects(blocks=rank, baseline=faithfulness.Baseline.draws(DRAWS, seed=0))
+    same = faithfulness.score(case.maps[:1], drawn, blocks=rank, order="stock")[0]
+    say(
+        f"same_draws_difference_{name}",
+        float(abs(same - stock_score)),
+        "score, our batching on Quantus's draws",
+    )
+
+
+def agree(case: Case, *, reference_draws: int, seeds: int) -> None:
+    """The quadrature against many draws of the stock metric, beside the spread of the thesis's 10 draws."""
+    differences, spreads, orders = [], [], []
+    with forward.threads(case.threads):
+        for i in range(len(case.inputs)):
+            blocks, map_ = case.blocks[i : i + 1], case.maps[i : i + 1]
+
+            def scored(baseline, blocks=blocks, map_=map_, i=i, **options) -> float:
+                found = case.effects(i, blocks=blocks, baseline=baseline, **options)
+                return faithfulness.score(map_, found, blocks=blocks, order="stock")[0]
+
+            reference = scored(faithfulness.Baseline.draws(reference_draws, seed=99))
+            ours = scored("uniform")
+            drawn = [scored(faithfulness.Baseline.draws(DRAWS, seed=seed)) for seed in range(seeds)]
+            stable = faithfulness.rank_blocks(map_)
+            found = case.effects(i, blocks=stable)
+            differences.append(float(abs(ours - reference)))
+            spreads.append(float(np.ptp(drawn)))
+            orders.append(float(abs(faithfulness.score(map_, found, blocks=stable)[0] - ours)))
+    say("score_difference_max", max(differences), f"score: 2 nodes against {reference_draws} draws")
+    say("stock_seed_spread", max(spreads), f"score: largest range over {seeds} seeds of 10 draws")
+    say("tie_order_difference_max", max(orders), "score: our order of ties against numpy's unstable one")
+    results.update(score_differences=differences, stock_seed_spreads=spreads, tie_order_differences=orders)
+
+
+def grow(case: Case, inputs: np.ndarray) -> None:
+    """Time over clips and blocks, memory over clips; frame mode."""
+    classes = case.classes[np.zeros(len(inputs), int)]
+    with forward.threads(case.threads):
+        taken = seconds(lambda: faithfulness.effects(case.network, inputs, classes), repeat=1)
+    say("frame_s_per_clip_of_many", taken / len(inputs), f"s, {len(inputs)} clips, {case.name}")
+    for width in (1, 2, 4, 8):
+        taken = case.ours(blocks=(13, width))
+        say(f"blocks_{400 // width}_s", taken, f"s per clip, {400 // width} blocks of {width} frames")
+    peaks = [
+        float(subprocess.check_output([sys.executable, __file__, "--memory", str(count)], text=True))
+        for count in (1, len(inputs))
+    ]
+    say("peak_memory_mib", peaks[0], "MiB: a process that computes the effects of one clip")
+    say("memory_growth_mib", peaks[1] - peaks[0], f"MiB more for {len(inputs)} clips")
+
+
+def memory(count: int) -> None:
+    """Print the peak memory of a process that computes the effects of this many clips."""
+    inputs = np.random.default_rng(0).normal(size=(count, *SHAPE)).astype(np.float32)
+    faithfulness.effects(models.build("resnet18", seed=0).eval(), inputs, np.zeros(count, int))
+    print(peak_mib())
+
+
+def second_map(case: Case) -> None:
+    found = case.effects()
+    many = np.random.default_rng(0).random((1000, 13, 400), dtype=np.float32)
+    say("second_map_ms", seconds(lambda: faithfulness.score(case.maps[:1], found), repeat=50) * 1e3, "ms")
+    taken = seconds(lambda: faithfulness.score(many, found))
+    say("thousand_maps_ms_each", taken, "ms per map, 1000 maps of one clip")
+
+
+PEER = """
+import sys, time
+import numpy as np, torch
+from torchxai.metrics import monotonicity_corr
+from helpers import models
+case = np.load(sys.argv[1])
+torch.set_num_threads(int(sys.argv[3]))
+torch.manual_seed(0)
+network = models.build("resnet18", seed=0).eval()
+network.load_state_dict(torch.load(sys.argv[2]))
+def uniform(inputs, perturbation_masks):
+    return torch.where(perturbation_masks, torch.rand(len(inputs), 1, 1, 1), inputs)
+start = time.perf_counter()
+score = monotonicity_corr(
+    lambda x: network(x).softmax(1), torch.from_numpy(case["x"]), torch.from_numpy(case["map"]),
+    feature_mask=torch.from_numpy(case["blocks"]), target=__import__("torchxai.data_types", fromlist=["x"])
+    .SingleTargetAcrossBatch(index=int(case["y"])), perturb_func=uniform, n_perturbations_per_feature=10,
+    max_features_processed_per_batch=10, show_progress=False,
+)
+print(time.perf_counter() - start, float(score))
+"""
+
+
+def peer(case: Case) -> None:
+    """torchxai-tools in its own environment: it pins an older numpy; torch is this environment's own."""
+    try:
+        python = peer_python()
+        np.savez(
+            BUILD / "peer.npz", x=case.inputs[:1], map=case.maps[:1, None], y=case.classes[0],
+            blocks=case.blocks[:1, None],
+        )  # fmt: skip
+        torch.save(case.network.state_dict(), BUILD / "peer.pt")
+        command = [python, "-c", PEER, BUILD / "peer.npz", BUILD / "peer.pt", str(case.threads)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        taken, score = map(float, ran.stdout.split()[-2:])
+    except (subprocess.CalledProcessError, OSError) as error:
+        why = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1]
+        say("torchxai_speedup_resnet18", None, f"(torchxai-tools did not run: {why})")
+        return
+    say("torchxai_s_resnet18", taken, "s per clip: torchxai-tools 0.1.3, 10 draws")
+    say("torchxai_score_resnet18", score, "score of the first clip, its own draws")
+    say(
+        "torchxai_speedup_resnet18", taken / results["rank_s_resnet18"], "x: rank mode against torchxai-tools"
+    )
+
+
+def peer_python() -> Path:
+    folder = BUILD / "peers"
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
+        install = ["-m", "pip", "install", "--quiet", "--no-deps", "numpy==1.26.4", "torchxai-tools==0.1.3"]
+        subprocess.run([python, *install], check=True, capture_output=True, text=True)
+        packages = next(folder.glob("lib/python*/site-packages"))
+        # after its own packages, those of this environment: the same torch on both sides
+        (packages / "shared.pth").write_text(str(Path(torch.__file__).parents[1]) + "\n")
+        (folder / "ready").touch()
+    return python
+
+
+def training(inputs: np.ndarray, threads: int) -> None:
+    """One step of the thesis's training in three ways, and what a clip's features cost."""
+    rows = np.arange(16) % len(inputs)
+    batch, labels = torch.from_numpy(inputs[rows]), torch.arange(16) % 10
+
+    def run(layout: torch.memory_format, *, bfloat16: bool = False) -> float:
+        network = models.build("resnet18", seed=0).train().to(memory_format=layout)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+
+        def step() -> None:
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                loss = nn.functional.cross_entropy(network(batch.to(memory_format=layout)), labels)
+            loss.backward()
+            optimizer.step()
+
+        step()
+        return seconds(step, repeat=8)
+
+    with forward.threads(threads):
+        eager = run(torch.contiguous_format)
+        ours = run(torch.channels_last)
+        half = run(torch.channels_last, bfloat16=True)
+        sound = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 192_000)).astype(np.float32))
+        prepare = seconds(lambda: features.mfcc(sound, 48_000), repeat=5)
+    say("training_step_ms", ours * 1e3, "ms per step of 16 clips, ResNet18, channels last")
+    say("training_speedup", eager / ours, "x: channels last (as training.py) against plain eager float32")
+    say("training_bfloat16_speedup", eager / half, "x: channels last and bfloat16 autocast; not used")
+    say("features_ms", prepare * 1e3, "ms per clip of 4 s at 48 kHz: resampling and MFCC, without decoding")
+    say(
+        "features_once_speedup",
+        (ours / 16 + prepare) / (ours / 16),
+        "x: an epoch on stored features against one that makes them",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=3, help="clips whose scores are compared (3)")
+    parser.add_argument("--many", type=int, default=12, help="clips for the growth of time and memory (12)")
+    parser.add_argument("--reference-draws", type=int, default=100, help="draws of the reference score (100)")
+    parser.add_argument("--seeds", type=int, default=5, help="seeds of 10 draws (5)")
+    parser.add_argument("--skip-stock-101", action="store_true", help="no stock Quantus on ResNet101")
+    parser.add_argument("--memory", type=int, metavar="N", help="only the peak memory of N clips, in MiB")
+    arguments = parser.parse_args()
+    if arguments.memory:
+        return memory(arguments.memory)
+    BUILD.mkdir(exist_ok=True)
+    started = time.perf_counter()
+    say("processor", processor(), f"({os.cpu_count()} cores)")
+    for package in ("torch", "quantus", "numpy"):
+        say(f"version_{package}", version(package), "")
+    inputs = clips(max(arguments.clips, arguments.many), seed=0)
+    few = inputs[: arguments.clips]
+    case = Case("resnet18", few)
+    grow(case, inputs)
+    compare(case, stock=True)
+    second_map(case)
+    agree(case, reference_draws=arguments.reference_draws, seeds=arguments.seeds)
+    peer(case)
+    training(inputs, case.threads)
+    for architecture in LADDER[1:3]:
+        other = Case(architecture, few)
+        say(f"frame_s_{architecture}", other.ours(), "s per clip")
+    compare(Case("resnet101", few), stock=not arguments.skip_stock_101)
+    say("bench_s", time.perf_counter() - started, "s")
+    part = BUILD / "bench.json.part"
+    part.write_text(json.dumps({"settings": vars(arguments), **results}, indent=2) + "\n")
+    part.replace(BUILD / "bench.json")
+
+
+if __name__ == "__main__":
+    main()

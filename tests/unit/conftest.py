@@ -1,0 +1,103 @@
+"""A small world for the tests: few clips, a short profile, and no path into the real data folder."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from helpers import features, models, study, synthetic
+
+SMALL = {
+    "smoke": study.Profile("smoke", clips=1, epochs=2, explanations=4, stock_clips=2, draws=1),
+    "quick": study.Profile("quick", clips=1, epochs=1, explanations=500, stock_clips=2, draws=1),
+    "thesis": study.Profile("thesis", clips=None, epochs=1, explanations=3, stock_clips=2, draws=1),
+}
+
+
+class Tiny(nn.Module):
+    """A network with the stages that the helpers name, small enough to train in a moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for i, width in enumerate((2, 4, 6, 8)):
+            block = nn.Sequential()
+            block.conv2 = nn.Conv2d((1, 2, 4, 6)[i], width, 3, stride=2, padding=1, bias=False)
+            block.bn2 = nn.BatchNorm2d(width)
+            block.relu = nn.ReLU()
+            setattr(self, f"layer{i + 1}", nn.Sequential(block))
+        self.fc = nn.Linear(8, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+        return self.fc(x.mean((2, 3)))
+
+
+def build_tiny(architecture: str, *, seed: int) -> Tiny:
+    """Stands for `models.build`; another architecture gets other weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1000 * int(architecture.removeprefix("resnet")) + seed)
+        return Tiny()
+
+
+@pytest.fixture
+def tiny():
+    """Makes a tiny network from an architecture's name and a seed."""
+    return build_tiny
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory):
+    """The generated stand-in with one clip per class and fold; read only."""
+    folder = tmp_path_factory.mktemp("sounds") / "stand-in"
+    synthetic.generate(folder, clips=1, seed=0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory):
+    """A folder for results that the tests of a session share."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def settings(monkeypatch, results):
+    """Small profiles, tiny networks and results in a folder of the tests."""
+    monkeypatch.setattr(study, "DATA", results)
+    monkeypatch.setattr(study, "profiles", lambda: SMALL)
+    monkeypatch.setattr(models, "build", build_tiny)
+    return results
+
+
+@pytest.fixture
+def fresh(settings, monkeypatch, tmp_path):
+    """As `settings`, with an empty folder for the results."""
+    monkeypatch.setattr(study, "DATA", tmp_path / "data")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def run(settings, stand_in):
+    """A run of the smallest profile over the stand-in."""
+    return study.open(profile="smoke", data=str(stand_in))
+
+
+def random_features(*, clips: int, fold: int, seed: int) -> features.Features:
+    """Features of noise, with two classes that differ in level."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(clips) % 2
+    values = rng.standard_normal((clips, 1, 13, 400)) + 2 * labels[:, None, None, None]
+    return features.Features(
+        mfcc=values.astype(np.float32),
+        labels=labels.astype(np.int64),
+        folds=np.full(clips, fold, dtype=np.int64),
+        fs_ids=np.arange(clips, dtype=np.int64),
+        frames=np.full(clips, 173, dtype=np.int64),
+        names=np.array([f"{i}-{label}-0-0.wav" for i, label in enumerate(labels)]),
+    )
+
+
+@pytest.fixture
+def clips():
+    """Makes `Features` of noise: clips(clips=20, fold=1, seed=0)."""
+    return random_features

@@ -1,0 +1,145 @@
+"""The short cuts compute what the network computes."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torchvision.models import resnet50, resnext50_32x4d
+
+from helpers import InputError, forward, models
+
+SHAPE = (1, 13, 75)
+
+
+def lively(network: nn.Module) -> nn.Module:
+    """Batch norms as after training: no factor 1, no offset 0. float64, so that exact means exact."""
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.3)
+            module.running_mean.normal_(0, 0.3)
+            module.running_var.uniform_(0.5, 1.5)
+    return network.double().eval()
+
+
+def one_channel(network: nn.Module) -> nn.Module:
+    network.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
+    return network
+
+
+@pytest.fixture(scope="module")
+def windowed():
+    """Per network: the reference, its windowed forward that remembers one clip, and the clip."""
+    networks = {
+        name: models.build(name, seed=0) for name in ("resnet18", "resnet34", "resnet50", "resnet101")
+    }
+    networks["dilated"] = one_channel(
+        resnet50(replace_stride_with_dilation=[False, True, True], num_classes=10)
+    )
+    networks["grouped"] = one_channel(resnext50_32x4d(num_classes=10))
+    clip = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 20
+    made = {}
+    for name, network in networks.items():
+        fast = forward.Windowed(lively(network), shape=SHAPE)
+        fast.remember(clip)
+        made[name] = network, fast, clip
+    return made
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "dilated", "grouped"])
+@given(width=st.integers(1, 8), data=st.data())
+@settings(max_examples=6, deadline=None)
+def test_windowed_is_the_full_forward(windowed, name, width, data):
+    network, fast, clip = windowed[name]
+    columns = SHAPE[2]
+    start = torch.tensor(data.draw(st.lists(st.integers(0, columns - width), min_size=1, max_size=4)))
+    values = torch.randn(len(start), 1, SHAPE[1], width, dtype=torch.float64) * 20
+    full = clip.repeat(len(start), 1, 1, 1)
+    for changed, first, new in zip(full, start, values, strict=True):
+        changed[..., first : first + width] = new
+    with torch.inference_mode():
+        expected = network(full)
+    torch.testing.assert_close(fast.logits(values, start), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_windows_are_as_narrow_as_the_reach(windowed, monkeypatch):
+    # one input column of 75 reaches 4 of 38 after conv1 and 3 of 19 after the pool; then two more per 3 x 3
+    widths = []
+    slide = forward.Window.slide
+
+    def spy(self, *arguments):
+        out = slide(self, *arguments)
+        widths.append(out.values.shape[3])
+        return out
+
+    monkeypatch.setattr(forward.Window, "slide", spy)
+    windowed["resnet18"][1].logits(torch.zeros(1, 1, 13, 1), torch.tensor([31]))
+    assert widths[:6] == [4, 3, 5, 7, 9, 11]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_folded_network_gives_the_same_logits_and_leaves_the_original(windowed, name):
+    network, _, clip = windowed[name]
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with torch.inference_mode():
+        folded = forward.fold(network, shape=SHAPE)(clip[None])
+        torch.testing.assert_close(folded, network(clip[None]), rtol=1e-10, atol=1e-10)
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, before[key])
+
+
+def test_fold_removes_batch_norms_and_kernel_rows_that_meet_padding(windowed):
+    folded = forward.fold(windowed["resnet18"][0], shape=SHAPE)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    # 13 rows become 7, 4, 4, 2, 1, 1: a one-row map reads one kernel row, a two-row one two
+    assert folded.get_submodule("layer2.0.conv1").kernel_size == (3, 3)
+    assert folded.get_submodule("layer3.0.conv1").kernel_size == (2, 3)
+    assert folded.get_submodule("layer4.1.conv2").kernel_size == (1, 3)
+
+
+class Untraceable(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        return self.norm(self.convolution(x)).mean((2, 3)) * (1 if x.sum() > 0 else 2)
+
+
+def test_a_network_that_cannot_be_traced_is_used_as_it_is():
+    network = Untraceable().eval()
+    clip = torch.randn(SHAPE)
+    full = forward.Full(network, shape=SHAPE)
+    torch.testing.assert_close(full.remember(clip), network(clip[None])[0])
+
+
+def test_only_plain_resnets_are_windowable():
+    class Changed(models.ResNet18):
+        def forward(self, x):
+            return super().forward(x - x.mean())  # one changed column now changes all
+
+    assert forward.windowable(models.ResNet18())
+    assert forward.windowable(one_channel(resnext50_32x4d()))
+    assert not forward.windowable(Changed())
+    assert not forward.windowable(Untraceable())
+
+
+def test_training_mode_is_refused():
+    with pytest.raises(InputError, match=r"network is in training mode; call network\.eval\(\) first"):
+        forward.fold(models.ResNet18(), shape=SHAPE)
+
+
+def test_threads_are_given_back():
+    before = torch.get_num_threads()
+    with forward.threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+def test_best_threads_is_the_fastest(monkeypatch):
+    now = iter([0, 5, 10, 12, 20, 29])  # 1 thread: 5 s, 2 threads: 2 s, 4 threads: 9 s
+    monkeypatch.setattr(forward.time, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(forward.os, "cpu_count", lambda: 4)
+    assert forward.best_threads(lambda: None) == 2
