@@ -109,14 +109,13 @@ class Case:
         self.stock_threads, self.threads = forward.best_threads(single), forward.best_threads(batched)
         say(f"threads_{architecture}", f"{self.stock_threads} {self.threads}", "stock, ours")
 
-    def effects(self, clip: int = 0, **options) -> np.ndarray:
-        part = slice(clip, clip + 1)
+    def effects(self, part: slice = slice(None), **options) -> np.ndarray:
         return faithfulness.effects(self.network, self.inputs[part], self.classes[part], **options)
 
     def ours(self, **options) -> float:
-        """Seconds for all blocks of one clip."""
+        """Seconds per clip, folding the network included, over all clips."""
         with forward.threads(self.threads):
-            return seconds(lambda: self.effects(**options), repeat=3)
+            return seconds(lambda: self.effects(**options)) / len(self.inputs)
 
     def best_full_forward(self) -> float:
         """Seconds for 800 forwards of the folded network in its best batch, inputs ready made."""
@@ -143,7 +142,7 @@ class Case:
 
 def compare(case: Case, *, stock: bool) -> None:
     """Both modes of one network against stock and against its own best full forward."""
-    name, rank = case.name, case.blocks[:1]
+    name, rank, first = case.name, case.blocks, slice(0, 1)
     full = case.best_full_forward()
     rank_seconds, rank_full = case.ours(blocks=rank), case.ours(blocks=rank, forward="full")
     frame_seconds = case.ours()
@@ -161,8 +160,9 @@ def compare(case: Case, *, stock: bool) -> None:
     say(f"stock_s_{name}", stock_seconds, "s per clip: quantus, 10 draws")
     say(f"rank_speedup_{name}", stock_seconds / rank_seconds, "x stock")
     say(f"frame_speedup_{name}", stock_seconds / frame_seconds, "x stock")
-    drawn = case.effects(blocks=rank, baseline=faithfulness.Baseline.draws(DRAWS, seed=0))
-    same = faithfulness.score(case.maps[:1], drawn, blocks=rank, order="stock")[0]
+    draws = faithfulness.Baseline.draws(DRAWS, seed=0)
+    drawn = case.effects(first, blocks=rank[first], baseline=draws)
+    same = faithfulness.score(case.maps[first], drawn, blocks=rank[first], order="stock")[0]
     say(
         f"same_draws_difference_{name}",
         float(abs(same - stock_score)),
@@ -175,20 +175,19 @@ def agree(case: Case, *, reference_draws: int, seeds: int) -> None:
     differences, spreads, orders = [], [], []
     with forward.threads(case.threads):
         for i in range(len(case.inputs)):
-            blocks, map_ = case.blocks[i : i + 1], case.maps[i : i + 1]
+            part = slice(i, i + 1)
 
-            def scored(baseline, blocks=blocks, map_=map_, i=i, **options) -> float:
-                found = case.effects(i, blocks=blocks, baseline=baseline, **options)
-                return faithfulness.score(map_, found, blocks=blocks, order="stock")[0]
+            def scored(baseline, *, order="stock", part=part) -> float:
+                blocks = faithfulness.rank_blocks(case.maps[part], order=order)
+                found = case.effects(part, blocks=blocks, baseline=baseline)
+                return float(faithfulness.score(case.maps[part], found, blocks=blocks, order=order)[0])
 
-            reference = scored(faithfulness.Baseline.draws(reference_draws, seed=99))
             ours = scored("uniform")
             drawn = [scored(faithfulness.Baseline.draws(DRAWS, seed=seed)) for seed in range(seeds)]
-            stable = faithfulness.rank_blocks(map_)
-            found = case.effects(i, blocks=stable)
-            differences.append(float(abs(ours - reference)))
+            reference = scored(faithfulness.Baseline.draws(reference_draws, seed=seeds))
+            differences.append(abs(ours - reference))
             spreads.append(float(np.ptp(drawn)))
-            orders.append(float(abs(faithfulness.score(map_, found, blocks=stable)[0] - ours)))
+            orders.append(abs(scored("uniform", order="stable") - ours))
     say("score_difference_max", max(differences), f"score: 2 nodes against {reference_draws} draws")
     say("stock_seed_spread", max(spreads), f"score: largest range over {seeds} seeds of 10 draws")
     say("tie_order_difference_max", max(orders), "score: our order of ties against numpy's unstable one")
@@ -220,7 +219,7 @@ def memory(count: int) -> None:
 
 
 def second_map(case: Case) -> None:
-    found = case.effects()
+    found = case.effects(slice(0, 1))
     many = np.random.default_rng(0).random((1000, 13, 400), dtype=np.float32)
     say("second_map_ms", seconds(lambda: faithfulness.score(case.maps[:1], found), repeat=50) * 1e3, "ms")
     taken = seconds(lambda: faithfulness.score(many, found))

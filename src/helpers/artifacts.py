@@ -107,10 +107,10 @@ def overview(folders: Iterable[Path]) -> pd.DataFrame:
             {
                 "artefact": (path.parent / known["artefact"]).relative_to(study.DATA).as_posix(),
                 "data": made.get("data", ""),
-                "made": made["date"],
-                "seconds": made["seconds"],
-                "revision": made["revision"],
-                "content": known["content"][:12],
+                "made": made["date"].replace("T", " ").removesuffix("+00:00"),
+                "seconds": f"{made['seconds']:.1f}",
+                "revision": made["revision"][:8],
+                "content": known["content"][:8],
             }
         )
     return pd.DataFrame(rows)

@@ -11,6 +11,7 @@ import base64
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -44,20 +45,21 @@ _PROGRESS = re.compile(r"^.*(?:\d+%\|.*\||: \d+\w+) ?\S* ?\[.*\]$|^\s*$", re.MUL
 
 
 def contents(architectures: Sequence[str]) -> dict:
-    """The table of contents of _toc.yml with one copy of each entry per architecture.
+    """The table of contents of _toc.yml with the chapters of each architecture of a run.
 
-    Entries that name `resnet18` in their file stand for every architecture of the run.
+    Neighbouring entries whose files lie in a folder `resnet18` are repeated for each architecture.
     """
 
     def expand(entries: list) -> list:
         expanded = []
-        for entry in entries:
-            entry = {key: expand(value) if isinstance(value, list) else value for key, value in entry.items()}
-            text = yaml.safe_dump(entry)
-            if f"/{TEMPLATE}/" not in entry.get("file", ""):
-                expanded.append(entry)
-                continue
-            expanded += [yaml.safe_load(_for_architecture(text, name)) for name in architectures]
+        for per_network, group in itertools.groupby(entries, lambda e: f"/{TEMPLATE}/" in e.get("file", "")):
+            group = [
+                {key: expand(value) if isinstance(value, list) else value for key, value in entry.items()}
+                for entry in group
+            ]
+            text = yaml.safe_dump(group)
+            copies = [_for_architecture(text, name) for name in architectures] if per_network else [text]
+            expanded += itertools.chain.from_iterable(map(yaml.safe_load, copies))
         return expanded
 
     return {

@@ -4,7 +4,7 @@ Grey is the sound, colour is the importance a map gives it, in every figure that
 are Okabe and Ito's (safe for colour-blind readers) and always come with a marker, a line style, a
 hatch or a number. Lettering has its true size at 700 px, the width of the book's text column.
 
-Chapter: notebooks/01_introduction.md to notebooks/06_scores.md; each function names its own.
+Chapter: notebooks/01_introduction.md to notebooks/09_results.md; each function names its own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from helpers import InputError
 WIDTH = 7.3  # inches: 700 px of a browser, so that 10 pt here are 10 pt there
 BLACK, _, _, GREEN, _, BLUE, ORANGE, PURPLE = mpl.color_sequences["okabe_ito"]
 MARKS = tuple(  # one look per curve or network; each colour has contrast 3:1 or more on white
-    zip((BLUE, ORANGE, GREEN, PURPLE, BLACK), "os^Dv", ("-", "--", "-.", ":", "-"), strict=True)
+    zip((BLUE, ORANGE, GREEN, PURPLE, BLACK), "os^Dv", ("-", "--", "-.", ":", (0, (8, 2))), strict=True)
 )
 STYLE = {
     "font.size": 10,
@@ -40,6 +40,7 @@ STYLE = {
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "legend.frameon": False,
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "hatch.linewidth": 0.6,
@@ -113,13 +114,27 @@ def _draw_mfcc(axes: Axes, mfcc: np.ndarray, *, seconds_per_frame: float) -> Axe
 
 def _draw_map(axes: Axes, values: np.ndarray, *, seconds_per_frame: float) -> AxesImage:
     # Transparent where the map is 0, so that the same scale holds alone and over an MFCC.
-    stops = mpl.colormaps["YlOrRd"](np.linspace(0.1, 1, 9))
+    stops = mpl.colormaps["YlOrRd"](np.linspace(0.4, 1, 9))
     stops[:, 3] = np.linspace(0, 0.9, len(stops))
     cmap = LinearSegmentedColormap.from_list("importance", stops)
     return _draw(axes, values, seconds_per_frame=seconds_per_frame, cmap=cmap, vmin=0, vmax=1)
 
 
+def _padding(
+    mfcc: np.ndarray, sounding_frames: int | None, *, seconds_per_frame: float
+) -> tuple[float, float]:
+    """Start and end of the padding in s; equal where there is none."""
+    frames = mfcc.shape[1]
+    sounding = frames if sounding_frames is None else sounding_frames
+    if not 0 <= sounding <= frames:
+        raise InputError(f"sounding_frames is {sounding}; give a number from 0 to {frames}")
+    return sounding * seconds_per_frame, frames * seconds_per_frame
+
+
 def _mark_padding(axes: Axes, *, start: float, end: float) -> None:
+    """Hatches the time from `start` to `end` (s), if there is any, and names it."""
+    if end <= start:
+        return
     axes.axvspan(start, end, facecolor="none", edgecolor="0.35", hatch="//", linewidth=0)
     axes.text(
         (start + end) / 2,
@@ -138,6 +153,7 @@ def two_classes(
     classes: Sequence[str],
     seconds_per_frame: float,
     events: Mapping[str, ArrayLike] | None = None,
+    sounding_frames: int | None = None,
     source: str,
 ) -> Figure:
     """One mixture of sounds, and where Grad-CAM points for each class: thesis Fig. 1 for the ear.
@@ -149,6 +165,7 @@ def two_classes(
     classes : names, in the order of `maps`.
     seconds_per_frame : hop length / sampling rate, s.
     events : name of a sound -> its true (start, end) in s, or several such pairs.
+    sounding_frames : number of frames that hold sound; the rest is hatched as padding.
     source : where the numbers come from, such as `run.label`.
 
     Raises
@@ -164,6 +181,7 @@ def two_classes(
     maps = [
         _importance(values, f"map of {name}", like=mfcc) for name, values in zip(classes, maps, strict=True)
     ]
+    start, end = _padding(mfcc, sounding_frames, seconds_per_frame=seconds_per_frame)
     spans = {name: np.reshape(pairs, (-1, 2)) for name, pairs in (events or {}).items()}
     heights = ([0.45] if spans else []) + [1] * (1 + len(maps))
     with _picture(height=0.8 + 1.45 * sum(heights), source=source) as figure:
@@ -184,6 +202,8 @@ def two_classes(
             axes.set_title(f"Grad-CAM for {name}")
             for edge in spans.get(name, np.empty(0)).flat:
                 axes.axvline(edge, color="black", linestyle="--")
+        for axes in panels:
+            _mark_padding(axes, start=start, end=end)
         panels[-1].set_xlabel("time (s)")
         _scale(figure, image, panels)
     return figure
@@ -246,8 +266,7 @@ def representations(
         image = _draw_mfcc(bottom, mfcc, seconds_per_frame=seconds_per_frame)
         bottom.set(title=f"MFCC, {mfcc.shape[0]} × {mfcc.shape[1]} frames", xlabel="time (s)")
         figure.colorbar(image, ax=bottom, label="value (log scale)")
-        if end > duration:
-            _mark_padding(bottom, start=duration, end=end)
+        _mark_padding(bottom, start=duration, end=end)
         bottom.set_xlim(0, max(duration, end))
     return figure
 
@@ -285,16 +304,16 @@ def slices_per_class(slices: pd.DataFrame, *, source: str) -> Figure:
         axes.bar_label(background, written, padding=4)
         axes.set(xlabel="clips (foreground + background = all)", xlim=(0, 1.28 * total.max()))
         axes.tick_params(axis="y", length=0)
-        figure.legend(loc="outside upper right", ncols=2, frameon=False)
+        figure.legend(loc="outside upper right", ncols=2)
     return figure
 
 
 def shortcut(*, source: str) -> Figure:
     """A residual block as it computes, and the same block when its layers give 0: thesis Fig. 5.
 
-    Chapter: notebooks/04_training.md
+    Chapter: notebooks/04_networks.md
     """
-    with _picture(height=4.1, source=source) as figure:
+    with _picture(height=4, source=source) as figure:
         upper, lower = figure.subplots(2)
         _block(upper, layers="layers\n(convolutions)", residual="F(x)", out="relu(F(x) + x)")
         upper.set_title("A residual block: the layers learn what to add to x")
@@ -304,21 +323,22 @@ def shortcut(*, source: str) -> Figure:
 
 
 def _block(axes: Axes, *, layers: str, residual: str, out: str) -> None:
-    axes.set(xlim=(0, 10), ylim=(-1.5, 1), aspect="equal")
+    axes.set(xlim=(0, 10), ylim=(-1.5, 0.75), aspect="equal")
     axes.axis("off")
     idle = residual == "0"
     flow = {"arrowstyle": "-|>", "color": "black", "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
     weak = {**flow, "color": "0.4", "linestyle": (0, (2, 2))} if idle else flow
     short = {**flow, "color": BLUE, "linewidth": 3}
     for start, end, look in [
-        ((0.7, 0), (2.1, 0), weak),
+        ((1.2, 0), (2.1, 0), weak),
         ((4.3, 0), (5.5, 0), weak),
         ((6.0, 0), (6.7, 0), flow),
         ((7.9, 0), (8.4, 0), flow),
     ]:
         axes.annotate("", end, start, arrowprops=look)
-    axes.plot([1.2, 1.2, 5.75], [0, -1.1, -1.1], color=BLUE, linewidth=3)
-    axes.annotate("", (5.75, -0.25), (5.75, -1.1), arrowprops=short)
+    axes.plot([0.7, 1.2], [0, 0], color="black", linewidth=1.5)
+    axes.plot([1.2, 1.2, 5.75], [0, -1, -1], color=BLUE, linewidth=3)
+    axes.annotate("", (5.75, -0.25), (5.75, -1), arrowprops=short)
     axes.add_patch(
         FancyBboxPatch(
             (2.2, -0.5),
@@ -337,11 +357,12 @@ def _block(axes: Axes, *, layers: str, residual: str, out: str) -> None:
         (3.2, 0, layers),
         (4.9, 0.3, residual),
         (5.75, 0, "+"),
-        (3.4, -1.35, "shortcut: x unchanged"),
+        (3.4, -1.3, "shortcut: x unchanged"),
         (7.3, 0, "ReLU"),
-        (9.2, 0, out),
+        (9.3, 0, out),
     ]:
-        axes.text(x, y, text, ha="center", va="center")
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5} if idle and text == layers else None
+        axes.text(x, y, text, ha="center", va="center", bbox=paper)
 
 
 def history(history: pd.DataFrame, *, source: str) -> Figure:
@@ -352,7 +373,7 @@ def history(history: pd.DataFrame, *, source: str) -> Figure:
     history : columns epoch, train_loss, test_loss (nats), train_accuracy, test_accuracy (0 to 1).
     source : where the numbers come from, such as `run.label`.
 
-    Chapter: notebooks/04_training.md
+    Chapter: notebooks/05_training.md
     """
     parts = ("train", "test")
     columns = [f"{part}_{what}" for what in ("loss", "accuracy") for part in parts]
@@ -394,7 +415,7 @@ def confusion(predictions: pd.DataFrame, *, classes: Sequence[str], source: str)
     InputError
         A column is missing or names a class that `classes` does not have.
 
-    Chapter: notebooks/04_training.md
+    Chapter: notebooks/05_training.md
     """
     _require(predictions, "predictions", "label", "predicted")
     ids = range(len(classes))
@@ -409,8 +430,8 @@ def confusion(predictions: pd.DataFrame, *, classes: Sequence[str], source: str)
         axes = figure.subplots()
         sns.heatmap(
             share,
-            annot=counts,
-            fmt="d",
+            annot=counts.astype(str).where(counts > 0, ""),
+            fmt="",
             annot_kws={"color": "black"},
             cmap=sns.light_palette("#3fa0df", as_cmap=True),  # black on its darkest: over 7:1
             vmin=0,
@@ -425,8 +446,8 @@ def confusion(predictions: pd.DataFrame, *, classes: Sequence[str], source: str)
             ],
         )
         for i in ids:
-            axes.add_patch(Rectangle((i, i), 1, 1, fill=False, edgecolor="black", linewidth=1.5))
-        axes.tick_params(axis="x", rotation=40)
+            axes.add_patch(Rectangle((i, i), 1, 1, fill=False, edgecolor="black", clip_on=False))
+        axes.tick_params(axis="x", rotation=40, labelrotation_mode="xtick")
         axes.tick_params(axis="y", rotation=0)
         axes.set(xlabel="predicted class", ylabel="true class")
         axes.set_title(f"{np.trace(counts)} of {clips.sum()} clips recognised (outlined cells)")
@@ -458,11 +479,11 @@ def three_bars(
     InputError
         The two shapes differ, a value is not finite, or the map leaves [0, 1].
 
-    Chapter: notebooks/05_explanations.md
+    Chapter: notebooks/06_explanations.md
     """
     mfcc = _matrix(mfcc, "mfcc")
     map = _importance(map, "map", like=mfcc)
-    frames = mfcc.shape[1]
+    start, end = _padding(mfcc, sounding_frames, seconds_per_frame=seconds_per_frame)
     with _picture(height=5.4, source=source) as figure:
         alone, sound, both = panels = figure.subplots(3, sharex=True)
         figure.suptitle(title)
@@ -473,10 +494,8 @@ def three_bars(
         _draw_mfcc(both, mfcc, seconds_per_frame=seconds_per_frame)
         _draw_map(both, map, seconds_per_frame=seconds_per_frame)
         both.set(title="MFCC with the map laid over it", xlabel="time (s)")
-        if sounding_frames is not None and sounding_frames < frames:
-            start, end = sounding_frames * seconds_per_frame, frames * seconds_per_frame
-            for axes in panels:
-                _mark_padding(axes, start=start, end=end)
+        for axes in panels:
+            _mark_padding(axes, start=start, end=end)
         _scale(figure, image, panels)
     return figure
 
@@ -498,53 +517,54 @@ def density(
     thesis_modes : (low, high, label) of each range of scores to shade.
     source : where the numbers come from, such as `run.label`.
 
-    Chapter: notebooks/06_scores.md
+    Chapter: notebooks/08_scores.md
     """
     _require(scores, "scores", "score", "architecture")
     groups = scores.groupby("architecture", sort=False).score
-    with _picture(height=3.6 + 0.35 * len(groups), source=source) as figure:
+    with _picture(height=3.6 + 0.45 * len(groups), source=source) as figure:
         curve, points = figure.subplots(2, sharex=True, height_ratios=[3, 0.3 + 0.35 * len(groups)])
+        for row, (name, group) in enumerate(groups):
+            color, marker, line = MARKS[row % len(MARKS)]
+            finite = group.dropna()
+            label = f"{name}: n = {len(finite)}, NaN = {len(group) - len(finite)}"
+            if len(finite):
+                label += f", median = {finite.median():+.2f}"
+                points.plot(finite.median(), row, "|", color="black", ms=16, mew=3)
+            points.plot(finite, np.full(len(finite), row), marker, color=color, ms=6, mfc="none")
+            if finite.nunique() > 1:
+                sns.kdeplot(x=finite, clip=(-1, 1), color=color, linestyle=line, linewidth=2, ax=curve)
+            else:
+                line, label = "none", f"{label} (no curve: no two different scores)"
+            curve.plot([], [], color=color, marker=marker, mfc="none", linestyle=line, label=label)
+        peak = max((curved.get_ydata().max(initial=0) for curved in curve.lines), default=0)
+        # Room above the curves for the names of the shaded ranges.
+        curve.set(ylabel="density", ylim=(0, 1.35 * peak or 1))
+        if not peak:
+            curve.set_yticks([])
         for low, high, label in thesis_modes:
             for axes in (curve, points):
-                axes.axvspan(low, high, facecolor="0.93", edgecolor="0.6", hatch="..", linewidth=0)
+                axes.axvspan(low, high, facecolor="0.92", edgecolor="0.6", hatch="..", zorder=0)
             curve.text(
                 (low + high) / 2,
-                0.02,
+                0.97,
                 label,
                 rotation=90,
                 ha="center",
-                va="bottom",
+                va="top",
                 transform=curve.get_xaxis_transform(),
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )
-        for row, (name, group) in enumerate(groups):
-            color, marker, line, *_ = MARKS[row % len(MARKS)]
-            finite = group.dropna()
-            missing = len(group) - len(finite)
-            label = f"{name}: n = {len(finite)}, NaN = {missing}"
-            if len(finite):
-                label += f", median = {finite.median():+.2f}"
-            if finite.nunique() < 2:
-                label += " (no curve: no two different scores)"
-                curve.plot([], [], color=color, linestyle=line, label=label)
-            else:
-                sns.kdeplot(
-                    x=finite, clip=(-1, 1), color=color, linestyle=line, linewidth=2, label=label, ax=curve
-                )
-            points.plot(
-                finite, np.full(len(finite), row), marker, color=color, markersize=5, markerfacecolor="none"
-            )
-            if len(finite):
-                points.plot(finite.median(), row, "|", color="black", markersize=16, markeredgewidth=3)
+        if len(thesis_modes):
+            curve.patches[0].set_label("shaded: where the thesis has its modes")
         for axes in (curve, points):
             axes.axvline(0, color="black", linewidth=1)
-        curve.set(ylabel="density", ylim=(0, None))
+        points.set_yticks(range(len(groups)), [name for name, _ in groups])
         points.set(
-            xlabel="score (Spearman correlation; | is the median)",
-            xlim=(-1, 1),
+            xlabel="score (Spearman correlation; the thick bar is the median)",
+            xlim=(-1.02, 1.02),
             ylim=(len(groups) - 0.5, -0.5),
         )
-        points.set_yticks(range(len(groups)), [name for name, _ in groups])
-        figure.legend(loc="outside upper left", frameon=False)
+        figure.legend(*curve.get_legend_handles_labels(), loc="outside upper left")
     return figure
 
 
@@ -562,7 +582,7 @@ def effects(map_values: ArrayLike, effects: ArrayLike, *, source: str) -> Figure
     InputError
         The two do not have the same length.
 
-    Chapter: notebooks/06_scores.md
+    Chapter: notebooks/07_metric.md
     """
     said, done = np.ravel(map_values), np.ravel(effects)
     if len(said) != len(done) or len(said) < 2:
@@ -579,5 +599,7 @@ def effects(map_values: ArrayLike, effects: ArrayLike, *, source: str) -> Figure
             xlabel="rank of the block in the map (1 = least important)",
             ylabel="rank of the block's measured effect",
         )
+        axes.axline((1, 1), slope=1, color="0.4", linestyle="--", label="same order")
+        axes.legend(loc="upper left")
         axes.grid(color="0.9")
     return figure

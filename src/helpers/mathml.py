@@ -1,0 +1,35 @@
+"""Formulas as MathML, written when the site is built: no script, no other host, readable by screen readers.
+
+A Sphinx extension; _config.yml loads it. Source: latex2mathml.
+"""
+
+from docutils import nodes
+from latex2mathml.converter import convert
+from sphinx.application import Sphinx
+from sphinx.util.math import get_node_equation_number
+from sphinx.writers.html5 import HTML5Translator
+
+
+def inline(translator: HTML5Translator, node: nodes.math) -> None:
+    """Write a formula that stands in a sentence."""
+    translator.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def block(translator: HTML5Translator, node: nodes.math_block) -> None:
+    """Write a formula that stands alone, with its number and a link to it."""
+    translator.body.append(translator.starttag(node, "div", CLASS="math formula"))
+    translator.body.append(convert(node.astext(), display="block"))
+    if node["number"]:
+        number = get_node_equation_number(translator, node)
+        translator.body.append(f'<span class="eqno">({number})')
+        translator.add_permalink_ref(node, "Link to this equation")
+        translator.body.append("</span>")
+    translator.body.append("</div>\n")
+    raise nodes.SkipNode
+
+
+def setup(app: Sphinx) -> dict:
+    """Register the renderer under the name `mathml`."""
+    app.add_html_math_renderer("mathml", (inline, None), (block, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
