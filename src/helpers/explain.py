@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pytorch_grad_cam import GradCAM
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from helpers import InputError, artifacts, features, models, study, training, urbansound
@@ -60,6 +58,10 @@ def gradcam(
 
     Source: Selvaraju et al. 2017, equations 1-3; pytorch-grad-cam 1.5. Chapter: notebooks/06_explanations.md
     """
+    # here, because its import takes seconds that a page which only loads maps need not spend
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
     maps = []
     with GradCAM(model=network, target_layers=[layer]) as explainer:
         for start in range(0, len(inputs), batch):
@@ -76,6 +78,15 @@ def explanations(run: Run) -> Explanations:
     """
     with np.load(make(run), allow_pickle=False) as arrays:
         return Explanations(**arrays)
+
+
+def title(maps: Explanations, i: int) -> str:
+    """What a figure of one explained clip is called: true class, predicted class, file name.
+
+    Chapter: notebooks/06_explanations.md
+    """
+    truth, guess = (urbansound.CLASSES[k[i]].replace("_", " ") for k in (maps.labels, maps.predicted))
+    return f"{truth}, predicted {guess} ({maps.names[i]})"
 
 
 def make(run: Run) -> Path:

@@ -519,11 +519,14 @@ def _replaced(
     clip: Tensor, labels: Tensor, values: Tensor, block: Tensor, node: Tensor, first: Tensor, width: int
 ) -> Tensor:
     """Columns first .. first + width - 1 of the clip with one block replaced: (batch, 1, rows, width)."""
-    row = torch.arange(clip.shape[0])[:, None]
-    column = first[:, None, None] + torch.arange(width)  # (batch, 1, width)
-    replaced = values[node[:, None, None], row, column]
-    here = labels[row, column] == block[:, None, None]
-    return torch.where(here, replaced, clip[row, column])[:, None]
+    if width == clip.shape[1]:
+        replaced = values[node]
+    else:
+        row = torch.arange(clip.shape[0])[:, None]
+        column = first[:, None, None] + torch.arange(width)  # (batch, 1, width)
+        replaced = values[node[:, None, None], row, column]
+        labels, clip = labels[row, column], clip[row, column]
+    return torch.where(labels == block[:, None, None], replaced, clip)[:, None]
 
 
 def _change(logits: Tensor, clean: Tensor, category: int, readout: str) -> np.ndarray:

@@ -23,6 +23,7 @@ from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike
 from scipy import signal, stats
@@ -89,6 +90,8 @@ def _require(table: pd.DataFrame, name: str, *columns: str) -> None:
     missing = [column for column in columns if column not in table]
     if missing:
         raise InputError(f"{name} lacks the column {', '.join(missing)}; it needs {columns}")
+    if table.empty:
+        raise InputError(f"{name} has no rows; there is nothing to draw")
 
 
 def _draw(axes: Axes, matrix: np.ndarray, *, seconds_per_frame: float, **options) -> AxesImage:
@@ -106,9 +109,10 @@ def _draw(axes: Axes, matrix: np.ndarray, *, seconds_per_frame: float, **options
 
 
 def _draw_mfcc(axes: Axes, mfcc: np.ndarray, *, seconds_per_frame: float) -> AxesImage:
-    # Logarithmic away from 0: coefficient 0 is 10 to 100 times larger than the others.
-    limit = max(float(np.abs(mfcc).max()), 10.0)
-    norm = SymLogNorm(linthresh=10, vmin=-limit, vmax=limit)
+    # Logarithmic beyond the median size: coefficient 0 is 10 to 100 times larger than the others.
+    sizes = np.abs(mfcc[mfcc != 0]) if mfcc.any() else np.ones(1)
+    limit = float(sizes.max())
+    norm = SymLogNorm(linthresh=min(float(np.median(sizes)), 0.9 * limit), vmin=-limit, vmax=limit)
     return _draw(axes, mfcc, seconds_per_frame=seconds_per_frame, cmap="gray", norm=norm)
 
 
@@ -201,7 +205,12 @@ def two_classes(
             image = _draw_map(axes, values, seconds_per_frame=seconds_per_frame)
             axes.set_title(f"Grad-CAM for {name}")
             for edge in spans.get(name, np.empty(0)).flat:
-                axes.axvline(edge, color="black", linestyle="--")
+                axes.axvline(
+                    edge,
+                    color="black",
+                    linestyle="--",
+                    path_effects=[withStroke(linewidth=3, foreground="white")],
+                )
         for axes in panels:
             _mark_padding(axes, start=start, end=end)
         panels[-1].set_xlabel("time (s)")
@@ -381,7 +390,7 @@ def history(history: pd.DataFrame, *, source: str) -> Figure:
     with _picture(height=3.3, source=source) as figure:
         loss, accuracy = figure.subplots(1, 2)
         for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
-            for part, (color, marker, line, *_) in zip(parts, (MARKS[1], MARKS[0]), strict=True):
+            for part, (color, marker, line) in zip(parts, (MARKS[1], MARKS[0]), strict=True):
                 axes.plot(
                     history.epoch,
                     history[f"{part}_{what}"],
@@ -425,7 +434,7 @@ def confusion(predictions: pd.DataFrame, *, classes: Sequence[str], source: str)
         index=ids, columns=ids, fill_value=0
     )
     clips = counts.sum(axis=1)
-    share = counts.div(clips.where(clips > 0), axis=0)
+    share = counts.div(clips, axis=0)
     with _picture(height=2.2 + 0.42 * len(classes), source=source) as figure:
         axes = figure.subplots()
         sns.heatmap(
@@ -529,7 +538,7 @@ def density(
             label = f"{name}: n = {len(finite)}, NaN = {len(group) - len(finite)}"
             if len(finite):
                 label += f", median = {finite.median():+.2f}"
-                points.plot(finite.median(), row, "|", color="black", ms=16, mew=3)
+                points.plot(finite.median(), row, "|", color="black", ms=16, mew=3, zorder=3)
             points.plot(finite, np.full(len(finite), row), marker, color=color, ms=6, mfc="none")
             if finite.nunique() > 1:
                 sns.kdeplot(x=finite, clip=(-1, 1), color=color, linestyle=line, linewidth=2, ax=curve)
@@ -538,7 +547,7 @@ def density(
             curve.plot([], [], color=color, marker=marker, mfc="none", linestyle=line, label=label)
         peak = max((curved.get_ydata().max(initial=0) for curved in curve.lines), default=0)
         # Room above the curves for the names of the shaded ranges.
-        curve.set(ylabel="density", ylim=(0, 1.35 * peak or 1))
+        curve.set(ylabel="density", ylim=(0, (1.6 if thesis_modes else 1.1) * peak or 1))
         if not peak:
             curve.set_yticks([])
         for low, high, label in thesis_modes:
@@ -554,7 +563,7 @@ def density(
                 transform=curve.get_xaxis_transform(),
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )
-        if len(thesis_modes):
+        if thesis_modes:
             curve.patches[0].set_label("shaded: where the thesis has its modes")
         for axes in (curve, points):
             axes.axvline(0, color="black", linewidth=1)
@@ -580,16 +589,19 @@ def effects(map_values: ArrayLike, effects: ArrayLike, *, source: str) -> Figure
     Raises
     ------
     InputError
-        The two do not have the same length.
+        The two differ in length, or a value is not finite.
 
     Chapter: notebooks/07_metric.md
     """
     said, done = np.ravel(map_values), np.ravel(effects)
-    if len(said) != len(done) or len(said) < 2:
-        raise InputError(f"map_values has {len(said)} blocks, effects {len(done)}; give two or more of each")
+    if len(said) != len(done) or len(said) < 2 or not np.isfinite([*said, *done]).all():
+        raise InputError(
+            f"map_values has {len(said)} blocks, effects {len(done)}; give as many of each, "
+            "two or more and all finite"
+        )
     with _picture(height=4.6, source=source) as figure:
         axes = figure.subplots()
-        axes.plot(stats.rankdata(said), stats.rankdata(done), "o", color=BLUE, markersize=4, alpha=0.6)
+        axes.plot(stats.rankdata(said), stats.rankdata(done), "o", color=BLUE, ms=5, mfc="none")
         if np.ptp(said) and np.ptp(done):
             verdict = f"{stats.spearmanr(said, done).statistic:+.2f}"
         else:
@@ -600,6 +612,6 @@ def effects(map_values: ArrayLike, effects: ArrayLike, *, source: str) -> Figure
             ylabel="rank of the block's measured effect",
         )
         axes.axline((1, 1), slope=1, color="0.4", linestyle="--", label="same order")
-        axes.legend(loc="upper left")
+        figure.legend(loc="outside upper right")
         axes.grid(color="0.9")
     return figure

@@ -2,7 +2,6 @@
 
 import base64
 import copy
-import io
 import json
 import posixpath
 import re
@@ -15,7 +14,6 @@ import jupytext
 import nbformat
 import papermill
 import pytest
-import tqdm
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -133,9 +131,7 @@ class Papermill:
                 cell.metadata["papermill"] = {"duration": 0.1}
                 cell.metadata["execution"] = {"iopub.execute_input": "2026"}
         if given:
-            i = next(
-                i for i, c in enumerate(executed.cells) if "parameters" in c.metadata.get("tags", [])
-            )
+            i = next(i for i, c in enumerate(executed.cells) if "parameters" in c.metadata.get("tags", []))
             source = "\n".join(f"{name} = {value!r}" for name, value in given.items())
             injected = new_code_cell(source, metadata={"tags": ["injected-parameters"]})
             executed.cells.insert(i + 1, injected)
@@ -357,28 +353,25 @@ def outputs_on_the_page(page):
     return [cell.outputs for cell in page.cells if cell.cell_type == "code" and cell.outputs]
 
 
-def bars() -> list[str]:
-    """What tqdm writes for bars of known and unknown length."""
-    texts = []
-    for options in (
-        {"total": 3, "desc": "training ResNet18", "unit": "batch"},
-        {"total": 3, "ascii": True},
-        {"total": None, "desc": "MFCC", "unit": "clip"},
-        {"total": 7000, "unit": "B", "unit_scale": True, "desc": "a file.tar.gz"},
-    ):
-        file = io.StringIO()
-        with tqdm.tqdm(file=file, mininterval=0, **options) as bar:
-            for _ in range(3):
-                bar.update()
-        texts.append(file.getvalue())
-    return texts
+# What tqdm writes; a line that has become shorter is filled with spaces.
+BARS = {
+    "named": "\rtraining ResNet18:   0%|          | 0/3 [00:00<?, ?batch/s]"
+    "\rtraining ResNet18:  67%|██████▋   | 2/3 [00:01<00:00,  1.31batch/s]"
+    "\rtraining ResNet18: 100%|██████████| 3/3 [00:02<00:00,  1.29batch/s]\n",
+    "plain": "\r  0%|          | 0/3 [00:00<?, ?it/s]\r100%|##########| 3/3 [00:00<00:00, 38.16it/s]\n",
+    "endless": "\rMFCC: 0clip [00:00, ?clip/s]\rMFCC: 3clip [00:00, 96183.52clip/s]\n",
+    "bytes": "\ra file.tar.gz:   0%|          | 1.00/7.00k [00:00<00:00, 381kB/s]\n",
+    # BUG: a filled line does not end in "]", is kept, and makes the site's build fail
+    "named, shorter": "\rMFCC:  33%|███▎      | 1/3 [00:00<00:00, 10.02clip/s]"
+    "\rMFCC:  67%|██████▋   | 2/3 [00:00<00:00,  9.7clip/s] \n",
+    "endless, shorter": "\rMFCC: 1clip [00:00, 419430.40clip/s]\rMFCC: 2clip [00:00, 96183.52clip/s] \n",
+}
 
 
-@pytest.mark.parametrize("text", bars(), ids=["named", "ascii", "endless", "bytes"])
+@pytest.mark.parametrize("text", BARS.values(), ids=BARS)
 def test_progress_bars_are_stripped(execute, text):
-    assert "\r" in text
     page = execute("05_training", outputs=[new_output("stream", name="stderr", text=text)])
-    assert outputs_on_the_page(page) == []
+    assert [output.text for shown in outputs_on_the_page(page) for output in shown] == []
 
 
 @pytest.mark.parametrize(
@@ -391,11 +384,17 @@ def test_progress_bars_are_stripped(execute, text):
     ],
 )
 def test_a_warning_beside_a_bar_is_kept(execute, warning):
-    text = f"{bars()[0]}{warning}\n{bars()[2]}"
+    text = f"{BARS['named']}{warning}\n{BARS['endless']}"
     page = execute("05_training", outputs=[new_output("stream", name="stderr", text=text)])
+    assert outputs_on_the_page(page)
     for shown in outputs_on_the_page(page):
         assert [output.text for output in shown] == [warning]
-    assert outputs_on_the_page(page)
+
+
+def test_a_warning_on_the_line_of_a_bar_is_kept(execute):
+    text = f"{BARS['named'].rstrip()}module.py:3: UserWarning: careful\n  warn(x)\n"
+    page = execute("05_training", outputs=[new_output("stream", name="stderr", text=text)])
+    assert "UserWarning: careful" in outputs_on_the_page(page)[0][0].text
 
 
 def test_what_a_cell_prints_is_kept_as_it_is(execute):
@@ -571,9 +570,7 @@ def test_a_stale_twin_is_named_and_mended(library, harm):
     harm(library / "notebooks")
     with pytest.raises(InputError) as caught:
         book.pairs(check=True)
-    assert str(caught.value) == (
-        "notebooks differ from their .md twins: 05_training.ipynb; run `make pairs`"
-    )
+    assert str(caught.value) == ("notebooks differ from their .md twins: 05_training.ipynb; run `make pairs`")
     book.pairs(check=False)
     book.pairs(check=True)
 
@@ -728,7 +725,8 @@ def test_the_main_job_says_data_and_profile_and_runs_the_graph(library, monkeypa
 
 def test_two_main_jobs_do_not_run_at_once(library):
     started = time.monotonic()
-    with book._only_run(), pytest.raises(InputError, match="another `make book` is running"), book._only_run():
+    said = "another `make book` is running"
+    with book._only_run(), pytest.raises(InputError, match=said), book._only_run():
         pass
     assert time.monotonic() - started < 5
     with book._only_run():

@@ -214,9 +214,8 @@ def test_the_class_that_was_explained_is_the_one_that_is_scored(settings, stand_
 
 
 def test_tables_of_several_runs_name_network_and_data(settings, stand_in, given_scores):
-    runs = [
-        study.open(profile="smoke", data=str(stand_in), architecture=name) for name in ("resnet34", "resnet18")
-    ]
+    names, data = ("resnet34", "resnet18"), str(stand_in)
+    runs = [study.open(profile="smoke", data=data, architecture=name) for name in names]
     table = scores.tables(runs)
     assert table["architecture"].tolist() == ["ResNet34"] * 2 + ["ResNet18"] * 2
     assert set(table["data"]) == {"synthetic stand-in"}

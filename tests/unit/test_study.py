@@ -144,7 +144,7 @@ def test_a_folder_that_is_not_there_is_named(empty):
 
 def test_a_file_is_not_a_folder(empty, tmp_path):
     (tmp_path / "table.csv").write_text("")
-    with pytest.raises(InputError, match="table.csv"):
+    with pytest.raises(InputError, match=r"table\.csv"):
         study.open(data=str(tmp_path / "table.csv"))
 
 
@@ -211,13 +211,21 @@ def settings_of_a_run():
     return st.fixed_dictionaries(choices | {"seed": st.integers(0, 12)})
 
 
+@pytest.mark.parametrize("artefact", ARTEFACTS)
+@pytest.mark.parametrize("name", ["seed", *study.CHOICES])
+def test_one_changed_setting_moves_exactly_the_artefacts_that_depend_on_it(empty, artefact, name):
+    other = study.open(**{name: 1 if name == "seed" else study.CHOICES[name][1]})
+    moved = other.path(artefact) != study.open().path(artefact)
+    assert moved == (name in {*ARTEFACTS[artefact], "profile"})
+
+
 @given(settings_of_a_run(), settings_of_a_run(), st.sampled_from(sorted(ARTEFACTS)), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_settings_share_a_path_exactly_when_the_artefact_does_not_depend_on_what_differs(
     first, second, artefact, data
 ):
     # near misses matter most: take over most of the first run's values
-    kept = data.draw(st.sets(st.sampled_from(sorted(first))))
+    kept = set(first) - data.draw(st.sets(st.sampled_from(sorted(first)), max_size=3))
     second = second | {name: first[name] for name in kept}
     same = all(first[name] == second[name] for name in ARTEFACTS[artefact])
     paths = [study.open(**given).path(artefact) for given in (first, second)]
@@ -238,9 +246,7 @@ def test_a_name_carries_what_differs_from_the_default_only(empty):
     folder = empty / "runs" / "synthetic" / "smoke"
     assert run.path("features.npz") == folder / "features-padding=repeat.npz"
     assert run.path("network") == folder / "resnet34" / "network-seed=3-padding=repeat"
-    assert (
-        run.path("scores.csv") == folder / "resnet34" / "scores-seed=3-padding=repeat-layer=layer3[-1].csv"
-    )
+    assert run.path("scores.csv") == folder / "resnet34" / "scores-seed=3-padding=repeat-layer=layer3[-1].csv"
     assert study.open(profile="smoke").path("network") == folder / "resnet18" / "network"
 
 

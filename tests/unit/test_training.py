@@ -154,9 +154,10 @@ def test_a_training_stopped_within_an_epoch_repeats_that_epoch(train, monkeypatc
             raise error
         return predict(*arguments, **options)
 
-    with monkeypatch.context() as patch, pytest.raises(error):
+    with monkeypatch.context() as patch:
         patch.setattr(training, "predict", stop)
-        train("rest", epochs=3)
+        with pytest.raises(error):
+            train("rest", epochs=3)
     epochs = []
     generator = np.random.default_rng
     monkeypatch.setattr(
@@ -303,11 +304,17 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(fresh, stand_in, monkeyp
         save(*arguments)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(training, "_save", stop)
-        training.make(run)
+        with pytest.raises(KeyboardInterrupt):
+            training.make(run)
     steps, step = [], torch.optim.AdamW.step
-    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *a, **k: steps.append(1) or step(self, *a, **k))
+
+    def count(self, *arguments, **options):
+        steps.append(1)
+        return step(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", count)
     assert contents(training.make(run)) == expected
     assert len(steps) == -(-90 // training.BATCH)  # one of the two epochs
 

@@ -1,0 +1,136 @@
+import base64
+import html.parser
+import io
+import re
+
+import numpy as np
+import pytest
+import soundfile
+from IPython.display import HTML
+
+from helpers import InputError, listen
+
+HOSTILE = """"><script>alert('x')</script> & <b>"""
+
+
+def tone(rate, *, hertz=1000, seconds=1.0, peak=0.5):
+    return peak * np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate)
+
+
+def decode(shown):
+    """The sound that a player holds, found as the book's builder finds it."""
+    (found,) = re.findall(r'src="data:audio/mpeg;base64,([A-Za-z0-9+/=]+)"', shown.data)
+    return soundfile.read(io.BytesIO(base64.b64decode(found)))
+
+
+class Elements(html.parser.HTMLParser):
+    """What a browser reads: elements with their attributes, and the text between them."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.text, self.open = {}, [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found[tag] = dict(attrs)
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.mark.parametrize(
+    ("rate", "played"),
+    [(22_050, 22_050), (44_100, 44_100), (48_000, 48_000), (8_000, 22_050), (96_000, 48_000)],
+)
+def test_a_player_plays_what_it_is_given(rate, played):
+    sound, decoded_rate = decode(listen.player(tone(rate), rate, label="tone"))
+    assert decoded_rate == played
+    assert len(sound) == pytest.approx(played, rel=0.01)  # one second, so the speed is right
+    loudest = np.abs(np.fft.rfft(sound)).argmax() * played / len(sound)
+    assert loudest == pytest.approx(1000, rel=0.02)
+    assert np.abs(sound[played // 4 : played // 2]).max() == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize(("given", "heard"), [(0.1, 0.1), (1.0, 1.0), (4.0, 1.0)])
+def test_only_a_sound_beyond_full_scale_is_turned_down(given, heard):
+    sound, _ = decode(listen.player(tone(22_050, peak=given), 22_050, label="tone"))
+    assert np.abs(sound[5000:15_000]).max() == pytest.approx(heard, rel=0.06)
+
+
+def test_one_channel_may_come_as_a_row():
+    sound = tone(22_050).astype(np.float32)
+    assert listen.player(sound[None], 22_050, label="a").data == listen.player(sound, 22_050, label="a").data
+
+
+def test_the_same_sound_gives_the_same_player():
+    sound = tone(22_050)
+    first, second = (listen.player(sound, 22_050, label="tone") for _ in range(2))
+    assert first.data == second.data
+
+
+def test_a_player_is_labelled_and_waits_to_be_asked():
+    page = Elements(listen.player(tone(22_050), 22_050, label="Dog bark", credit="by X").data)
+    assert page.open == []
+    assert page.text == ["Dog bark", "by X"]
+    assert page.found["figure"] == {"class": "player"}
+    audio = page.found["audio"]
+    assert audio["aria-label"] == "Dog bark"
+    assert audio["preload"] == "none"
+    assert "controls" in audio
+    assert set(audio) == {"aria-label", "preload", "controls", "src"}
+
+
+def test_no_credit_leaves_no_empty_line():
+    assert "small" not in listen.player(tone(22_050), 22_050, label="tone").data
+
+
+def test_text_stays_text():
+    page = Elements(listen.player(tone(22_050), 22_050, label=HOSTILE, credit=HOSTILE).data)
+    assert set(page.found) == {"figure", "figcaption", "br", "small", "audio"}
+    assert page.found["audio"]["aria-label"] == HOSTILE
+    assert page.text == [HOSTILE, HOSTILE]
+
+
+def test_a_clip_of_four_seconds_weighs_little():
+    noise = 0.1 * np.random.default_rng(0).standard_normal(4 * 44_100)
+    assert len(listen.player(noise, 44_100, label="noise").data) < 60_000
+
+
+@pytest.mark.parametrize("length", [1, 10, 30 * 8000])
+def test_the_shortest_and_the_longest_sound_are_encoded(length):
+    sound, rate = decode(listen.player(np.zeros(length), 8000, label="silence"))
+    assert len(sound) == pytest.approx(length * rate / 8000, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "sentence"),
+    [
+        (np.array([]), 22_050, "one channel of at most 30 s"),
+        (np.zeros((2, 100)), 22_050, r"samples of bark has shape \(2, 100\)"),
+        (np.zeros(30 * 8000 + 1), 8000, "one channel of at most 30 s"),
+        (np.array([0, np.nan]), 22_050, "not finite"),
+        (np.array([0, np.inf]), 22_050, "not finite"),
+        (np.zeros(100), 0, "rate is 0; give a positive whole number"),
+        (np.zeros(100), -8000, "rate is -8000"),
+        (np.zeros(100), 0.5, "rate is 0.5"),
+    ],
+)
+def test_a_sound_that_cannot_be_played_is_refused_in_one_sentence(samples, rate, sentence):
+    with pytest.raises(InputError, match=sentence):
+        listen.player(samples, rate, label="bark")
+
+
+def test_a_row_holds_its_players_in_order():
+    players = [listen.player(tone(22_050), 22_050, label=label) for label in ("one", "two")]
+    shown = listen.row(iter(players))
+    assert isinstance(shown, HTML)
+    page = Elements(shown.data)
+    assert page.open == []
+    assert page.found["div"]["class"] == "players"
+    assert page.text == ["one", "two"]
+    assert "flex" in page.found["div"]["style"]

@@ -1,0 +1,444 @@
+import functools
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from helpers import InputError, plots
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+SOURCE = "ResNet18 · synthetic stand-in · quick · seed 0"
+STEP = 0.0232  # s per frame
+RNG = np.random.default_rng(0)
+MFCC = RNG.normal(scale=20, size=(13, 40)).astype(np.float32)
+MFCC[0] -= 300
+MAP = np.tile(np.linspace(0, 1, 40, dtype=np.float32), (13, 1))
+NAMES = ["dog_bark", "siren"]
+SLICES = pd.DataFrame(
+    [
+        ("siren", 1, "foreground", 3),
+        ("siren", 2, "foreground", 4),
+        ("siren", 1, "background", 5),
+        ("drilling", 1, "foreground", 40),
+    ],
+    columns=["class", "fold", "salience", "slices"],
+)
+HISTORY = pd.DataFrame(
+    {
+        "epoch": [1, 2, 3],
+        "train_loss": [2.0, 1.0, 0.5],
+        "train_accuracy": [0.2, 0.6, 0.9],
+        "test_loss": [2.1, 1.5, 1.6],
+        "test_accuracy": [0.1, 0.5, 0.4],
+    }
+)
+PREDICTIONS = pd.DataFrame({"label": [0, 0, 0, 0, 1], "predicted": [0, 0, 0, 1, 1]})
+SCORES = pd.DataFrame(
+    {
+        "score": [-0.5, -0.1, 0.2, np.nan, 0.4, 0.6, 0.7],
+        "architecture": ["ResNet18"] * 4 + ["ResNet101"] * 3,
+    }
+)
+MODES = [(-0.7, -0.5, "R18-mode"), (-0.3, -0.1, "R18-mode2")]
+
+
+def two_classes(**options):
+    return plots.two_classes(
+        MFCC,
+        np.stack([MAP, MAP[:, ::-1]]),
+        **{"classes": NAMES, "seconds_per_frame": STEP, "source": SOURCE, **options},
+    )
+
+
+def three_bars(map=MAP, mfcc=MFCC, **options):
+    return plots.three_bars(
+        map, mfcc, **{"title": "siren", "seconds_per_frame": STEP, "source": SOURCE, **options}
+    )
+
+
+def representations(waveform, **options):
+    return plots.representations(
+        waveform,
+        22_050,
+        mfcc=MFCC,
+        seconds_per_frame=STEP,
+        title="siren",
+        source=SOURCE,
+        **options,
+    )
+
+
+EVERY = {
+    "two_classes": lambda: two_classes(
+        events={"dog_bark": (0.1, 0.3), "siren": [(0.2, 0.4), (0.5, 0.6)]}, sounding_frames=30
+    ),
+    "representations": lambda: representations(RNG.normal(scale=0.1, size=11_025)),
+    "slices_per_class": lambda: plots.slices_per_class(SLICES, source=SOURCE),
+    "shortcut": lambda: plots.shortcut(source=SOURCE),
+    "history": lambda: plots.history(HISTORY, source=SOURCE),
+    "confusion": lambda: plots.confusion(PREDICTIONS, classes=NAMES, source=SOURCE),
+    "three_bars": lambda: three_bars(sounding_frames=17),
+    "density": lambda: plots.density(SCORES, thesis_modes=MODES, source=SOURCE),
+    "effects": lambda: plots.effects(MAP[0], MAP[0] ** 2, source=SOURCE),
+}
+
+
+def texts(figure):
+    return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+
+
+def words(figure):
+    return "\n".join(text.get_text() for text in texts(figure))
+
+
+def contrast_on_white(color):
+    # WCAG 2.2, relative luminance
+    channels = np.asarray(to_rgb(color))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05)
+
+
+@functools.cache
+def drawn(name):
+    figure = EVERY[name]()
+    figure.draw_without_rendering()
+    return figure
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_figure_stands_alone(name):
+    figure = drawn(name)
+    assert isinstance(figure, Figure)
+    assert plt.get_fignums() == []
+    assert figure.get_facecolor() == (1, 1, 1, 1)
+    assert figure.get_size_inches()[0] == pytest.approx(700 / 96, abs=0.02)
+    source = figure._supxlabel
+    assert source.get_text() == SOURCE
+    assert source.get_fontsize() >= 9
+    assert source.get_window_extent().x1 > 0.97 * figure.bbox.width
+    assert source.get_window_extent().y1 < 0.1 * figure.bbox.height
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_all_lettering_is_large_dark_and_whole(name):
+    figure = drawn(name)
+    for text in texts(figure):
+        assert text is figure._supxlabel or text.get_fontsize() >= 10, text
+        assert contrast_on_white(text.get_color()) >= 4.5, text
+    whole = figure.get_tightbbox()  # inches
+    width, height = figure.get_size_inches()
+    assert min(whole.x0, whole.y0) >= -0.01
+    assert whole.x1 <= width + 0.01
+    assert whole.y1 <= height + 0.01
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_two_words_overlap(name):
+    figure = drawn(name)
+    ticks = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            ticks.update(axis.get_ticklabels(which="both"))  # some lie beyond the axes, not drawn
+    upright = [text for text in texts(figure) if text not in ticks]
+    boxes = [text.get_window_extent().padded(-1) for text in upright]
+    for i, box in enumerate(boxes):
+        for j in range(i):
+            assert not box.overlaps(boxes[j]), (upright[i], upright[j])
+
+
+def test_a_notebook_shows_the_figure_as_one_opaque_picture():
+    from IPython.core.formatters import DisplayFormatter
+
+    shown, _ = DisplayFormatter().format(EVERY["effects"]())
+    assert set(shown) == {"image/png", "text/plain"}
+    picture = plt.imread(io.BytesIO(shown["image/png"]))
+    assert picture.shape[1] == pytest.approx(plots.WIDTH * 150, abs=1)
+    assert (picture[..., 3] == 1).all()
+
+
+def test_a_dark_style_of_the_reader_changes_nothing():
+    with plt.style.context("dark_background"):
+        figure = EVERY["history"]()
+    assert figure.axes[0].get_facecolor() == (1, 1, 1, 1)
+    assert figure.axes[0].title.get_color() == "black"
+
+
+def test_colours_of_curves_stand_out_from_white_and_never_alone():
+    colours, markers, lines = zip(*plots.MARKS, strict=True)
+    assert min(contrast_on_white(colour) for colour in colours) >= 3
+    assert len(set(markers)) == len(set(lines)) == len(plots.MARKS)
+
+
+def test_three_bars_draw_what_they_are_given():
+    figure = three_bars(MAP[None], MFCC[None])  # a leading axis of length 1 is dropped
+    alone, sound, both, scale = figure.axes
+    np.testing.assert_array_equal(alone.images[0].get_array(), MAP)
+    np.testing.assert_array_equal(sound.images[0].get_array(), MFCC)
+    np.testing.assert_array_equal(both.images[0].get_array(), MFCC)
+    np.testing.assert_array_equal(both.images[1].get_array(), MAP)
+    assert alone.images[0].get_extent() == pytest.approx([0, 40 * STEP, -0.5, 12.5])
+    assert alone.images[0].origin == "lower"
+    assert both.images[1].get_clim() == alone.images[0].get_clim() == (0, 1)
+    assert scale.get_xlim() == (0, 1)
+    assert "0 low, 1 high" in scale.get_xlabel()
+    assert "padding" not in words(figure)
+
+
+def test_importance_is_more_opaque_the_higher_it_is():
+    image = three_bars().axes[2].images[1]
+    opacity = image.cmap(np.linspace(0, 1, 11))[:, 3]
+    assert opacity[0] == 0  # the sound shows where the map is 0
+    assert (np.diff(opacity) > 0).all()
+
+
+def test_three_bars_hatch_the_padding():
+    figure = three_bars(sounding_frames=17)
+    for axes in figure.axes[:3]:
+        (span,) = axes.patches
+        assert span.get_hatch()
+        assert span.get_x() == pytest.approx(17 * STEP)
+        assert span.get_x() + span.get_width() == pytest.approx(40 * STEP)
+        assert [text.get_text() for text in axes.texts] == ["padding"]
+    assert "padding" not in words(three_bars(sounding_frames=40))
+
+
+def test_an_empty_map_is_called_so():
+    assert "0 everywhere" in words(three_bars(np.zeros_like(MAP)))
+    assert "0 everywhere" not in words(three_bars())
+
+
+@pytest.mark.parametrize("scale", [0, 1e-3, 1, 1e4])
+def test_an_mfcc_of_any_scale_is_drawn_with_zero_in_the_middle(scale):
+    image = three_bars(mfcc=np.full((13, 40), scale)).axes[1].images[0]
+    assert image.norm(0) == pytest.approx(0.5)
+    assert image.norm(scale) == pytest.approx(1 if scale else 0.5)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e4])
+def test_a_scaled_mfcc_gives_the_same_greys(scale):
+    raw, scaled = (three_bars(mfcc=m).axes[1].images[0] for m in (MFCC, MFCC * scale))
+    np.testing.assert_allclose(scaled.norm(MFCC * scale), raw.norm(MFCC), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"map": MAP[:, :-1]}, r"map has shape \(13, 39\), its MFCC \(13, 40\)"),
+        ({"map": MAP * 2}, "map leaves the range 0 to 1"),
+        ({"map": MAP - 0.1}, "map leaves the range 0 to 1"),
+        ({"map": np.full_like(MAP, np.nan)}, "map holds values that are not finite"),
+        ({"mfcc": np.stack([MFCC, MFCC])}, r"mfcc has shape \(2, 13, 40\)"),
+        ({"mfcc": np.zeros((13, 0))}, r"mfcc has shape \(13, 0\)"),
+        ({"sounding_frames": 41}, "sounding_frames is 41; give a number from 0 to 40"),
+    ],
+)
+def test_three_bars_say_what_is_wrong(options, sentence):
+    with pytest.raises(InputError, match=sentence):
+        three_bars(**options)
+
+
+def test_two_classes_draw_each_map_and_the_true_times():
+    figure = EVERY["two_classes"]()
+    truth, mixture, dog, siren, _ = figure.axes
+    np.testing.assert_array_equal(mixture.images[0].get_array(), MFCC)
+    np.testing.assert_array_equal(dog.images[1].get_array(), MAP)
+    np.testing.assert_array_equal(siren.images[1].get_array(), MAP[:, ::-1])
+    assert dog.get_title(loc="left") == "Grad-CAM for dog_bark"
+    spans = [[tuple(path.get_extents().intervalx) for path in bars.get_paths()] for bars in truth.collections]
+    assert spans == [[(0.1, 0.3)], [(0.2, 0.4), (0.5, 0.6)]]
+    assert [label.get_text() for label in truth.get_yticklabels()] == NAMES
+    assert len({bars.get_hatch() for bars in truth.collections}) == 2
+    assert [line.get_xdata()[0] for line in siren.lines] == [0.2, 0.4, 0.5, 0.6]
+    assert words(figure).count("padding") == 3
+
+
+def test_two_classes_without_known_times_have_no_row_for_them():
+    assert len(two_classes().axes) == 4
+
+
+def test_two_classes_need_a_map_per_class():
+    with pytest.raises(InputError, match="maps holds 2 maps for 1 classes"):
+        two_classes(classes=["siren"])
+
+
+def test_spectrogram_puts_a_tone_at_its_frequency():
+    seconds = np.arange(22_050) / 22_050
+    figure = representations(np.sin(2 * np.pi * 1000 * seconds))
+    wave, spectrogram, mfcc, *_ = figure.axes
+    np.testing.assert_allclose(wave.lines[0].get_xdata(), seconds)
+    mesh = spectrogram.collections[0]
+    corners = mesh.get_coordinates()[:, 0, 1]
+    loudest = mesh.get_array().mean(axis=1).argmax()
+    assert corners[loudest] <= 1000 <= corners[loudest + 1]
+    assert mesh.get_array().max() == pytest.approx(0, abs=1e-6)  # dB re loudest
+    assert mesh.get_array().min() >= -80
+    np.testing.assert_array_equal(mfcc.images[0].get_array(), MFCC)
+    assert wave.get_xlim() == spectrogram.get_xlim() == mfcc.get_xlim() == (0, 1)
+    assert "padding" not in words(figure)
+
+
+def test_frames_beyond_the_waveform_are_padding():
+    figure = representations(np.ones((1, 11_025)))  # 0.5 s of sound, 0.928 s of frames
+    assert figure.axes[2].patches[0].get_x() == pytest.approx(0.5)
+    assert "padding" in words(figure)
+
+
+@pytest.mark.parametrize("waveform", [np.zeros(22_050), np.zeros(3), np.ones(1000)])
+def test_silent_and_short_waveforms_are_drawn(waveform):
+    representations(waveform).draw_without_rendering()
+
+
+def test_two_channels_are_refused():
+    with pytest.raises(InputError, match="waveform has 2 channels"):
+        representations(np.ones((2, 100)))
+
+
+def test_slices_are_added_over_folds_and_written():
+    figure = EVERY["slices_per_class"]()
+    foreground, background = figure.axes[0].containers[:2]
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == ["siren", "drilling"]  # fewest at the bottom
+    assert [bar.get_width() for bar in foreground] == [7, 40]
+    assert [bar.get_width() for bar in background] == [5, 0]
+    assert [bar.get_x() for bar in background] == [7, 40]
+    assert all(bar.get_hatch() for bar in background)
+    assert "7 + 5 = 12" in words(figure)
+    assert "40 + 0 = 40" in words(figure)
+
+
+def test_the_shortcut_tells_what_happens_when_the_layers_give_nothing():
+    said = words(EVERY["shortcut"]())
+    assert said.count("shortcut: x unchanged") == 2
+    assert "relu(F(x) + x)" in said
+    assert "relu(0 + x) = x" in said
+
+
+def test_history_draws_both_parts_of_both_measures():
+    loss, accuracy = EVERY["history"]().axes
+    for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
+        for line, part in zip(axes.lines, ("train", "test"), strict=True):
+            np.testing.assert_array_equal(line.get_xdata(), HISTORY.epoch)
+            np.testing.assert_array_equal(line.get_ydata(), HISTORY[f"{part}_{what}"])
+    assert loss.lines[0].get_linestyle() != loss.lines[1].get_linestyle()
+    assert loss.lines[0].get_marker() != loss.lines[1].get_marker()
+    assert accuracy.get_ylim() == (0, 1)
+
+
+def test_history_of_one_epoch_is_drawn():
+    plots.history(HISTORY[:1], source=SOURCE).draw_without_rendering()
+
+
+def test_confusion_counts_shares_and_recall():
+    predictions = pd.concat([PREDICTIONS, pd.DataFrame({"label": [0], "predicted": [2]})])
+    figure = plots.confusion(predictions, classes=[*NAMES, "drilling"], source=SOURCE)
+    axes, scale = figure.axes
+    shares = axes.collections[0].get_array().reshape(3, 3)
+    np.testing.assert_allclose(shares[:2], [[0.6, 0.2, 0.2], [0, 1, 0]])
+    assert shares.mask[2].all()  # no clip of this class: no share, not 0 %
+    assert [text.get_text() for text in axes.texts if text.get_text()] == ["3", "1", "1", "1"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "dog_bark\nrecall 60%",
+        "siren\nrecall 100%",
+        "drilling\nrecall – (no clips)",
+    ]
+    assert scale.get_ylim() == (0, 1)
+    assert "4 of 6 clips" in axes.get_title(loc="left")
+
+
+def test_numbers_in_the_matrix_are_readable_on_the_darkest_cell():
+    image = EVERY["confusion"]().axes[0].collections[0]
+    assert 21 / contrast_on_white(image.cmap(1.0)) >= 4.5  # black lettering
+
+
+def test_confusion_refuses_an_unknown_class():
+    with pytest.raises(InputError, match="outside 0 to 0"):
+        plots.confusion(PREDICTIONS, classes=["dog_bark"], source=SOURCE)
+
+
+def test_density_shows_every_score_and_counts_the_missing():
+    figure = EVERY["density"]()
+    curve, points = figure.axes
+    assert "ResNet18: n = 3, NaN = 1, median = -0.10" in words(figure)
+    assert "ResNet101: n = 3, NaN = 0, median = +0.60" in words(figure)
+    drawn = [line for line in points.lines if line.get_marker() in "os"]
+    np.testing.assert_array_equal(drawn[0].get_xdata(), [-0.5, -0.1, 0.2])
+    np.testing.assert_array_equal(drawn[1].get_xdata(), [0.4, 0.6, 0.7])
+    medians = [line.get_xdata()[0] for line in points.lines if line.get_marker() == "|"]
+    assert medians == [-0.1, 0.6]
+    for axes in (curve, points):
+        assert [0, 0] in [list(line.get_xdata()) for line in axes.lines]
+
+
+def test_density_curves_integrate_to_the_mass_between_minus_one_and_one():
+    scores = pd.DataFrame({"score": np.linspace(-0.3, 0.3, 50), "architecture": "ResNet18"})
+    curve = plots.density(scores, source=SOURCE).axes[0].lines[0]
+    assert np.trapezoid(curve.get_ydata(), curve.get_xdata()) == pytest.approx(1, abs=0.01)
+    near_one = pd.DataFrame({"score": np.linspace(0.5, 1, 50), "architecture": "ResNet18"})
+    assert plots.density(near_one, source=SOURCE).axes[0].lines[0].get_xdata().max() <= 1
+
+
+def test_density_shades_the_modes_of_the_thesis():
+    curve, points = EVERY["density"]().axes
+    for axes in (curve, points):
+        spans = [(span.get_x(), span.get_x() + span.get_width()) for span in axes.patches]
+        np.testing.assert_allclose(spans, [(-0.7, -0.5), (-0.3, -0.1)])
+    assert [text.get_text() for text in curve.texts] == ["R18-mode", "R18-mode2"]
+    assert "thesis" in words(curve.figure)
+    assert "thesis" not in words(plots.density(SCORES, source=SOURCE))
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ([0.3], "n = 1, NaN = 0, median = +0.30 (no curve"),
+        ([0.3, 0.3, np.nan], "n = 2, NaN = 1, median = +0.30 (no curve"),
+        ([np.nan, np.nan], "n = 0, NaN = 2 (no curve"),
+    ],
+)
+def test_density_says_why_there_is_no_curve(values, sentence):
+    scores = pd.DataFrame({"score": np.array(values, float), "architecture": "ResNet18"})
+    figure = plots.density(scores, thesis_modes=MODES, source=SOURCE)
+    figure.draw_without_rendering()
+    assert sentence in words(figure)
+
+
+def test_effects_are_drawn_in_ranks_with_the_score_in_the_title():
+    figure = plots.effects([0.1, 0.9, 0.9, 0.2], [5.0, 7.0, 8.0, 1.0], source=SOURCE)
+    line = figure.axes[0].lines[0]
+    np.testing.assert_array_equal(line.get_xdata(), [1, 3.5, 3.5, 2])
+    np.testing.assert_array_equal(line.get_ydata(), [2, 3, 4, 1])
+    # Pearson of those ranks by hand: 3.5 / sqrt(4.5 * 5) = 0.74
+    assert figure.axes[0].get_title(loc="left") == "Spearman correlation +0.74 (4 blocks)"
+
+
+def test_effects_of_a_constant_map_are_undefined():
+    figure = plots.effects([1, 1, 1], [1, 2, 3], source=SOURCE)
+    assert "undefined, one side is constant" in figure.axes[0].get_title(loc="left")
+
+
+@pytest.mark.parametrize(("said", "done"), [([1, 2], [1, 2, 3]), ([1], [1]), ([1, np.nan], [1, 2]), ([], [])])
+def test_effects_need_as_many_finite_values_of_each(said, done):
+    with pytest.raises(InputError, match="two or more and all finite"):
+        plots.effects(said, done, source=SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("draw", "table", "column"),
+    [
+        (plots.slices_per_class, SLICES, "salience"),
+        (plots.history, HISTORY, "test_loss"),
+        (plots.density, SCORES, "architecture"),
+        (lambda t, source: plots.confusion(t, classes=NAMES, source=source), PREDICTIONS, "label"),
+    ],
+)
+def test_a_missing_column_or_row_is_named(draw, table, column):
+    with pytest.raises(InputError, match=f"lacks the column {column};"):
+        draw(table.drop(columns=column), source=SOURCE)
+    with pytest.raises(InputError, match="has no rows"):
+        draw(table[:0], source=SOURCE)
