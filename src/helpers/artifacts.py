@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import datetime
+import glob
 import hashlib
 import importlib.metadata
 import json
@@ -71,12 +72,14 @@ def produce(
         started = time.monotonic()
         facts = make(work) or {}
         made = {"seconds": round(time.monotonic() - started, 2), **_circumstances(), **facts}
+        if not (work / path.name).exists():
+            raise FileNotFoundError(f"the recipe of {path.name} wrote no {path.name}")
         content = content_digest(work / path.name)
         record.unlink(missing_ok=True)  # a record always belongs to the content beside it
         if path.is_dir():
             shutil.rmtree(path)
         os.replace(work / path.name, path)
-        for stale in path.parent.glob(f".{path.name}.*.work"):
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.*.work"):
             shutil.rmtree(stale)
         write_text(
             record,
@@ -109,7 +112,7 @@ def overview(folders: Iterable[Path]) -> pd.DataFrame:
                 "data": made.get("data", ""),
                 "made": made["date"].replace("T", " ").removesuffix("+00:00"),
                 "seconds": f"{made['seconds']:.1f}",
-                "revision": made["revision"][:8],
+                "revision": made["revision"],
                 "content": known["content"][:8],
             }
         )
@@ -122,7 +125,10 @@ def record_path(path: Path) -> Path:
 
 
 def record(path: Path) -> dict:
-    """The provenance of an artefact as `produce` wrote it."""
+    """The provenance of an artefact as `produce` wrote it.
+
+    Chapter: notebooks/11_runs.md
+    """
     return json.loads(record_path(path).read_text())
 
 

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import hashlib
 import itertools
+import json
 import os
 import re
 import shutil
@@ -41,7 +42,7 @@ _EACH = re.compile(r"^% each architecture\n(.*?)^% end\n?", re.MULTILINE | re.DO
 _AUDIO = re.compile(r'src="data:audio/mpeg;base64,([A-Za-z0-9+/=]+)"')
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # What tqdm leaves behind: "training ResNet18:  40%|####   | 4/10 [00:01<00:02,  2.50batch/s]"
-_PROGRESS = re.compile(r"^.*(?:\d+%\|.*\||: \d+\w+) ?\S* ?\[.*\]$|^\s*$", re.MULTILINE)
+_PROGRESS = re.compile(r"^.*\[(?:\d+:)?\d+:\d\d[<,].*\]\s*$|^\s*$", re.MULTILINE)
 
 
 def contents(architectures: Sequence[str]) -> dict:
@@ -133,7 +134,10 @@ def execute(source: Path, output: Path, given: dict) -> None:
                 f'parameter "{name}" is not known to notebooks/{source.name}; '
                 f"choose from {', '.join(defaults)}"
             )
-        study.check(name, value, where=f"notebooks/{source.name}")
+        if isinstance(value, str) and not isinstance(defaults[name], str):  # from the command line
+            with contextlib.suppress(ValueError, SyntaxError):
+                given = given | {name: ast.literal_eval(value)}
+        study.check(name, given[name], where=f"notebooks/{source.name}")
     values = defaults | given
     architectures = values.get("architectures", values.get("architecture", TEMPLATE)).split()
     per_architecture = output.parent != EXECUTED and "architecture" in values
@@ -355,7 +359,8 @@ def build(*, profile: str, architectures: str, data: str, cores: int) -> None:
 def _snakemake(*, cores: int, settings: dict) -> None:
     """Run the study's graph; jobs speak on standard output, Snakemake itself only counts the steps."""
     call = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--nolock", "--rerun-incomplete"]
-    call += ["--quiet", "host", "rules", "--config", *(f"{name}={value}" for name, value in settings.items())]
+    call += ["--quiet", "host", "rules", "--config"]
+    call += [f"{name}={json.dumps(value)}" for name, value in settings.items()]
     log = BUILD / "study.log"
     with log.open("w") as record:
         engine = subprocess.Popen(call, cwd=study.ROOT, stderr=subprocess.PIPE, text=True)
@@ -388,12 +393,10 @@ def _only_run() -> Iterator[None]:
         yield
 
 
-def _value(text: str) -> tuple[str, object]:
+def _value(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise InputError(f'"{text}" is not a parameter; write name=value')
-    with contextlib.suppress(ValueError, SyntaxError):
-        return name, ast.literal_eval(value)
     return name, value
 
 

@@ -90,8 +90,12 @@ def title(maps: Explanations, i: int) -> str:
 
 
 def make(run: Run) -> Path:
-    """The file explanations.npz of a run; `explanations` reads it."""
+    """The file explanations.npz of a run; `explanations` reads it.
+
+    Chapter: notebooks/06_explanations.md
+    """
     network = training.network(run)
+    path = run.path("explanations.npz")
 
     def compute(work: Path) -> dict:
         test = features.dataset(run).test()
@@ -102,7 +106,7 @@ def make(run: Run) -> Path:
         explained = predicted if run.explained == "predicted" else clips.labels
         maps = gradcam(network, clips.mfcc, layer=models.layer(network, run.layer), classes=explained)
         np.savez(
-            work / "explanations.npz",
+            work / path.name,
             maps=maps,
             inputs=clips.mfcc,
             labels=clips.labels,
@@ -115,7 +119,7 @@ def make(run: Run) -> Path:
         return {"data": run.source.label, "clips": count, "empty_maps": int((maps.max((1, 2)) == 0).sum())}
 
     return artifacts.produce(
-        run.path("explanations.npz"),
+        path,
         parameters=run.parameters("layer", "explained")
         | {"explanations": run.profile.explanations, "sample_seed": SAMPLE_SEED},
         inputs={
@@ -148,7 +152,10 @@ def sound(run: Run, name: str) -> Sound:
     Chapter: notebooks/06_explanations.md
     """
     clips, _ = urbansound.clips(run)
-    row = clips[clips["slice_file_name"] == name].iloc[0]
+    named = clips[clips["slice_file_name"] == name]
+    if named.empty:
+        raise InputError(f'clip "{name}" is not in this run; name one of its slice_file_name')
+    row = named.iloc[0]
     samples, rate = urbansound.load_audio(run.source.folder / row["path"])
     return Sound(
         name=name,
@@ -157,7 +164,7 @@ def sound(run: Run, name: str) -> Sound:
         samples=samples,
         rate=rate,
         mfcc=_mfcc(run, samples, rate)[0].numpy(),
-        frames=features.sounding_frames(len(samples) / rate, hop_length=run.hop_length),
+        frames=features.sounding_frames(len(samples), rate, hop_length=run.hop_length),
     )
 
 
@@ -179,7 +186,8 @@ def example(run: Run, category: str) -> Sound:
     of_class = clips[(clips["class"] == category) & (clips["fold"] == study.TEST_FOLD)]
     if of_class.empty:
         raise InputError(
-            f'fold {study.TEST_FOLD} of "{run.source.folder}" has no clip of class "{category}"; name another class'
+            f'fold {study.TEST_FOLD} of "{run.source.folder}" has no clip of class "{category}"; '
+            "name another class"
         )
     ordered = of_class.sort_values(["salience", "seconds"], ascending=[True, False], kind="stable")
     return sound(run, ordered["slice_file_name"].iloc[0])
@@ -190,7 +198,8 @@ class Mixture:
     """Two clips in one: `classes[0]` sounds in the first half, `classes[1]` in the second.
 
     samples : mono float32 at `rate`; parts : the two sounds alone; mfcc : (13, 400) float32;
-    maps : (2, 13, 400) float32, Grad-CAM for each class; events : (start, end) in seconds per class.
+    maps : (2, 13, 400) float32, Grad-CAM for each class; events : (start, end) in seconds per class;
+    `frames` of the 400 hold sound.
     """
 
     samples: np.ndarray
@@ -201,6 +210,7 @@ class Mixture:
     classes: tuple[str, str]
     events: dict[str, tuple[float, float]]
     names: tuple[str, str]
+    frames: int
 
 
 def mixture(run: Run, classes: tuple[str, str] = ("dog_bark", "siren")) -> Mixture:
@@ -235,6 +245,7 @@ def mixture(run: Run, classes: tuple[str, str] = ("dog_bark", "siren")) -> Mixtu
         classes=classes,
         events={classes[0]: (0.0, half), classes[1]: (half, 2 * half)},
         names=(first.name, second.name),
+        frames=features.sounding_frames(len(samples), rate, hop_length=run.hop_length),
     )
 
 

@@ -3,7 +3,7 @@
 `quantus_scores` is the thesis's call. `effects` and `score` compute the same number from its two halves:
 what each block of the input means to the network, and how well a map ranks the blocks.
 
-Chapter: notebooks/07_engine.md, notebooks/08_scores.md
+Chapter: notebooks/12_engine.md, notebooks/08_scores.md
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class Baseline:
     The names "uniform" (U[0, 1) by Gauss-Legendre quadrature, one value for all cells of a block), "zero"
     and "neighbours" (mean of the nearest cells of the same coefficient in other blocks) need no data.
 
-    Chapter: notebooks/07_engine.md
+    Chapter: notebooks/12_engine.md
     """
 
     values: Callable[[int, np.ndarray, np.ndarray], np.ndarray]
@@ -250,7 +250,7 @@ def effects(
 
     Source: Nguyen & Martinez 2020, arXiv:2007.07584.
 
-    Chapter: notebooks/07_engine.md
+    Chapter: notebooks/12_engine.md
     """
     inputs, classes = _checked(inputs, classes)
     if readout not in READOUTS:
@@ -310,7 +310,7 @@ def score(
     InputError
         Wrong shapes or names.
 
-    Chapter: notebooks/07_engine.md
+    Chapter: notebooks/12_engine.md
     """
     maps = np.asarray(maps)
     effects = np.asarray(effects, dtype=np.float64)
@@ -350,7 +350,7 @@ def rank_blocks(maps: np.ndarray, *, size: int = 13, order: str = "stable") -> n
     -------
     Block of each cell, int64, shape of `maps`: for `effects(..., blocks=...)` and `score`.
 
-    Chapter: notebooks/07_engine.md
+    Chapter: notebooks/12_engine.md
     """
     maps = np.asarray(maps)
     if maps.ndim not in (2, 3):
@@ -372,7 +372,7 @@ def block_labels(
 
     Patches are numbered row by row; at the right and lower edge they may be smaller.
 
-    Chapter: notebooks/07_engine.md
+    Chapter: notebooks/12_engine.md
     """
     rows, columns = shape
     named = {"frame": (rows, 1), "cell": (1, 1), "coefficient": (1, columns)}

@@ -79,10 +79,13 @@ def mfcc(waveform: torch.Tensor, rate: int, *, hop_length: int = 1024, padding: 
     return functional.pad(values, (0, missing), value=0.0 if padding == "zero" else float(values.min()))
 
 
-def sounding_frames(seconds: float, *, hop_length: int = 1024) -> int:
-    """How many of the 400 frames hold sound, for a clip of this length; the rest is padding."""
-    samples = max(int(seconds * study.SAMPLING_RATE), WINDOW)
-    return min(FRAMES, 1 + samples // hop_length)
+def sounding_frames(samples: int, rate: int, *, hop_length: int = 1024) -> int:
+    """How many of the 400 frames hold sound, for a clip of `samples` at `rate` Hz; the rest is padding.
+
+    Chapter: notebooks/03_features.md
+    """
+    at_44k = -(-samples * study.SAMPLING_RATE // rate)  # torchaudio's Resample rounds up
+    return min(FRAMES, 1 + max(at_44k, WINDOW) // hop_length)
 
 
 def dataset(run: Run) -> Features:
@@ -105,9 +108,13 @@ def dataset(run: Run) -> Features:
 
 
 def make(run: Run) -> Path:
-    """The file features.npz of a run; `dataset` reads it."""
+    """The file features.npz of a run; `dataset` reads it.
+
+    Chapter: notebooks/03_features.md
+    """
     clips, digest = urbansound.clips(run)
     names = ("hop_length", "padding")
+    path = run.path("features.npz")
 
     def compute(work: Path) -> dict:
         sounds = urbansound.UrbanSound8K(
@@ -119,20 +126,22 @@ def make(run: Run) -> Path:
         for i in tqdm(range(len(sounds)), desc="MFCC", unit="clip"):
             values[i] = sounds[i][0].numpy()
         np.savez(
-            work / "features.npz",
+            work / path.name,
             mfcc=values,
             labels=clips["classID"].to_numpy(np.int64),
             folds=clips["fold"].to_numpy(np.int64),
             fs_ids=clips["fsID"].to_numpy(np.int64),
             names=clips["slice_file_name"].to_numpy(str),
             frames=np.array(
-                [sounding_frames(s, hop_length=run.hop_length) for s in clips["seconds"]], dtype=np.int64
+                [
+                    sounding_frames(samples, rate, hop_length=run.hop_length)
+                    for samples, rate in zip(clips["samples"], clips["rate"], strict=True)
+                ],
+                dtype=np.int64,
             ),
         )
         return {"data": run.source.label, "clips": len(clips), "folds": sorted(set(map(int, clips["fold"])))}
 
-    path = run.path("features.npz")
-    path.parent.mkdir(parents=True, exist_ok=True)
     parameters = run.parameters(*names) | {"clips": run.profile.clips, "sampling_rate": study.SAMPLING_RATE}
     return artifacts.produce(path, parameters=parameters, inputs={"clips": digest}, make=compute)
 

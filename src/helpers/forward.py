@@ -4,7 +4,7 @@ Batch norms are folded into convolutions, kernel rows that meet only padding are
 channels last, and a windowed forward recomputes only the columns of each activation map that a
 changed frame can reach.
 
-Chapter: notebooks/07_engine.md
+Chapter: notebooks/12_engine.md
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def fold(network: nn.Module, *, shape: tuple[int, int, int]) -> nn.Module:
     InputError
         The network is in training mode.
 
-    Chapter: notebooks/07_engine.md
+    Chapter: notebooks/12_engine.md
     """
     if network.training:
         raise InputError("network is in training mode; call network.eval() first")
@@ -74,7 +74,7 @@ def fold(network: nn.Module, *, shape: tuple[int, int, int]) -> nn.Module:
 def windowable(network: nn.Module) -> bool:
     """Whether `Windowed` knows the network: a torchvision ResNet, ResNeXt or Wide ResNet as it comes.
 
-    Chapter: notebooks/07_engine.md
+    Chapter: notebooks/12_engine.md
     """
     return (
         isinstance(network, ResNet)
@@ -87,7 +87,7 @@ def windowable(network: nn.Module) -> bool:
 class Full:
     """The folded network, asked the same way as `Windowed`.
 
-    Chapter: notebooks/07_engine.md
+    Chapter: notebooks/12_engine.md
     """
 
     narrow = False
@@ -113,7 +113,7 @@ class Windowed:
     A changed column reaches few columns of the early maps (of 200, 100, 50 and 25); the rest are those
     of the unchanged clip, remembered. Incremental inference: Nakandala et al., SIGMOD 2019 ("Krypton").
 
-    Chapter: notebooks/07_engine.md
+    Chapter: notebooks/12_engine.md
     """
 
     narrow = True
@@ -197,7 +197,7 @@ class Window:
     low, high : (batch,), int64: columns outside low .. high are unchanged.
     clean : (1, channels, rows, columns): the map of the unchanged clip.
 
-    Chapter: notebooks/07_engine.md
+    Chapter: notebooks/12_engine.md
     """
 
     values: Tensor
@@ -263,7 +263,7 @@ class Window:
 def best_threads(work: Callable[[], object]) -> int:
     """The thread count that ran `work` fastest, of 1, 2, 4 ... and all; on a busy machine often 1.
 
-    Chapter: notebooks/07_engine.md
+    Chapter: notebooks/12_engine.md
     """
     most = os.cpu_count() or 1
     seconds = {}
@@ -280,7 +280,7 @@ def best_threads(work: Callable[[], object]) -> int:
 def threads(count: int) -> Iterator[None]:
     """Let torch use `count` threads, and as many as before afterwards.
 
-    Chapter: notebooks/07_engine.md
+    Chapter: notebooks/12_engine.md
     """
     before = torch.get_num_threads()
     torch.set_num_threads(count)

@@ -54,7 +54,7 @@ def player(samples: ArrayLike, rate: int, *, label: str, credit: str = "") -> HT
             f"samples of {label} has shape {sound.shape} at {rate} Hz; "
             f"give one channel of at most {LONGEST} s"
         )
-    if not np.isfinite(sound).all():
+    if not np.isfinite(sound).all():  # the MP3 encoder would end the whole process
         raise InputError(f"samples of {label} holds values that are not finite; mend the sound")
     playable = min((known for known in RATES if known >= rate), default=RATES[-1])
     if playable != rate:

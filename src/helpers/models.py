@@ -5,6 +5,8 @@ Chapter: notebooks/04_networks.md
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -123,6 +125,7 @@ def map_shapes(network: ResNet, *, coefficients: int = 13, frames: int = 400) ->
     Chapter: notebooks/04_networks.md
     """
     shapes = {}
+    network = copy.deepcopy(network).eval()  # a batch norm in training mode would remember the zeros
     with torch.inference_mode():
         values = torch.zeros(1, 1, coefficients, frames)
         values = network.maxpool(network.relu(network.bn1(network.conv1(values))))

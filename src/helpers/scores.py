@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from helpers import artifacts, explain, faithfulness, study, training
 from helpers.study import Run
@@ -20,7 +21,12 @@ def table(run: Run) -> pd.DataFrame:
     """One row per explained clip and specification, made once and loaded afterwards.
 
     Columns: name, fs_id, label, predicted, explained, specification, score (NaN where the metric has
-    no answer), status (why). Specification "quantus" is the thesis's: stock MonotonicityCorrelation.
+    no answer), status (why). Specifications, all of monotonicity correlation:
+
+    - "quantus": the thesis's, stock Quantus, on the first clips of the profile's `stock_clips`;
+    - "rank": the same blocks and baseline on every clip, the integral over the random value by
+      quadrature and ties broken by a stated rule (`faithfulness.rank_blocks`);
+    - "frame": one block per frame, so that every map of a clip is held against the same effects.
 
     Chapter: notebooks/08_scores.md
     """
@@ -28,35 +34,52 @@ def table(run: Run) -> pd.DataFrame:
 
 
 def make(run: Run) -> Path:
-    """The file scores.csv of a run; `table` reads it."""
-    explained = explain.explanations(run)
-    network = training.network(run)
-    count = min(run.profile.stock_clips, len(explained.names))
+    """The file scores.csv of a run; `table` reads it.
+
+    Chapter: notebooks/08_scores.md
+    """
+    maps = explain.explanations(run)
+    network = training.network(run).to(training.device())
+    stock = min(run.profile.stock_clips, len(maps.names))
+    path = run.path("scores.csv")
 
     def compute(work: Path) -> dict:
+        clips = pd.DataFrame(
+            {
+                "name": maps.names,
+                "fs_id": maps.fs_ids,
+                "label": maps.labels,
+                "predicted": maps.predicted,
+                "explained": maps.explained,
+            }
+        )
         scores, status = faithfulness.quantus_scores(
             network,
-            explained.inputs[:count],
-            explained.explained[:count],
-            explained.maps[:count],
+            maps.inputs[:stock],
+            maps.explained[:stock],
+            maps.maps[:stock],
             draws=run.profile.draws,
             seed=METRIC_SEED,
         )
-        columns = {
-            "name": explained.names,
-            "fs_id": explained.fs_ids,
-            "label": explained.labels,
-            "predicted": explained.predicted,
-            "explained": explained.explained,
+        parts = [clips[:stock].assign(specification="quantus", score=scores, status=status)]
+        for name, blocks in {"rank": faithfulness.rank_blocks(maps.maps), "frame": "frame"}.items():
+            effects = faithfulness.effects(network, maps.inputs, maps.explained, blocks=blocks)
+            scores = faithfulness.score(maps.maps, effects, blocks=blocks)
+            status = np.where(np.isnan(scores), "constant map or effects", "ok")
+            parts.append(clips.assign(specification=name, score=scores, status=status))
+        rows = pd.concat(parts, ignore_index=True)
+        rows.to_csv(work / path.name, index=False)
+        return {
+            "data": run.source.label,
+            "clips": len(clips),
+            "nan": {name: int(part.isna().sum()) for name, part in rows.groupby("specification")["score"]},
+            "threads": torch.get_num_threads(),
+            "device": str(training.device()),
         }
-        rows = pd.DataFrame({name: values[:count] for name, values in columns.items()})
-        rows = rows.assign(specification="quantus", score=scores, status=status)
-        rows.to_csv(work / "scores.csv", index=False)
-        return {"data": run.source.label, "clips": count, "nan": int(np.isnan(scores).sum())}
 
     return artifacts.produce(
-        run.path("scores.csv"),
-        parameters={"draws": run.profile.draws, "stock_clips": count, "metric_seed": METRIC_SEED},
+        path,
+        parameters={"draws": run.profile.draws, "stock_clips": stock, "metric_seed": METRIC_SEED},
         inputs={
             "explanations.npz": artifacts.digest_of(run.path("explanations.npz")),
             "network": artifacts.digest_of(run.path("network")),
@@ -73,22 +96,6 @@ def tables(runs: list[Run]) -> pd.DataFrame:
     return pd.concat(
         [table(run).assign(architecture=run.name, data=run.source.label) for run in runs], ignore_index=True
     )
-
-
-def sentence(rows: pd.DataFrame, run: Run) -> str:
-    """What the scores of one run are, in Markdown.
-
-    Chapter: notebooks/08_scores.md
-    """
-    valid = rows["score"].dropna()
-    explained = len(explain.explanations(run).names)
-    said = (
-        f"Scored: **{len(rows)}** of {explained} explained clips, {run.profile.draws} random values per block "
-        f"({run.data_label}). Without a score (NaN): **{len(rows) - len(valid)}**."
-    )
-    if valid.empty:
-        return said
-    return f"{said} Median **{valid.median():+.2f}**; below zero: **{(valid < 0).sum()} of {len(valid)}**."
 
 
 def thesis_modes(architecture: str) -> list[tuple[float, float, str]]:
@@ -120,38 +127,49 @@ def statements(rows: pd.DataFrame) -> pd.DataFrame:
 
     def share(claim: pd.Series) -> float:
         scores = by_network[claim["architecture"]]
-        low = -np.inf if np.isnan(claim["low"]) else claim["low"]
-        high = 0.0 if np.isnan(claim["high"]) else claim["high"]
-        return ((scores >= low) & (scores < high)).mean() if len(scores) else np.nan
+        if np.isnan(claim["low"]):
+            return (scores < 0).mean()
+        return scores.between(claim["low"], claim["high"]).mean()
 
     return pd.DataFrame(
         {
             "network": known["architecture"].str.replace("resnet", "ResNet"),
             "the thesis": known["statement"],
-            "share of this run's scores there": known.apply(share, axis=1),
+            "share of this run's scores there": [share(claim) for _, claim in known.iterrows()],
             "clips with a score": known["architecture"].map(lambda name: len(by_network[name])),
         }
     )
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Per network: clips, NaN, median, quartiles, share below 0 (of the clips that have a score).
+    """Per network and specification: clips, NaN, median, quartiles, share below 0 (of the valid scores).
 
     Chapter: notebooks/09_results.md
     """
 
     def of(scores: pd.Series) -> pd.Series:
-        valid = scores.dropna()
-        low, middle, high = valid.quantile([0.25, 0.5, 0.75]) if len(valid) else [np.nan] * 3
+        low, middle, high = scores.quantile([0.25, 0.5, 0.75])
+        below = (scores < 0).sum() / scores.count() if scores.count() else np.nan
         return pd.Series(
             {
                 "clips": len(scores),
-                "NaN": int(scores.isna().sum()),
-                "median": middle,
+                "NaN": scores.isna().sum(),
                 "lower quartile": low,
+                "median": middle,
                 "upper quartile": high,
-                "share below 0": (valid < 0).mean() if len(valid) else np.nan,
+                "share below 0": below,
             }
         )
 
-    return rows.groupby("architecture", sort=False)["score"].apply(of).unstack()
+    keys = ["architecture", "specification"]
+    table = rows.groupby(keys, sort=False)["score"].apply(of).unstack().reset_index()
+    return table.astype({"clips": int, "NaN": int})
+
+
+def agreement(rows: pd.DataFrame) -> pd.DataFrame:
+    """Stock Quantus against specification "rank", clip by clip: architecture, name, quantus, rank.
+
+    Chapter: notebooks/08_scores.md
+    """
+    wide = rows.pivot_table(index=["architecture", "name"], columns="specification", values="score")
+    return wide.reindex(columns=["quantus", "rank"]).dropna().reset_index()

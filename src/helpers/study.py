@@ -188,7 +188,10 @@ def find_source(data: str, profile: Profile) -> Source:
     synthetic also when a user names it.
     """
     if data:
-        folder = (ROOT / Path(data).expanduser()).resolve()
+        try:
+            folder = (ROOT / Path(data).expanduser()).resolve()
+        except RuntimeError:  # ~nobody
+            folder = Path(data)
         if not folder.is_dir():
             raise InputError(
                 f'data folder "{data}" does not exist; name a folder with audio/fold1 ... fold10 and '
@@ -236,6 +239,8 @@ def open(
     """
     given = dict(architecture=architecture, profile=profile, seed=seed, data=data, **choices)
     for name, value in given.items():
+        if name == "architectures":
+            raise InputError('parameter "architectures" is a list; open one run per architecture')
         check(name, value)
     settled = {name: values[0] for name, values in CHOICES.items()} | given
     settled["profile"] = profiles()[profile]

@@ -50,13 +50,18 @@ def predictions(run: Run) -> pd.DataFrame:
 
 
 def make(run: Run) -> Path:
-    """The folder network/ of a run (weights, history, predictions); trains it if it must."""
+    """The folder network/ of a run (weights, history, predictions); trains it if it must.
+
+    Chapter: notebooks/05_training.md
+    """
     data = features.dataset(run)
     if not len(data.test().labels) or not len(data.training().labels):
         raise InputError(
             f"{run.source.folder.name} has clips in folds {sorted(set(map(int, data.folds)))} only; "
             f"training needs fold {study.TEST_FOLD} for the test and at least one other"
         )
+
+    path = run.path("network")
 
     def compute(work: Path) -> dict:
         seconds = train(
@@ -66,7 +71,7 @@ def make(run: Run) -> Path:
             epochs=run.profile.epochs,
             seed=run.seed,
             checkpoint=work / "checkpoint.pt",
-            folder=work / "network",
+            folder=work / path.name,
             progress=f"training {run.name}",
         )
         return {
@@ -81,7 +86,7 @@ def make(run: Run) -> Path:
         }
 
     return artifacts.produce(
-        run.path("network"),
+        path,
         parameters=run.parameters("architecture", "seed", "scaling")
         | {"epochs": run.profile.epochs, "batch": BATCH, "learning_rate": LEARNING_RATE},
         inputs={"features.npz": artifacts.digest_of(run.path("features.npz"))},

@@ -360,8 +360,8 @@ def clips(run: Run) -> tuple[pd.DataFrame, str]:
     table = read_clips(source.folder, complete=not source.named)
     if not (table["fold"] == study.TEST_FOLD).any() or (table["fold"] == study.TEST_FOLD).all():
         raise InputError(
-            f'data folder "{source.folder}" has clips in folds {_listed(table["fold"])} only; the study needs '
-            f"fold {study.TEST_FOLD} for the test and at least one other for training"
+            f'data folder "{source.folder}" has clips in folds {_listed(table["fold"])} only; '
+            f"the study needs fold {study.TEST_FOLD} for the test and at least one other for training"
         )
     if not source.synthetic or source.named:
         digest = digests(source.folder, table, cache=study.DATA / "digests.json")

@@ -13,7 +13,6 @@ import pytest
 from tests.conftest import RECORDINGS, copy_tree
 
 
-
 def records(tree, data="synthetic"):
     folder = tree.root / "data" / "runs" / data / "smoke"
     return {p.relative_to(folder).as_posix(): json.loads(p.read_text()) for p in folder.rglob("*.json")}
@@ -96,7 +95,8 @@ def test_a_wrong_word_gets_one_sentence(book, words, said):
 
 
 def test_papermill_parameters_are_checked(book):
-    call = [sys.executable, "-m", "helpers.book", "execute", "notebooks/05_training.md", "book/executed/x.ipynb"]
+    files = ["notebooks/05_training.md", "book/executed/x.ipynb"]
+    call = [sys.executable, "-m", "helpers.book", "execute", *files]
     result = subprocess.run(
         [*call, "-p", "architcture=resnet18"], cwd=book.root, capture_output=True, text=True, check=False
     )

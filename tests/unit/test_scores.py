@@ -207,10 +207,14 @@ def test_the_table_has_one_row_per_scored_clip(run, given_scores):
     assert (given_scores["draws"], given_scores["seed"]) == (1, scores.METRIC_SEED)
 
 
-def test_the_class_that_was_explained_is_the_one_that_is_scored(settings, stand_in, given_scores):
-    run = study.open(profile="smoke", data=str(stand_in), explained="true")
+@pytest.mark.parametrize("explained", ["predicted", "true"])
+def test_the_class_that_was_explained_is_the_one_that_is_scored(settings, stand_in, given_scores, explained):
+    run = study.open(profile="smoke", data=str(stand_in), explained=explained)
     scores.table(run)
-    assert given_scores["classes"].tolist() == explain.explanations(run).labels[:2].tolist()
+    maps = explain.explanations(run)
+    assert maps.labels[:2].tolist() != maps.predicted[:2].tolist()  # else this test says nothing
+    expected = maps.predicted if explained == "predicted" else maps.labels
+    assert given_scores["classes"].tolist() == expected[:2].tolist()
 
 
 def test_tables_of_several_runs_name_network_and_data(settings, stand_in, given_scores):

@@ -1,4 +1,6 @@
 import filecmp
+from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -109,13 +111,38 @@ def test_none_means_the_official_number_and_clips_is_a_limit(tmp_path, monkeypat
         assert table.groupby("fold").size().tolist()[:3] == expected
 
 
-def test_recordings_of_fold_10_when_all_clips_are_written():
-    # 124 recordings in the official fold 10; names only, so only the first draws of a pair
-    count = 0
-    for kind in synthetic.KINDS:
-        pairs = -(-kind.clips[9] // 2)
-        count += min(pairs, kind.recordings // 10)
-    assert count == 124
+@pytest.fixture
+def silent(monkeypatch):
+    """Everything is drawn but no sound is made."""
+    nothing = synthetic.Sound(np.zeros(1), [], (0, 0))
+    monkeypatch.setattr(synthetic, "_mixture", lambda *_: nothing)
+
+
+@pytest.mark.usefixtures("silent")
+def test_recordings_are_as_many_as_in_the_official_set():
+    # 124 in fold 10; 1297 in all, of which five are counted twice for they lie in two folds
+    ids = {fold: set() for fold in range(1, 11)}
+    for fold in ids:
+        for label, kind in enumerate(synthetic.KINDS):
+            clips = islice(synthetic._clips(0, fold, label), kind.clips[fold - 1])
+            ids[fold] |= {row["fsID"] for row, _ in clips}
+    assert len(ids[10]) == 124
+    assert sum(map(len, ids.values())) == 1302 == len(set.union(*ids.values()))
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize("kind", synthetic.KINDS, ids=lambda kind: kind.make.__name__)
+def test_shares_of_foreground_and_full_length_are_the_official_ones(kind):
+    pairs = [list(synthetic._pair(kind, visit, 1, (1, 2, 3))) for visit in range(1000)]
+    foreground = np.mean([first[0] == 1 for first, _ in pairs])
+    full = np.mean([first[1] == second[1] for first, second in pairs])  # the same occurrence
+    assert foreground == pytest.approx(kind.foreground, abs=0.05)
+    assert full == pytest.approx(kind.full, abs=0.05)
+
+
+def test_no_clip_is_shorter_than_50_ms():
+    shortest = SimpleNamespace(beta=lambda a, b: 0.0)
+    assert synthetic._short(synthetic.KINDS[1], shortest) == 1103  # 1102.5 samples, up
 
 
 @pytest.mark.parametrize("kind", synthetic.KINDS[:-1], ids=lambda kind: kind.make.__name__)
@@ -140,10 +167,11 @@ def test_a_smaller_folder_is_a_part_of_a_larger_one_byte_for_byte(folder, tmp_pa
     pd.testing.assert_frame_equal(small, large)
 
 
-def test_same_seed_same_bytes_another_seed_other_sounds(tmp_path, monkeypatch):
+def test_same_seed_same_bytes_another_seed_other_sounds(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(synthetic, "KINDS", synthetic.KINDS[3:4])
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         synthetic.generate(tmp_path / name, clips=1, seed=seed)
+    assert capfd.readouterr() == ("", "")  # no bar where nobody watches
     a, b, c = (tmp_path / name for name in "abc")
     assert files(a) == files(b)
     assert filecmp.cmpfiles(a, b, files(a), shallow=False)[0] == files(a)
@@ -158,7 +186,7 @@ def test_slices_of_an_occurrence_overlap_by_all_but_half_a_second(table, waves):
     parts = table.slice_file_name.str.extract(urbansound.NAME).astype(int)
     table = table.assign(occurrence=parts[2], part=parts[3])
     pairs = [g.sort_values("part") for _, g in table.groupby(["fsID", "occurrence"]) if len(g) > 1]
-    assert len(pairs) > 100
+    assert len(pairs) > 20 * CLIPS
     for pair in pairs:
         assert pair.part.tolist() == [0, 1]
         assert np.diff(pair.start).tolist() == [0.5]
@@ -314,6 +342,12 @@ def test_any_clip_is_finite_in_range_and_has_its_events(seed, fold, label):
     assert sound.spans
     assert all(0 <= start < end <= len(sound.wave) / 22050 for start, end in sound.spans)
     assert row["salience"] in (1, 2)
+
+
+def test_a_sound_too_loud_is_cut_at_full_scale():
+    voice, rng = np.random.default_rng(0), np.random.default_rng(1)
+    loud = synthetic.KINDS[6]._replace(level=0.0, spread=0.0)
+    assert np.abs(synthetic._mixture(loud, voice, rng, 22050, synthetic.SNR[1]).wave).max() == 1
 
 
 @pytest.mark.parametrize("kind", synthetic.KINDS, ids=lambda kind: kind.make.__name__)
