@@ -267,7 +267,7 @@ def test_the_work_folder_is_offered_again_to_the_same_recipe_only(produce):
 
 @pytest.mark.parametrize("name", ["table.csv", "table-layer=layer3[-1].csv", "table"])
 def test_a_make_that_succeeds_leaves_no_work_folder(produce, tmp_path, name):
-    # BUG: a name with [-1] in it is read as a pattern by glob, so its work folders stay for ever
+    # a name with [-1] in it must not be read as a pattern
     target = tmp_path / "results" / name
     with pytest.raises(ValueError, match=r"^$"):
         produce(breaking(ValueError), target=target, parameters={"a": 2})
@@ -285,7 +285,7 @@ def test_a_work_folder_of_another_artefact_is_left(produce, make, path):
 
 
 def test_a_recipe_that_writes_nothing_leaves_the_old_artefact(produce, make, path):
-    # BUG: the record (and an old folder) is removed before the new content is known to be there
+    # the old content goes only when the new one is known to be there
     produce(make)
     with pytest.raises(OSError, match=r"table\.csv"):
         produce(lambda work: None, parameters={"a": 2})
@@ -417,7 +417,7 @@ def test_overview_has_one_row_per_artefact(monkeypatch, produce, make, path, tmp
 
 
 def test_overview_marks_what_was_made_from_changed_files(monkeypatch, produce, make, path, tmp_path):
-    # BUG: the revision is cut to 8 characters, and with them goes the + of a changed working tree
+    # a shortened revision keeps the + of a changed working tree
     monkeypatch.setattr(study, "DATA", tmp_path)
     monkeypatch.setattr(artifacts, "revision", lambda: "0123456789ab+")
     produce(make)

@@ -211,7 +211,6 @@ def test_a_sound_is_its_file_and_its_features(run):
 
 
 def test_a_sound_that_is_not_there_is_said_in_one_sentence(run):
-    # BUG: a clip that the run does not have ends in an IndexError of pandas
     with pytest.raises(InputError, match=r"1-2-3-4\.wav"):
         explain.sound(run, "1-2-3-4.wav")
 

@@ -158,7 +158,7 @@ def test_map_shapes_follow_the_input(networks):
 
 @pytest.mark.parametrize("training", [True, False])
 def test_asking_for_shapes_does_not_change_a_network(training):
-    # BUG: in training mode the zeros that are sent through move the batch norms' running variances
+    # in training mode, what is sent through moves the batch norms' running variances
     network = models.build("resnet18", seed=0).train(training)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     models.map_shapes(network)

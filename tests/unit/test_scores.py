@@ -9,54 +9,104 @@ from hypothesis import given
 from hypothesis import settings as options
 from hypothesis import strategies as st
 
-from helpers import explain, faithfulness, scores, study
+from helpers import artifacts, explain, faithfulness, scores, study, training
 
 NAN = float("nan")
 SEEDS = itertools.count(1000)
 
 
-def rows_of(**values: list[float]) -> pd.DataFrame:
+def rows_of(*, specification: str = "quantus", **values: list[float]) -> pd.DataFrame:
     """A table of scores per network: rows_of(ResNet18=[0.1, -0.2])."""
-    return pd.DataFrame(
-        [(name, score) for name, own in values.items() for score in own], columns=["architecture", "score"]
-    )
+    rows = [(network, f"{i}.wav", score) for network, own in values.items() for i, score in enumerate(own)]
+    table = pd.DataFrame(rows, columns=["architecture", "name", "score"])
+    return table.assign(specification=specification)
 
 
 # Summary
 
 
+def summary_of(**values: list[float]) -> pd.DataFrame:
+    return scores.summary(rows_of(**values)).set_index("architecture").drop(columns="specification")
+
+
 def test_summary_by_hand():
     table = scores.summary(rows_of(ResNet18=[-0.4, 0.0, 0.2, NAN, -0.2]))
-    assert list(table) == ["clips", "NaN", "median", "lower quartile", "upper quartile", "share below 0"]
     # of -0.4, -0.2, 0, 0.2: quartiles lie a quarter of the way between neighbours
-    expected = [5, 1, -0.1, -0.25, 0.05, 0.5]
-    assert table.loc["ResNet18"].tolist() == pytest.approx(expected, abs=1e-12)
+    (row,) = table.to_dict("records")
+    assert (row.pop("architecture"), row.pop("specification")) == ("ResNet18", "quantus")
+    expected = {
+        "clips": 5,
+        "NaN": 1,
+        "lower quartile": -0.25,
+        "median": -0.1,
+        "upper quartile": 0.05,
+        "share below 0": 0.5,
+    }
+    assert row == pytest.approx(expected, abs=1e-12)
 
 
-def test_summary_keeps_the_order_of_the_networks():
-    table = scores.summary(rows_of(ResNet50=[0.1], ResNet101=[0.2], ResNet18=[0.3]))
-    assert table.index.tolist() == ["ResNet50", "ResNet101", "ResNet18"]
-    assert table["median"].tolist() == [0.1, 0.2, 0.3]
+def test_summary_keeps_the_order_of_networks_and_specifications():
+    parts = [
+        rows_of(ResNet50=[0.1], ResNet101=[0.2], ResNet18=[0.3], specification=name)
+        for name in ("quantus", "frame")
+    ]
+    table = scores.summary(pd.concat(parts).sort_index(kind="stable"))
+    assert len(table) == 6
+    own = table[table["specification"] == "quantus"]
+    assert own["architecture"].tolist() == ["ResNet50", "ResNet101", "ResNet18"]
+    assert own["median"].tolist() == [0.1, 0.2, 0.3]
+    assert table["specification"].unique().tolist() == ["quantus", "frame"]
+
+
+def test_summary_keeps_specifications_apart():
+    rows = pd.concat([rows_of(a=[-1.0]), rows_of(a=[1.0, 1.0], specification="rank")])
+    table = scores.summary(rows).set_index("specification")
+    assert table["median"].to_dict() == {"quantus": -1.0, "rank": 1.0}
+    assert table["clips"].to_dict() == {"quantus": 1, "rank": 2}
 
 
 def test_summary_of_a_network_without_any_score_has_no_numbers():
-    table = scores.summary(rows_of(ResNet18=[NAN, NAN], ResNet34=[0.5]))
+    table = summary_of(ResNet18=[NAN, NAN], ResNet34=[0.5])
     assert table.loc["ResNet18", ["clips", "NaN"]].tolist() == [2, 2]
-    assert table.loc["ResNet18"].iloc[2:].isna().all()
+    assert table.loc["ResNet18"].drop(["clips", "NaN"]).isna().all()
     assert table.loc["ResNet34"].tolist() == [1, 0, 0.5, 0.5, 0.5, 0.0]
 
 
 def test_zero_is_not_below_zero():
-    assert scores.summary(rows_of(a=[0.0, -0.0])).loc["a", "share below 0"] == 0
+    assert summary_of(a=[0.0, -0.0]).loc["a", "share below 0"] == 0
 
 
 @given(st.lists(st.floats(-1, 1) | st.just(NAN), min_size=1, max_size=30), st.randoms())
 @options(deadline=None)
 def test_summary_does_not_depend_on_the_order_of_clips(values, random):
     shuffled = random.sample(values, len(values))
-    first, second = (scores.summary(rows_of(a=v)).loc["a"].to_numpy() for v in (values, shuffled))
+    first, second = (summary_of(a=v).loc["a"].to_numpy(float) for v in (values, shuffled))
     assert np.allclose(first, second, equal_nan=True)
     assert first[1] == sum(np.isnan(values))
+
+
+# Agreement of two specifications
+
+
+def test_agreement_is_clip_by_clip_where_both_have_a_score():
+    rows = pd.concat(
+        [
+            rows_of(a=[0.1, NAN, 0.3, 0.4], b=[0.5]),
+            rows_of(a=[-0.1, -0.2, NAN, -0.4], b=[-0.5], specification="rank"),
+            rows_of(a=[1, 1, 1, 1], b=[1], specification="frame"),
+        ]
+    )
+    table = scores.agreement(rows)
+    assert list(table) == ["architecture", "name", "quantus", "rank"]
+    assert sorted(map(tuple, table.to_numpy())) == [
+        ("a", "0.wav", 0.1, -0.1),
+        ("a", "3.wav", 0.4, -0.4),
+        ("b", "0.wav", 0.5, -0.5),
+    ]
+
+
+def test_agreement_without_a_common_clip_is_empty():
+    assert len(scores.agreement(pd.concat([rows_of(a=[0.1])]))) == 0
 
 
 # The thesis's statements
@@ -139,37 +189,6 @@ def test_claims_name_known_networks_and_intervals_of_scores():
     assert (table["low"].isna() == table["high"].isna()).all()
 
 
-# The sentence
-
-
-@pytest.fixture
-def said(run, monkeypatch):
-    """What is said of some scores of a run that explained five clips."""
-
-    class Explained:
-        names = ("a", "b", "c", "d", "e")
-
-    monkeypatch.setattr(explain, "explanations", lambda run: Explained)
-    return lambda *values: scores.sentence(rows_of(ResNet18=list(values)), run)
-
-
-def test_the_sentence_by_hand(said):
-    assert said(-0.5, NAN, 0.25, -0.25) == (
-        "Scored: **4** of 5 explained clips, 1 random values per block (synthetic stand-in · smoke). "
-        "Without a score (NaN): **1**. Median **-0.25**; below zero: **2 of 3**."
-    )
-
-
-def test_the_sentence_shows_the_sign_of_a_positive_median(said):
-    assert said(0.5).endswith("Without a score (NaN): **0**. Median **+0.50**; below zero: **0 of 1**.")
-
-
-@pytest.mark.parametrize("values", [(NAN, NAN), ()])
-def test_the_sentence_without_any_score_has_no_median(said, values):
-    assert said(*values).endswith(f"Without a score (NaN): **{len(values)}**.")
-    assert "nan" not in said(*values)
-
-
 # The table of a run
 
 
@@ -189,22 +208,48 @@ def given_scores(monkeypatch):
     return asked
 
 
-def test_the_table_has_one_row_per_scored_clip(run, given_scores):
+def test_the_table_has_one_row_per_clip_and_specification(run, given_scores):
     table, maps = scores.table(run), explain.explanations(run)
     assert list(table) == [
         *("name", "fs_id", "label", "predicted", "explained", "specification", "score", "status")
     ]
-    assert len(table) == run.profile.stock_clips == 2
-    assert table["name"].tolist() == maps.names[:2].tolist()
-    assert table["label"].tolist() == maps.labels[:2].tolist()
-    assert table["explained"].tolist() == maps.explained[:2].tolist()
-    assert table["score"].tolist()[0] == 0.25
-    assert np.isnan(table["score"].tolist()[1])
-    assert table["status"].tolist() == ["ok", "constant map"]
-    assert set(table["specification"]) == {"quantus"}
+    assert table["specification"].tolist() == ["quantus"] * 2 + ["rank"] * 4 + ["frame"] * 4
+    for name, part in table.groupby("specification"):
+        count = run.profile.stock_clips if name == "quantus" else len(maps.names)
+        assert part["name"].tolist() == maps.names[:count].tolist()
+        assert part["fs_id"].tolist() == maps.fs_ids[:count].tolist()
+        assert part["label"].tolist() == maps.labels[:count].tolist()
+        assert part["predicted"].tolist() == maps.predicted[:count].tolist()
+        assert part["explained"].tolist() == maps.explained[:count].tolist()
+    assert (table["score"].isna() == (table["status"] != "ok")).all()
+    assert table["score"].dropna().between(-1, 1).all()
+
+
+def test_stock_quantus_gets_the_first_clips(run, given_scores):
+    table, maps = scores.table(run), explain.explanations(run)
+    own = table[table["specification"] == "quantus"]
+    assert own["score"].tolist()[0] == 0.25
+    assert np.isnan(own["score"].tolist()[1])
+    assert own["status"].tolist() == ["ok", "constant map"]
     assert np.array_equal(given_scores["maps"], maps.maps[:2])
-    assert np.array_equal(given_scores["classes"], maps.explained[:2])
+    assert np.array_equal(given_scores["inputs"], maps.inputs[:2])
     assert (given_scores["draws"], given_scores["seed"]) == (1, scores.METRIC_SEED)
+
+
+def test_the_other_specifications_are_the_engines_scores(run, given_scores):
+    table, maps, network = scores.table(run), explain.explanations(run), training.network(run)
+    for name, blocks in (("rank", faithfulness.rank_blocks(maps.maps)), ("frame", "frame")):
+        effects = faithfulness.effects(network, maps.inputs, maps.explained, blocks=blocks)
+        expected = faithfulness.score(maps.maps, effects, blocks=blocks)
+        own = table.loc[table["specification"] == name, "score"].to_numpy()
+        assert np.allclose(own, expected, atol=1e-6, equal_nan=True)
+
+
+def test_the_record_counts_scores_that_are_missing(run, given_scores):
+    made = artifacts.record(scores.make(run))["made"]
+    assert made["clips"] == 4
+    assert made["nan"]["quantus"] == 1
+    assert set(made["nan"]) == {"quantus", "rank", "frame"}
 
 
 @pytest.mark.parametrize("explained", ["predicted", "true"])
@@ -221,14 +266,15 @@ def test_tables_of_several_runs_name_network_and_data(settings, stand_in, given_
     names, data = ("resnet34", "resnet18"), str(stand_in)
     runs = [study.open(profile="smoke", data=data, architecture=name) for name in names]
     table = scores.tables(runs)
-    assert table["architecture"].tolist() == ["ResNet34"] * 2 + ["ResNet18"] * 2
+    assert table["architecture"].tolist() == ["ResNet34"] * 10 + ["ResNet18"] * 10
     assert set(table["data"]) == {"synthetic stand-in"}
-    assert table.index.tolist() == [0, 1, 2, 3]
+    assert table.index.tolist() == list(range(20))
 
 
 def test_stock_quantus_scores_a_tiny_run(run):
     # the real call, on two clips with one draw: a number from -1 to 1, or NaN with its reason
     table = scores.table(run)
+    table = table[table["specification"] == "quantus"]
     assert len(table) == 2
     assert table["score"].dropna().between(-1, 1).all()
     assert table["status"].notna().all()

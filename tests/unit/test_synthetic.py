@@ -73,6 +73,9 @@ def test_lengths_are_those_of_the_table(table, waves):
     np.testing.assert_allclose(seconds, table.end - table.start, atol=1e-5)
     assert seconds.max() == 4.0
     assert seconds.min() >= 0.05
+    short = seconds[seconds < 4]
+    assert len(short) > 50
+    assert len(set(short)) > 0.9 * len(short)  # no two recordings draw alike
 
 
 def test_a_recording_stays_in_one_fold_and_class_and_is_no_real_one(table):
@@ -102,13 +105,14 @@ def test_official_counts():
 
 
 def test_none_means_the_official_number_and_clips_is_a_limit(tmp_path, monkeypatch):
-    kind = synthetic.KINDS[1]._replace(clips=(1, 2, 3) + (1,) * 7, full=0.0)
+    kind = synthetic.KINDS[1]._replace(clips=(1, 2, 5) + (1,) * 7, full=0.0, recordings=20)
     monkeypatch.setattr(synthetic, "KINDS", (kind,))
-    for clips, expected in ((None, [1, 2, 3]), (2, [1, 2, 2])):
+    for clips, expected in ((None, [1, 2, 5]), (2, [1, 2, 2])):
         folder = tmp_path / str(clips)
         synthetic.generate(folder, clips=clips, seed=0)
         table = pd.read_csv(folder / "metadata" / "UrbanSound8K.csv")
         assert table.groupby("fold").size().tolist()[:3] == expected
+        assert table.slice_file_name.is_monotonic_increasing  # the fifth clip is of recording 0
 
 
 @pytest.fixture
@@ -138,6 +142,15 @@ def test_shares_of_foreground_and_full_length_are_the_official_ones(kind):
     full = np.mean([first[1] == second[1] for first, second in pairs])  # the same occurrence
     assert foreground == pytest.approx(kind.foreground, abs=0.05)
     assert full == pytest.approx(kind.full, abs=0.05)
+
+
+def test_salience_sets_how_far_the_street_lies_below(monkeypatch):
+    told = lambda kind, voice, rng, n, snr: synthetic.Sound(np.array(snr), [], (0, 0))  # noqa: E731
+    monkeypatch.setattr(synthetic, "_mixture", told)
+    for visit in range(20):
+        for salience, *_, sound in synthetic._pair(synthetic.KINDS[3], visit, 0, (1, 3, 0)):
+            if len(sound.wave):  # a second slice starts behind these two numbers
+                assert tuple(sound.wave) == synthetic.SNR[salience]
 
 
 def test_no_clip_is_shorter_than_50_ms():
