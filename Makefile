@@ -1,5 +1,4 @@
 # Two commands: `make book` and `make test`. Everything else is here: `make help`.
-PYTHON_FOR_VENV ?= python3.11
 VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 PROFILE ?= quick
@@ -32,7 +31,10 @@ lab: $(VENV)/.installed pairs ## open the chapters in JupyterLab
 pairs: $(VENV)/.installed ## write the .ipynb twins of notebooks/*.md
 	@$(PYTHON) -m helpers.book pairs
 
-record: $(VENV)/.installed ## write data/recorded from DATA's official table
+bench: $(VENV)/.installed ## time the engine against stock Quantus and torchxai side by side; _build/bench.json
+	@$(PYTHON) benchmarks/bench.py
+
+record: $(VENV)/.installed ## write data/recorded from DATA's official table and from _build/bench.json
 	@$(PYTHON) -m helpers.book record --data '$(DATA)'
 
 lint: $(VENV)/.installed ## mend what ruff can, name what it can't
@@ -52,7 +54,9 @@ browser:
 		|| echo "no Chromium or Chrome found and none could be installed: the tests of the built pages will be skipped"
 
 $(VENV)/bin/python:
-	@command -v $(PYTHON_FOR_VENV) >/dev/null && $(PYTHON_FOR_VENV) -m venv $(VENV) || python3 -m venv $(VENV)
+	@for python in $(BASE_PYTHON) python3.11 python3.12 python3; do command -v $$python >/dev/null && break; done; \
+	$$python -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 13) else "Python 3.11 or 3.12 is needed, " \
+		+ sys.version.split()[0] + " was found; name another with BASE_PYTHON=path")' && $$python -m venv $(VENV)
 
 # One environment for everything: what the book needs and what its tests need differ by a few packages.
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python

@@ -31,7 +31,7 @@ rule book:
         expand("{page}.ipynb", page=[f for f in book.files(book.contents(ARCHS)) if "/executed/" in f]),
         "_config.yml", "_toc.yml", "book/references.bib",
         [f"{page}.md" for page in book.files(book.contents(ARCHS)) if "/executed/" not in page],
-        "book/_static/book.css", "src/helpers/book.py",
+        "book/_static/book.css", "book/_static/book.js", "src/helpers/book.py", "src/helpers/pages.py",
     output:
         "_build/html/.complete",
     params:
@@ -126,6 +126,19 @@ rule metric:
         "book/executed/07_metric.ipynb",
     shell:
         "{PYTHON} -m helpers.book execute {input[0]} {output}"
+
+
+rule engine:
+    input:
+        chapter("12_engine"), expand(record("explanations.npz"), arch=ARCHS[0]),
+        "data/recorded/bench.json" if (study.RECORDED / "bench.json").exists() else [],
+    output:
+        "book/executed/12_engine.ipynb",
+    params:
+        SETTINGS,
+    threads: workflow.cores
+    shell:
+        "{PYTHON} -m helpers.book execute {input[0]} {output} -p architecture={ARCHS[0]} {params}"
 
 
 rule comparison:

@@ -8,6 +8,7 @@ Each side runs at its own best thread count. Ratios depend on the processor: com
 """
 
 import argparse
+import datetime
 import json
 import os
 import platform
@@ -23,7 +24,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from helpers import explain, faithfulness, features, forward, models
+from helpers import artifacts, explain, faithfulness, features, forward, models
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -351,6 +352,8 @@ def main() -> None:
         return memory(arguments.memory)
     BUILD.mkdir(exist_ok=True)
     started = time.perf_counter()
+    say("date", datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "UTC")
+    say("revision", artifacts.revision(), "")
     say("processor", processor(), f"({os.cpu_count()} cores)")
     for package in ("torch", "quantus", "numpy"):
         say(f"version_{package}", version(package), "")

@@ -32,7 +32,7 @@ from helpers import study
 _PACKAGES = ["torch", "torchvision", "torchaudio", "numpy", "scipy", "pandas"]
 _PACKAGES += ["soundfile", "grad-cam", "quantus", "captum"]
 # Settings, bookkeeping and presentation do not change what a recipe makes.
-_PLUMBING = {"study", "artifacts", "book", "plots", "listen"}
+_PLUMBING = {"study", "artifacts", "book", "pages", "plots", "listen"}
 
 
 def produce(

@@ -341,13 +341,13 @@ def build(*, profile: str, architectures: str, data: str, cores: int) -> None:
         raise InputError(f"CORES={cores} is not a number of cores; give 1 or more")
     study.check("profile", profile, where="PROFILE in the call")
     run = study.open(profile=profile, data=data)
-    from helpers import urbansound
+    from helpers import sounds
 
     print(f"Data: {run.source.label}, {run.source.folder}, because {run.source.why}.", flush=True)
     digest = "generated"
     if not run.source.synthetic or run.source.named:
-        clips, digest = urbansound.clips(run)
-        print(urbansound.summary(clips), flush=True)
+        clips, digest = sounds.clips(run)
+        print(sounds.summary(clips), flush=True)
     print(f"Profile {profile}, architectures {', '.join(names)}, {cores} cores.", flush=True)
     with _only_run():
         _snakemake(
@@ -377,6 +377,22 @@ def _snakemake(*, cores: int, settings: dict) -> None:
         if "CalledProcessError" not in text:  # else the failed chapter has said what is wrong
             print("\n".join(text.splitlines()[-20:]), file=sys.stderr)
         raise RuntimeError("stopped; the whole log is _build/study.log")
+
+
+def record(*, data: str) -> None:
+    """Write data/recorded: the counts of the official table in `data`, the timings of `make bench`."""
+    from helpers import sounds
+
+    bench = BUILD / "bench.json"
+    if not data and not bench.exists():
+        raise InputError(
+            "there is nothing to record; name DATA=folder with the official table, or `make bench`"
+        )
+    if data:
+        print(sounds.record_slices(study.open(data=data).source.folder))
+    if bench.exists():
+        artifacts.write_text(study.RECORDED / "bench.json", bench.read_text())
+        print(study.RECORDED / "bench.json")
 
 
 @contextlib.contextmanager
@@ -417,8 +433,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--archs", default="resnet18 resnet101")
     command = commands.add_parser("pairs", help="write the .ipynb twins of the chapters")
     command.add_argument("--check", action="store_true")
-    command = commands.add_parser("record", help="write data/recorded from a folder with the official table")
-    command.add_argument("--data", required=True)
+    command = commands.add_parser("record", help="write data/recorded")
+    command.add_argument("--data", default="")
     commands.add_parser("data", help="download UrbanSound8K and verify it")
     options = parser.parse_args(arguments)
     # a chapter executed by Snakemake speaks where its progress is shown
@@ -436,9 +452,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.command == "pairs":
             pairs(check=options.check)
         elif options.command == "record":
-            from helpers import urbansound
-
-            urbansound.record_slices(study.open(data=options.data).source.folder)
+            record(data=options.data)
         elif options.command == "data":
             from helpers import urbansound
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from helpers import InputError, artifacts, features, models, study, training, urbansound
+from helpers import InputError, artifacts, features, models, sounds, study, training, urbansound
 from helpers.study import Run
 
 # Which clips are explained does not depend on the training seed: every network of a profile
@@ -151,7 +151,7 @@ def sound(run: Run, name: str) -> Sound:
 
     Chapter: notebooks/06_explanations.md
     """
-    clips, _ = urbansound.clips(run)
+    clips, _ = sounds.clips(run)
     named = clips[clips["slice_file_name"] == name]
     if named.empty:
         raise InputError(f'clip "{name}" is not in this run; name one of its slice_file_name')
@@ -182,7 +182,7 @@ def example(run: Run, category: str) -> Sound:
 
     Chapter: notebooks/01_introduction.md
     """
-    clips, _ = urbansound.clips(run)
+    clips, _ = sounds.clips(run)
     of_class = clips[(clips["class"] == category) & (clips["fold"] == study.TEST_FOLD)]
     if of_class.empty:
         raise InputError(

@@ -15,7 +15,7 @@ import torchaudio
 from torch.nn import functional
 from tqdm import tqdm
 
-from helpers import artifacts, study, urbansound
+from helpers import artifacts, sounds, study, urbansound
 from helpers.study import Run
 
 COEFFICIENTS = 13
@@ -112,7 +112,7 @@ def make(run: Run) -> Path:
 
     Chapter: notebooks/03_features.md
     """
-    clips, digest = urbansound.clips(run)
+    clips, digest = sounds.clips(run)
     names = ("hop_length", "padding")
     path = run.path("features.npz")
 

@@ -615,3 +615,34 @@ def effects(map_values: ArrayLike, effects: ArrayLike, *, source: str) -> Figure
         figure.legend(loc="outside upper right")
         axes.grid(color="0.9")
     return figure
+
+
+def convergence(scores: pd.DataFrame, *, source: str) -> Figure:
+    """One map's score against the number of replacement values per block, for several ways to choose them.
+
+    Every score is marked; a line joins the mean scores of each method.
+
+    Parameters
+    ----------
+    scores : columns method (name), values (replacement values per block, a count) and score (in [-1, 1]
+        or NaN, which is left out); one row per computed score.
+    source : where the numbers come from, such as `run.label`.
+
+    Chapter: notebooks/12_engine.md
+    """
+    _require(scores, "scores", "method", "values", "score")
+    with _picture(height=3.8, source=source) as figure:
+        axes = figure.subplots()
+        for row, (name, group) in enumerate(scores.groupby("method", sort=False)):
+            color, marker, line = MARKS[row % len(MARKS)]
+            means = group.groupby("values").score.mean()
+            axes.plot(means.index, means, color=color, linestyle=line)
+            axes.plot(group["values"], group.score, marker, color=color, ms=7, mfc="none")
+            axes.plot([], [], color=color, marker=marker, mfc="none", linestyle=line, label=name)
+        counts = sorted(scores["values"].unique())
+        axes.set(xscale="log", xlabel="replacement values per block", ylabel="score (Spearman correlation)")
+        axes.set_xticks(counts, [str(count) for count in counts])
+        axes.set_xticks([], minor=True)
+        axes.grid(color="0.9")
+        figure.legend(loc="outside upper right", ncols=len(scores.method.unique()))
+    return figure

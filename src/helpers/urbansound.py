@@ -18,7 +18,7 @@ import shutil
 import struct
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,7 @@ import pandas as pd
 import soundfile
 from tqdm import tqdm
 
-from helpers import InputError, artifacts, study
-from helpers.study import Run
+from helpers import InputError
 
 CLASSES = (
     "air_conditioner",
@@ -43,8 +42,6 @@ CLASSES = (
 )
 COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
 NAME = r"([0-9]+)-([0-9]+)-([0-9]+)-([0-9]+)\.wav"  # fsID-classID-occurrenceID-sliceID.wav
-OFFICIAL_MD5 = "5015c37ce7d54c0bb8cd40a0b5ee2074"  # of the official UrbanSound8K.csv
-SAMPLE_SEED = 2024  # of the stand-in, and of the clips a profile takes
 RATES = range(1_000, 768_001)  # Hz; the archive has 8000 to 192 000
 
 
@@ -339,106 +336,6 @@ def __getattr__(name: str) -> type:
     return UrbanSound8K
 
 
-def clips(run: Run) -> tuple[pd.DataFrame, str]:
-    """The clips of a run and a digest of all they depend on; generates the stand-in if it must.
-
-    Returns
-    -------
-    Rows of `read_clips`, at most `run.profile.clips` of each class and fold (a seeded choice), and a
-    SHA-256 of the data set's contents.
-
-    Raises
-    ------
-    InputError
-        What `read_clips` raises; no clip in the test fold or none in any other.
-
-    Chapter: notebooks/02_dataset.md
-    """
-    source = run.source
-    if source.synthetic and not source.named:
-        digest = artifacts.digest_of(_stand_in(run))
-    table = read_clips(source.folder, complete=not source.named)
-    if not (table["fold"] == study.TEST_FOLD).any() or (table["fold"] == study.TEST_FOLD).all():
-        raise InputError(
-            f'data folder "{source.folder}" has clips in folds {_listed(table["fold"])} only; '
-            f"the study needs fold {study.TEST_FOLD} for the test and at least one other for training"
-        )
-    if not source.synthetic or source.named:
-        digest = digests(source.folder, table, cache=study.DATA / "digests.json")
-    if run.profile.clips is not None:
-        shuffled = table.sample(frac=1, random_state=np.random.default_rng(SAMPLE_SEED))
-        chosen = shuffled.groupby(["fold", "classID"]).head(run.profile.clips).index.sort_values()
-        table = table.loc[chosen].reset_index(drop=True)
-    return table, digest
-
-
-def _stand_in(run: Run) -> Path:
-    from helpers import synthetic
-
-    folder = run.source.folder
-    parameters = {"clips": run.profile.clips, "seed": SAMPLE_SEED}
-
-    def compute(work: Path) -> dict:
-        target = work / folder.name
-        shutil.rmtree(target, ignore_errors=True)  # what an interrupted call left
-        synthetic.generate(target, **parameters)
-        return {"data": run.source.label}
-
-    return artifacts.produce(folder, parameters=parameters, inputs={}, make=compute)
-
-
-def summary(table: pd.DataFrame) -> str:
-    """One sentence on the clips of a run: how many, which folds, and which folds the folder lacks.
-
-    Chapter: notebooks/02_dataset.md
-    """
-    missing = table.attrs.get("missing_folds", [])
-    lacks = f"; folds {_listed(missing)} are not in the folder" if missing else ""
-    train = sorted(set(table["fold"]) - {study.TEST_FOLD})
-    return (
-        f"{len(table)} clips from {table['fsID'].nunique()} recordings: folds {_listed(train)} train, "
-        f"fold {study.TEST_FOLD} tests{lacks}."
-    )
-
-
-def _listed(folds: Iterable[int]) -> str:
-    return ", ".join(str(fold) for fold in sorted(set(map(int, folds))))
-
-
-def official_slices() -> pd.DataFrame:
-    """The counts of `slices` for the whole official table, from data/recorded.
-
-    Chapter: notebooks/02_dataset.md
-    """
-    return pd.read_csv(study.RECORDED / "urbansound8k_slices.csv")
-
-
-def record_slices(folder: str | Path) -> Path:
-    """Write what `official_slices` reads from the official table in `folder`.
-
-    Raises
-    ------
-    InputError
-        The table is not the official one.
-
-    Chapter: notebooks/02_dataset.md
-    """
-    path = Path(folder) / "metadata" / "UrbanSound8K.csv"
-    table = read_table(folder)
-    md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    if md5 != OFFICIAL_MD5:
-        raise InputError(
-            f"{path} is not the official table (MD5 {md5}); name a folder that holds the official one"
-        )
-
-    def compute(work: Path) -> dict:
-        slices(table).to_csv(work / "urbansound8k_slices.csv", index=False)
-        return {"data": "UrbanSound8K", "rows": len(table)}
-
-    target = study.RECORDED / "urbansound8k_slices.csv"
-    return artifacts.produce(target, parameters={}, inputs={"UrbanSound8K.csv md5": md5}, make=compute)
-
-
 def slices(table: pd.DataFrame) -> pd.DataFrame:
     """Count clips and recordings by class, fold and salience (the data of thesis Fig. 4).
 
@@ -496,18 +393,6 @@ def credits(folder: str | Path) -> dict[int, str]:
         r"^([0-9]+) by (.+?)\s*$", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
     )
     return {int(recording): recordist for recording, recordist in lines}
-
-
-def credit(run: Run, recording: int) -> str:
-    """Where a sound comes from, to be printed beside its player.
-
-    Chapter: notebooks/02_dataset.md
-    """
-    if run.source.synthetic:
-        return "Synthetic: made by a program, not a recording."
-    recordist = credits(run.source.folder).get(recording)
-    by = f" by {recordist}" if recordist else ""
-    return f"Freesound recording {recording}{by}, in UrbanSound8K (CC BY-NC)."
 
 
 def digests(folder: str | Path, clips: pd.DataFrame, *, cache: str | Path) -> str:

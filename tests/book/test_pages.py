@@ -94,9 +94,10 @@ def test_formulas_and_sounds_are_there(address, browser):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing(address, browser, pages, theme):
     faults = set()
+    context = browser.new_context(color_scheme=theme, reduced_motion="reduce")
     for path in pages:
-        page = opened(browser, address, path)
-        page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        page = opened(context, address, path)
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
         found = Axe().run(page, options={"runOnly": WCAG}).response["violations"]
         faults |= {(path, fault["id"], node["html"][:100]) for fault in found for node in fault["nodes"]}
         page.close()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import InputError, explain, features, models, study, training, urbansound
+from helpers import InputError, explain, features, models, sounds, study, training, urbansound
 
 
 def scaled(values: np.ndarray) -> np.ndarray:
@@ -195,7 +195,7 @@ def test_the_layer_of_a_run_is_used(run, stand_in):
 
 
 def table_of(run) -> pd.DataFrame:
-    return urbansound.clips(run)[0].set_index("slice_file_name")
+    return sounds.clips(run)[0].set_index("slice_file_name")
 
 
 def test_a_sound_is_its_file_and_its_features(run):
@@ -229,7 +229,7 @@ def test_an_example_is_the_longest_foreground_clip_of_the_test_fold(run, categor
 def test_an_example_prefers_the_foreground_to_length(run, monkeypatch):
     rows = [("a", 2, 4.0, 10), ("b", 1, 1.0, 10), ("c", 1, 3.0, 10), ("d", 1, 4.0, 9)]
     clips = pd.DataFrame(rows, columns=["slice_file_name", "salience", "seconds", "fold"])
-    monkeypatch.setattr(urbansound, "clips", lambda run: (clips.assign(**{"class": "siren"}), ""))
+    monkeypatch.setattr(sounds, "clips", lambda run: (clips.assign(**{"class": "siren"}), ""))
     monkeypatch.setattr(explain, "sound", lambda run, name: name)
     assert explain.example(run, "siren") == "c"
 

@@ -7,7 +7,7 @@ import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import features, study, urbansound
+from helpers import features, sounds, study, urbansound
 
 HOPS = st.sampled_from(study.CHOICES["hop_length"])
 
@@ -177,7 +177,7 @@ def everything(run):
 
 
 def test_features_of_a_run_have_the_promised_arrays(run, everything):
-    clips, _ = urbansound.clips(run)
+    clips, _ = sounds.clips(run)
     n = len(clips)
     assert n == 100
     assert (everything.mfcc.shape, everything.mfcc.dtype) == ((n, 1, 13, 400), np.float32)
@@ -192,7 +192,7 @@ def test_features_of_a_run_have_the_promised_arrays(run, everything):
 
 
 def test_features_of_a_clip_are_those_of_its_file(run, everything):
-    clips, _ = urbansound.clips(run)
+    clips, _ = sounds.clips(run)
     i = int(clips["seconds"].argmin())
     samples, rate = urbansound.load_audio(run.source.folder / clips["path"][i])
     expected = features.mfcc(torch.from_numpy(samples)[None], rate)
@@ -205,7 +205,7 @@ def test_features_of_a_clip_are_those_of_its_file(run, everything):
 def test_the_hop_and_the_padding_of_a_run_are_used(run, everything, stand_in):
     other = study.open(profile="smoke", data=str(stand_in), hop_length=512, padding="minimum")
     values = features.dataset(other)
-    clip = urbansound.clips(run)[0].iloc[0]
+    clip = sounds.clips(run)[0].iloc[0]
     assert values.frames[0] == features.sounding_frames(clip["samples"], clip["rate"], hop_length=512)
     assert values.frames[0] > everything.frames[0]
     rest = values.mfcc[0, ..., values.frames[0] :]

@@ -45,6 +45,13 @@ SCORES = pd.DataFrame(
         "architecture": ["ResNet18"] * 4 + ["ResNet101"] * 3,
     }
 )
+DRAWN = pd.DataFrame(
+    {
+        "method": ["quadrature nodes"] * 2 + ["random draws"] * 4,
+        "values": [1, 2, 2, 2, 10, 10],
+        "score": [0.5, 0.6, 0.4, 0.8, 0.7, np.nan],
+    }
+)
 MODES = [(-0.7, -0.5, "R18-mode"), (-0.3, -0.1, "R18-mode2")]
 
 
@@ -86,6 +93,7 @@ EVERY = {
     "three_bars": lambda: three_bars(sounding_frames=17),
     "density": lambda: plots.density(SCORES, thesis_modes=MODES, source=SOURCE),
     "effects": lambda: plots.effects(MAP[0], MAP[0] ** 2, source=SOURCE),
+    "convergence": lambda: plots.convergence(DRAWN, source=SOURCE),
 }
 
 
@@ -430,12 +438,22 @@ def test_effects_need_as_many_finite_values_of_each(said, done):
         plots.effects(said, done, source=SOURCE)
 
 
+def test_convergence_marks_every_score_and_joins_the_means():
+    (axes,) = plots.convergence(DRAWN, source=SOURCE).axes
+    nodes, _, _, draws, marks, _ = axes.lines
+    np.testing.assert_allclose(nodes.get_xydata(), [[1, 0.5], [2, 0.6]])
+    np.testing.assert_allclose(draws.get_xydata(), [[2, 0.6], [10, 0.7]])  # means of 0.4, 0.8 and of 0.7, NaN
+    np.testing.assert_allclose(marks.get_xydata(), [[2, 0.4], [2, 0.8], [10, 0.7], [10, np.nan]])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "10"]
+
+
 @pytest.mark.parametrize(
     ("draw", "table", "column"),
     [
         (plots.slices_per_class, SLICES, "salience"),
         (plots.history, HISTORY, "test_loss"),
         (plots.density, SCORES, "architecture"),
+        (plots.convergence, DRAWN, "method"),
         (lambda t, source: plots.confusion(t, classes=NAMES, source=source), PREDICTIONS, "label"),
     ],
 )

@@ -1,6 +1,7 @@
-"""Formulas as MathML, written when the site is built: no script, no other host, readable by screen readers.
+"""What the site's pages need of Sphinx: formulas as MathML, and no script that the book does not use.
 
-A Sphinx extension; _config.yml loads it. Source: latex2mathml.
+MathML is written when the site is built: no script, no other host, readable by screen readers.
+A Sphinx extension; _config.yml loads it. Source: latex2mathml. Chapter: every notebook
 """
 
 from docutils import nodes
@@ -29,7 +30,15 @@ def block(translator: HTML5Translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def without_thebe(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document) -> None:
+    """Drop the scripts of sphinx-thebe: jupyter-book loads it, twice, also for a book that never uses it."""
+    scripts = context.get("script_files", [])
+    # in place: the theme's own handlers hold the same list
+    scripts[:] = [s for s in scripts if "thebe" not in f"{getattr(s, 'filename', s)} {vars(s)}"]
+
+
 def setup(app: Sphinx) -> dict:
-    """Register the renderer under the name `mathml`."""
+    """Register the renderer under the name `mathml`, and the handler."""
     app.add_html_math_renderer("mathml", (inline, None), (block, None))
+    app.connect("html-page-context", without_thebe, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
