@@ -237,6 +237,8 @@ def _make_page(notebook: NotebookNode, *, source: Path, root: str, values: dict,
                 shown.text = _PROGRESS.sub("", shown.text.replace("\r", "\n")).strip()
                 if not shown.text:
                     continue  # a progress bar; anything else stays, and makes the site's build fail
+            if "application/vnd.jupyter.widget-view+json" in shown.get("data", {}):
+                continue  # a library's progress bar for JupyterLab; dead in a page
             if "text/html" in shown.get("data", {}):
                 shown.data["text/html"] = _AUDIO.sub(
                     lambda match: f'src="{root}/_static/audio/{_lift_sound(match[1])}"',

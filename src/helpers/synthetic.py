@@ -320,7 +320,7 @@ def generate(folder: Path, *, clips: int | None, seed: int) -> None:
     (folder / "README.txt").write_text(README.format(seed=seed))
     rows, truth = [], []
     # disable=None: no bar where stderr is no terminal, such as an executed chapter
-    with tqdm(total=sum(n for *_, n in plan), desc="stand-in", unit="clip", disable=None) as bar:
+    with tqdm(total=sum(n for *_, n in plan), desc="stand-in", unit="clip") as bar:
         for fold, label, number in plan:
             for row, sound in islice(_clips(seed, fold, label), number):
                 name = row["slice_file_name"]
