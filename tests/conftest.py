@@ -21,7 +21,9 @@ class Tree:
 
     def make(self, *words: str, **options) -> subprocess.CompletedProcess:
         call = ["make", *words, f"VENV={sys.prefix}", "--old-file", f"{sys.prefix}/.installed"]
-        environment = os.environ | {"PYTHONPATH": str(self.root / "src")}
+        # as in a user's own shell: nothing of the make that may have started the tests
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+        environment["PYTHONPATH"] = str(self.root / "src")
         return subprocess.run(
             call, cwd=self.root, env=environment, capture_output=True, text=True, timeout=1200, **options
         )

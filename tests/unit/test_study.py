@@ -290,7 +290,8 @@ def test_the_readme_shows_the_same_profiles():
     header = next((row for row in rows if "epochs" in row), None)
     if header is None:
         pytest.skip("the README has no table of the profiles yet")
-    shown = {row[0]: dict(zip(header, row, strict=True)) for row in rows if row[0] in study.profiles()}
+    rows = [row for row in rows if row[0] in study.profiles() and len(row) == len(header)]
+    shown = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
     for _, profile in study.profile_table().astype(str).iterrows():
         expected = profile.drop("name").to_dict()
         assert {name: shown[profile["name"]].get(name) for name in expected} == expected
