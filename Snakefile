@@ -1,13 +1,15 @@
 # The study as a graph: one rule per chapter, once per architecture where the contents say so.
 # A rule's second output is the provenance record of the artefact its chapter makes: small, so that
 # Snakemake compares its content, and touched when the artefact is found fresh.
+import shlex
+
 from helpers import artifacts, book, study
 
 ARCHS = config.get("archs", "resnet18 resnet101").split()
 PROFILE = config.get("profile", "quick")
 DATA = str(config.get("data") or "")
 run = study.open(architecture="resnet18", profile=PROFILE, data=DATA)
-SETTINGS = f"-p profile={PROFILE} -p 'data={DATA}'"
+SETTINGS = f"-p profile={PROFILE} -p {shlex.quote('data=' + DATA)}"
 PYTHON = sys.executable
 # Long work takes all cores in turn; smoke's short work runs best side by side.
 THREADS = 1 if PROFILE == "smoke" else workflow.cores
@@ -58,6 +60,7 @@ rule training:
         chapter("05_training"), record("features.npz"),
     output:
         "book/executed/{arch}/05_training.ipynb", update(record("network")),
+    priority: 30  # the longest way through the graph first
     params:
         SETTINGS,
     threads: THREADS
@@ -70,6 +73,7 @@ rule explanations:
         chapter("06_explanations"), record("network"),
     output:
         "book/executed/{arch}/06_explanations.ipynb", update(record("explanations.npz")),
+    priority: 20
     params:
         SETTINGS,
     shell:
@@ -81,6 +85,7 @@ rule scores:
         chapter("08_scores"), record("explanations.npz"),
     output:
         "book/executed/{arch}/08_scores.ipynb", update(record("scores.csv")),
+    priority: 10
     params:
         SETTINGS,
     threads: THREADS
