@@ -175,6 +175,9 @@ def execute(source: Path, output: Path, given: dict) -> None:
             f"{_COLOUR.sub('', chr(10).join(error.traceback))}\n"
             f"(the notebook up to there: {failed.relative_to(study.ROOT)})"
         ) from None
+    except BaseException:  # Ctrl-C, for one
+        part.unlink(missing_ok=True)
+        raise
     finally:
         sockets.cleanup()
     if dict(executed.metadata.papermill.parameters) != given:
