@@ -110,7 +110,7 @@ def overview(folders: Iterable[Path]) -> pd.DataFrame:
             {
                 "artefact": (path.parent / known["artefact"]).relative_to(study.DATA).as_posix(),
                 "data": made.get("data", ""),
-                "made": made["date"].replace("T", " ").removesuffix("+00:00"),
+                "made (UTC)": made["date"].replace("T", " ").removesuffix("+00:00"),
                 "seconds": f"{made['seconds']:.1f}",
                 "revision": made["revision"],
                 "content": known["content"][:8],

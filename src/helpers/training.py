@@ -55,12 +55,6 @@ def make(run: Run) -> Path:
     Chapter: notebooks/05_training.md
     """
     data = features.dataset(run)
-    if not len(data.test().labels) or not len(data.training().labels):
-        raise InputError(
-            f"{run.source.folder.name} has clips in folds {sorted(set(map(int, data.folds)))} only; "
-            f"training needs fold {study.TEST_FOLD} for the test and at least one other"
-        )
-
     path = run.path("network")
 
     def compute(work: Path) -> dict:
