@@ -5,10 +5,12 @@ PROFILE ?= quick
 ARCHS ?= resnet18 resnet101
 DATA ?=
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
-# Idle threads sleep instead of spinning: on a busy machine two spinning threads are slower than one.
-export OMP_WAIT_POLICY ?= PASSIVE
+# Threads that wait for each other spin only briefly: on a busy machine two spinning threads are slower than one.
+# Measurements and long runs that have the machine to themselves keep the library's own choice.
+export GOMP_SPINCOUNT ?= 1000
+bench reference: unexport GOMP_SPINCOUNT
 
-.PHONY: book test help data lab pairs record bench lock lint clean browser
+.PHONY: book test help data lab pairs reference record bench lock lint clean browser
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -34,7 +36,10 @@ pairs: $(VENV)/.installed ## write the .ipynb twins of notebooks/*.md
 bench: $(VENV)/.installed ## time the engine against stock Quantus and torchxai side by side; _build/bench.json
 	@$(PYTHON) benchmarks/bench.py
 
-record: $(VENV)/.installed ## write data/recorded from DATA's official table and from _build/bench.json
+reference: $(VENV)/.installed ## the runs behind the recorded results, on DATA's recordings (hours; resumes)
+	@$(PYTHON) -m helpers.book reference --data '$(DATA)'
+
+record: $(VENV)/.installed ## write data/recorded from the reference runs on DATA and from _build/bench.json
 	@$(PYTHON) -m helpers.book record --data '$(DATA)'
 
 lint: $(VENV)/.installed ## mend what ruff can, name what it can't

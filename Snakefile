@@ -84,7 +84,7 @@ rule scores:
     input:
         chapter("08_scores"), record("explanations.npz"),
     output:
-        "book/executed/{arch}/08_scores.ipynb", update(record("scores.csv")),
+        "book/executed/{arch}/08_scores.ipynb", update(record("scores.csv")), update(record("quantus.csv")),
     priority: 10
     params:
         SETTINGS,
@@ -148,9 +148,23 @@ rule engine:
         "{PYTHON} -m helpers.book execute {input[0]} {output} -p architecture={ARCHS[0]} {params}"
 
 
+rule recorded:
+    input:
+        lambda wildcards: chapter(wildcards.page), "data/claims.yaml",
+        [f"data/recorded/{name}" for name in ("scores.csv", "predictions.csv", "histories.csv", "verdicts.csv",
+                                              "provenance.json")],
+    output:
+        "book/executed/{page}.ipynb",
+    wildcard_constraints:
+        page="13_reference|14_ledger",
+    shell:
+        "{PYTHON} -m helpers.book execute {input[0]} {output}"
+
+
 rule comparison:
     input:
-        lambda wildcards: chapter(wildcards.page), expand(record("scores.csv"), arch=ARCHS),
+        lambda wildcards: chapter(wildcards.page),
+        expand([record("scores.csv"), record("quantus.csv")], arch=ARCHS),
     output:
         "book/executed/{page}.ipynb",
     wildcard_constraints:

@@ -102,7 +102,10 @@ class Case:
         self.maps = explain.gradcam(self.network, inputs, layer=self.network.layer4[-1], classes=self.classes)
         self.blocks = faithfulness.rank_blocks(self.maps, order="stock")
         one, many = torch.from_numpy(inputs[:1]), torch.from_numpy(inputs[:1]).repeat(100, 1, 1, 1)
-        self.folded = forward.fold(self.network, shape=SHAPE)
+        start = time.perf_counter()
+        self.fast = forward.prepare(self.network, shape=SHAPE)
+        say(f"prepare_s_{architecture}", time.perf_counter() - start, "s: folding the network, once")
+        self.full = forward.prepare(self.network, shape=SHAPE, forward="full")
 
         @torch.inference_mode()
         def single() -> None:
@@ -111,16 +114,17 @@ class Case:
 
         @torch.inference_mode()
         def batched() -> None:
-            self.folded(many.contiguous(memory_format=torch.channels_last))
+            self.full.network(many.contiguous(memory_format=torch.channels_last))
 
         self.stock_threads, self.threads = forward.best_threads(single), forward.best_threads(batched)
         say(f"threads_{architecture}", f"{self.stock_threads} {self.threads}", "stock, ours")
 
-    def effects(self, part: slice = slice(None), **options) -> np.ndarray:
-        return faithfulness.effects(self.network, self.inputs[part], self.classes[part], **options)
+    def effects(self, part: slice = slice(None), *, windowed: bool = True, **options) -> np.ndarray:
+        network = self.fast if windowed else self.full
+        return faithfulness.effects(network, self.inputs[part], self.classes[part], **options)
 
     def ours(self, **options) -> float:
-        """Seconds per clip, folding the network included, over all clips."""
+        """Seconds per clip, over all clips."""
         with forward.threads(self.threads):
             return seconds(lambda: self.effects(**options)) / len(self.inputs)
 
@@ -133,7 +137,7 @@ class Case:
         def work() -> None:
             for _ in self.inputs:
                 for part in many.split(batch):
-                    self.folded(part)
+                    self.full.network(part)
 
         return work
 
@@ -152,11 +156,13 @@ def compare(case: Case, *, stock: bool) -> None:
     name, rank, first, n = case.name, case.blocks, slice(0, 1), len(case.inputs)
     works = {batch: case.full_forward(batch) for batch in (32, 64, 100)}
     works["rank"] = lambda: case.effects(blocks=rank)
-    works["rank full"] = lambda: case.effects(blocks=rank, forward="full")
+    works["rank full"] = lambda: case.effects(blocks=rank, windowed=False)
     works["frame"] = case.effects
     with forward.threads(case.threads):
         taken = fastest(works)
-    full = min(taken[batch] for batch in (32, 64, 100)) / n
+    batch = min((32, 64, 100), key=taken.get)
+    full = taken[batch] / n
+    say(f"best_full_batch_{name}", batch, "forwards at a time")
     rank_seconds, rank_full, frame_seconds = (taken[key] / n for key in ("rank", "rank full", "frame"))
     say(f"best_full_forward_s_{name}", full, "s per clip: 800 forwards of the folded network")
     say(f"rank_s_{name}", rank_seconds, "s per clip")
@@ -214,7 +220,7 @@ def grow(case: Case, inputs: np.ndarray) -> None:
     """Time over clips and blocks, memory over clips; frame mode."""
     classes = case.classes[np.zeros(len(inputs), int)]
     with forward.threads(case.threads):
-        taken = seconds(lambda: faithfulness.effects(case.network, inputs, classes), repeat=1)
+        taken = seconds(lambda: faithfulness.effects(case.fast, inputs, classes), repeat=1)
     say("frame_s_per_clip_of_many", taken / len(inputs), f"s, {len(inputs)} clips, {case.name}")
     for width in (1, 2, 4, 8):
         taken = case.ours(blocks=(13, width))

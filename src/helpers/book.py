@@ -385,19 +385,22 @@ def _snakemake(*, cores: int, settings: dict) -> None:
 
 
 def record(*, data: str) -> None:
-    """Write data/recorded: the counts of the official table in `data`, the timings of `make bench`."""
-    from helpers import sounds
+    """Write data/recorded: the official table's counts, the reference runs of `data`, times of a bench."""
+    from helpers import reference, sounds
 
     bench = BUILD / "bench.json"
-    if not data and not bench.exists():
+    source = study.open(profile="thesis", data=data).source
+    if source.synthetic and not bench.exists():
         raise InputError(
             "there is nothing to record; name DATA=folder with the official table, or `make bench`"
         )
-    if data:
-        print(sounds.record_slices(study.open(data=data).source.folder))
     if bench.exists():
         artifacts.write_text(study.RECORDED / "bench.json", bench.read_text())
         print(study.RECORDED / "bench.json")
+    if not source.synthetic:
+        print(sounds.record_slices(source.folder))
+        for key in reference.record(data):
+            print(f"{study.RECORDED}: {key}")
 
 
 @contextlib.contextmanager
@@ -438,6 +441,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--archs", default="resnet18 resnet101")
     command = commands.add_parser("pairs", help="write the .ipynb twins of the chapters")
     command.add_argument("--check", action="store_true")
+    command = commands.add_parser("reference", help="compute the reference runs on real recordings")
+    command.add_argument("--data", default="")
     command = commands.add_parser("record", help="write data/recorded")
     command.add_argument("--data", default="")
     commands.add_parser("data", help="download UrbanSound8K and verify it")
@@ -456,6 +461,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             site(options.archs.split())
         elif options.command == "pairs":
             pairs(check=options.check)
+        elif options.command == "reference":
+            from helpers import reference
+
+            with _only_run():
+                reference.make(options.data)
         elif options.command == "record":
             record(data=options.data)
         elif options.command == "data":

@@ -25,6 +25,7 @@ class Explanations:
     """The thesis's NumPy file: maps, MFCCs and ground truths of the explained clips, and their names.
 
     maps : (clips, 13, 400), float32, in [0, 1].
+    nodes : (clips, rows, columns), float32: what `stretch` made the maps of, one per place of the layer.
     inputs : (clips, 1, 13, 400), float32, MFCC units.
     labels, predicted, explained : (clips,), int64: true, predicted and explained class.
     frames : (clips,), int64: frames that hold sound. fs_ids : (clips,), int64: recording.
@@ -32,6 +33,7 @@ class Explanations:
     """
 
     maps: np.ndarray
+    nodes: np.ndarray
     inputs: np.ndarray
     labels: np.ndarray
     predicted: np.ndarray
@@ -58,17 +60,61 @@ def gradcam(
 
     Source: Selvaraju et al. 2017, equations 1-3; pytorch-grad-cam 1.5. Chapter: notebooks/06_explanations.md
     """
+    return stretch(nodes(network, inputs, layer=layer, classes=classes, batch=batch), inputs.shape[2:])
+
+
+def nodes(
+    network: nn.Module, inputs: np.ndarray, *, layer: nn.Module, classes: np.ndarray, batch: int = 16
+) -> np.ndarray:
+    """What Grad-CAM gives each place of the layer, by pytorch-grad-cam, before its ReLU.
+
+    Parameters
+    ----------
+    As `gradcam`.
+
+    Returns
+    -------
+    (clips, rows, columns) of the layer's output, float32; (clips, 1, 13) at a ResNet's last block.
+
+    Source: Selvaraju et al. 2017, equations 1 and 2. Chapter: notebooks/06_explanations.md
+    """
     # here, because its import takes seconds that a page which only loads maps need not spend
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    maps = []
-    with GradCAM(model=network, target_layers=[layer]) as explainer:
+    class Nodes(GradCAM):
+        """Keeps what the library goes on to stretch."""
+
+        def get_cam_image(self, *given: object) -> np.ndarray:
+            found.append(super().get_cam_image(*given))
+            return found[-1]
+
+    found: list[np.ndarray] = []
+    with Nodes(model=network, target_layers=[layer]) as explainer:
         for start in range(0, len(inputs), batch):
             part = slice(start, start + batch)
             targets = [ClassifierOutputTarget(int(c)) for c in classes[part]]
-            maps.append(explainer(input_tensor=torch.from_numpy(inputs[part]), targets=targets))
-    return np.concatenate(maps).astype(np.float32)
+            explainer(input_tensor=torch.from_numpy(inputs[part]), targets=targets)
+    return np.concatenate(found).astype(np.float32)
+
+
+def stretch(nodes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Maps from nodes, as pytorch-grad-cam makes them: ReLU, [0, 1], linear interpolation, [0, 1] again.
+
+    Parameters
+    ----------
+    nodes : (maps, rows, columns), float: from `nodes`, or numbers that never saw a network.
+    shape : (rows, columns) of the input, such as (13, 400).
+
+    Returns
+    -------
+    (maps, *shape), float32, in [0, 1].
+
+    Source: Selvaraju et al. 2017, equation 3; pytorch-grad-cam 1.5. Chapter: notebooks/06_explanations.md
+    """
+    from pytorch_grad_cam.utils.image import scale_cam_image
+
+    return scale_cam_image(scale_cam_image(np.maximum(nodes, 0), tuple(shape)[::-1]))
 
 
 def explanations(run: Run) -> Explanations:
@@ -104,10 +150,12 @@ def make(run: Run) -> Path:
         clips = test.part(np.sort(chosen))
         predicted = training.predict(network, clips.mfcc).argmax(1).numpy()
         explained = predicted if run.explained == "predicted" else clips.labels
-        maps = gradcam(network, clips.mfcc, layer=models.layer(network, run.layer), classes=explained)
+        found = nodes(network, clips.mfcc, layer=models.layer(network, run.layer), classes=explained)
+        maps = stretch(found, clips.mfcc.shape[2:])
         np.savez(
             work / path.name,
             maps=maps,
+            nodes=found,
             inputs=clips.mfcc,
             labels=clips.labels,
             predicted=predicted,

@@ -27,7 +27,6 @@ TIE = 1e-6
 
 READOUTS = ("probability", "log-odds", "cross-entropy")
 ORDERS = ("stable", "stock")
-FORWARDS = ("auto", "full", "windowed")
 
 
 def quantus_scores(
@@ -37,7 +36,7 @@ def quantus_scores(
     maps: np.ndarray,
     *,
     draws: int,
-    seed: int,
+    seed: int | tuple[int, ...],
 ) -> tuple[np.ndarray, list[str]]:
     """The thesis's score: stock Quantus, clip by clip.
 
@@ -93,7 +92,7 @@ def quantus_scores(
     # and put back as it was.
     state = np.random.get_state()  # noqa: NPY002
     try:
-        for i in tqdm(range(len(maps)), desc="Quantus"):
+        for i in tqdm(range(len(maps)), desc="Quantus", disable=len(maps) == 1):
             status.append(_map_status(maps[i]))
             if status[i] != "ok":
                 continue
@@ -123,7 +122,7 @@ def quantus_scores(
     return scores, status
 
 
-def clip_seed(seed: int, clip: int) -> np.ndarray:
+def clip_seed(seed: int | tuple[int, ...], clip: int) -> np.ndarray:
     """The seed of one clip's random stream: (4,), uint32, for numpy's `RandomState`.
 
     Chapter: notebooks/08_scores.md
@@ -184,7 +183,7 @@ class Baseline:
         return cls(values, np.full(draws, 1 / draws))
 
     @classmethod
-    def draws(cls, count: int, *, seed: int) -> Baseline:
+    def draws(cls, count: int, *, seed: int | tuple[int, ...]) -> Baseline:
         """The random values that `quantus_scores(..., draws=count, seed=seed)` takes, block by block."""
 
         def values(clip: int, x: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -205,7 +204,7 @@ class Baseline:
 
 
 def effects(
-    network: nn.Module,
+    network: nn.Module | forwards.Full | forwards.Windowed,
     inputs: Tensor | np.ndarray,
     classes: Tensor | np.ndarray,
     *,
@@ -224,7 +223,7 @@ def effects(
 
     Parameters
     ----------
-    network : any classifier in eval mode that returns logits.
+    network : any classifier in eval mode that returns logits, or what `helpers.forward.prepare` made of it.
     inputs : (clips, 1, rows, columns), float: coefficients and frames, MFCC units.
     classes : (clips,), int: the class whose answer is read.
     blocks : "frame" (a column), "cell", "coefficient" (a row), a patch (rows, columns), or labels such as
@@ -257,7 +256,11 @@ def effects(
         raise InputError(f'readout "{readout}" is not known; choose from {", ".join(READOUTS)}')
     labels = block_labels(blocks, tuple(inputs.shape[2:]), clips=len(inputs))
     base = _baseline(baseline, nodes)
-    network = _network(network, tuple(inputs.shape[1:]), forward)
+    shape = tuple(inputs.shape[1:])
+    if not isinstance(network, forwards.Full | forwards.Windowed):
+        network = forwards.prepare(network, shape=shape, forward=forward)
+    if network.shape != shape:
+        raise InputError(f"network was prepared for inputs of shape {network.shape}, not {shape}")
     result = np.zeros((len(inputs), labels.max() + 1))
     for i in tqdm(range(len(inputs)), desc="Effects", disable=len(inputs) == 1):
         clip, label = inputs[i, 0], labels[min(i, len(labels) - 1)]
@@ -463,17 +466,6 @@ def _neighbours(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
     after = np.minimum.accumulate(after[:, ::-1], axis=1)[:, ::-1]
     left, right = np.where(first > 0, first - 1, after), np.where(after < columns, after, first - 1)
     return (np.take_along_axis(x, left, 1) + np.take_along_axis(x, right, 1)) / 2
-
-
-def _network(network: nn.Module, shape: tuple[int, int, int], forward: str) -> forwards.Full:
-    if forward not in FORWARDS:
-        raise InputError(f'forward "{forward}" is not known; choose from {", ".join(FORWARDS)}')
-    able = forwards.windowable(network)
-    if forward == "windowed" and not able:
-        raise InputError(
-            f'forward "windowed" needs a torchvision ResNet, not {type(network).__name__}; take "auto"'
-        )
-    return (forwards.Windowed if able and forward != "full" else forwards.Full)(network, shape=shape)
 
 
 def _changed_columns(

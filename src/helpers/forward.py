@@ -24,6 +24,8 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from helpers import InputError
 
+FORWARDS = ("auto", "full", "windowed")
+
 
 def fold(network: nn.Module, *, shape: tuple[int, int, int]) -> nn.Module:
     """A copy for inputs of one shape that computes the same logits faster.
@@ -71,6 +73,32 @@ def fold(network: nn.Module, *, shape: tuple[int, int, int]) -> nn.Module:
     return folded
 
 
+def prepare(network: nn.Module, *, shape: tuple[int, int, int], forward: str = "auto") -> Full | Windowed:
+    """The network ready for `faithfulness.effects`, for who asks it many times: folding takes a second or so.
+
+    Parameters
+    ----------
+    network : any classifier in eval mode; it is not changed, and later changes of it are not seen.
+    shape : (channels, rows, columns) of one input.
+    forward : "windowed", "full" or "auto", as in `faithfulness.effects`.
+
+    Raises
+    ------
+    InputError
+        The name is unknown, the network is in training mode, or it cannot be windowed.
+
+    Chapter: notebooks/12_engine.md
+    """
+    if forward not in FORWARDS:
+        raise InputError(f'forward "{forward}" is not known; choose from {", ".join(FORWARDS)}')
+    able = windowable(network)
+    if forward == "windowed" and not able:
+        raise InputError(
+            f'forward "windowed" needs a torchvision ResNet, not {type(network).__name__}; take "auto"'
+        )
+    return (Windowed if able and forward != "full" else Full)(network, shape=shape)
+
+
 def windowable(network: nn.Module) -> bool:
     """Whether `Windowed` knows the network: a torchvision ResNet, ResNeXt or Wide ResNet as it comes.
 
@@ -94,7 +122,7 @@ class Full:
 
     def __init__(self, network: nn.Module, *, shape: tuple[int, int, int]) -> None:
         """`shape` is (channels, rows, columns) of one input."""
-        self.network = fold(network, shape=shape)
+        self.network, self.shape = fold(network, shape=shape), tuple(shape)
 
     def remember(self, clip: Tensor) -> Tensor:
         """Logits of one clip, (channels, rows, columns): (classes,)."""
@@ -120,7 +148,7 @@ class Windowed:
 
     def __init__(self, network: ResNet, *, shape: tuple[int, int, int]) -> None:
         """`network` must be `windowable`; `shape` is (channels, rows, columns) of one input."""
-        self.network = fold(network, shape=shape)
+        self.network, self.shape = fold(network, shape=shape), tuple(shape)
         self.blocks = [
             (
                 [

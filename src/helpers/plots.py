@@ -646,3 +646,83 @@ def convergence(scores: pd.DataFrame, *, source: str) -> Figure:
         axes.grid(color="0.9")
         figure.legend(loc="outside upper right", ncols=len(scores.method.unique()))
     return figure
+
+
+def pairs(scores: pd.DataFrame, *, source: str) -> Figure:
+    """Two networks' scores of the same clips, one against the other: below the line the second is lower.
+
+    Parameters
+    ----------
+    scores : columns clip, architecture (two of them) and score (in [-1, 1] or NaN).
+    source : where the numbers come from.
+
+    Raises
+    ------
+    InputError
+        There are not two networks, or no clip has a score by both.
+
+    Chapter: notebooks/13_reference.md
+    """
+    _require(scores, "scores", "clip", "architecture", "score")
+    wide = scores.pivot(index="clip", columns="architecture", values="score")
+    wide = wide[list(scores.architecture.unique())].dropna()
+    if wide.shape[1] != 2 or wide.empty:
+        raise InputError(
+            f"scores has {wide.shape[1]} networks and {len(wide)} common clips; give two networks"
+        )
+    first, second = wide.columns
+    with _picture(height=4.6, source=source) as figure:
+        axes = figure.subplots()
+        axes.plot(wide[first], wide[second], "o", color=BLUE, ms=6, mfc="none", label=f"{len(wide)} clips")
+        axes.axline((0, 0), slope=1, color="0.4", linestyle="--", label="equal scores")
+        axes.axvline(0, color="black", linewidth=1)
+        axes.axhline(0, color="black", linewidth=1)
+        axes.set(
+            xlabel=f"score of {first}",
+            ylabel=f"score of {second}",
+            xlim=(-1.02, 1.02),
+            ylim=(-1.02, 1.02),
+            aspect="equal",
+        )
+        axes.set_title(f"{second} is lower on {(wide[second] < wide[first]).sum()} of {len(wide)} clips")
+        axes.grid(color="0.9")
+        figure.legend(loc="outside upper right", ncols=2)
+    return figure
+
+
+def readings(scores: pd.DataFrame, *, source: str) -> Figure:
+    """The scores that each reading of the thesis's open choices gives, one row per reading.
+
+    Every clip is marked; a thick bar is the median, a thick line the middle half of the clips.
+
+    Parameters
+    ----------
+    scores : columns reading (name) and score (in [-1, 1] or NaN, left out and counted).
+    source : where the numbers come from.
+
+    Chapter: notebooks/13_reference.md
+    """
+    _require(scores, "scores", "reading", "score")
+    groups = list(scores.groupby("reading", sort=False).score)
+    with _picture(height=1.4 + 0.42 * len(groups), source=source) as figure:
+        axes = figure.subplots()
+        names = []
+        for row, (name, group) in enumerate(groups):
+            color, marker, _ = MARKS[bool(row)]
+            finite = group.dropna()
+            axes.plot(finite, np.full(len(finite), row), marker, color=color, ms=5, mfc="none", alpha=0.8)
+            if len(finite):
+                low, middle, high = finite.quantile([0.25, 0.5, 0.75])
+                axes.plot([low, high], [row, row], color="black", linewidth=2, zorder=3)
+                axes.plot(middle, row, "|", color="black", ms=16, mew=3, zorder=3)
+            missing = f", NaN = {group.isna().sum()}" if group.isna().any() else ""
+            below = f"{(finite < 0).mean():.0%} below 0" if len(finite) else "no score"
+            names.append(f"{name}\n{below}, n = {len(finite)}{missing}")
+        axes.axvline(0, color="black", linewidth=1)
+        axes.set_yticks(range(len(groups)), names)
+        axes.set(
+            xlabel="score (Spearman correlation; the thick bar is the median)",
+            xlim=(-1.02, 1.02),
+            ylim=(len(groups) - 0.5, -0.5),
+        )
+    return figure

@@ -10,11 +10,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
+from tqdm import tqdm
 
-from helpers import artifacts, explain, faithfulness, study, training
+from helpers import artifacts, explain, faithfulness, forward, training
+from helpers.explain import Explanations
+from helpers.faithfulness import Baseline
 from helpers.study import Run
 
 METRIC_SEED = 0  # of the random replacement values
+COLUMNS = ["name", "fs_id", "label", "predicted", "explained", "specification", "score", "status"]
 
 
 def table(run: Run) -> pd.DataFrame:
@@ -23,55 +28,59 @@ def table(run: Run) -> pd.DataFrame:
     Columns: name, fs_id, label, predicted, explained, specification, score (NaN where the metric has
     no answer), status (why). Specifications, all of monotonicity correlation:
 
-    - "quantus": the thesis's, stock Quantus, on the first clips of the profile's `stock_clips`;
+    - "quantus": the thesis's, stock Quantus, on the first clips of the profile's `stock_clips`
+      (`stock_clips_deep` for networks deeper than ResNet18);
+    - "draws": the same with the engine, which takes Quantus' own random values and order of ties, on the
+      first `drawn_clips`;
     - "rank": the same blocks and baseline on every clip, the integral over the random value by
       quadrature and ties broken by a stated rule (`faithfulness.rank_blocks`);
     - "frame": one block per frame, so that every map of a clip is held against the same effects.
 
     Chapter: notebooks/08_scores.md
     """
-    return pd.read_csv(make(run))
+    return pd.concat([_read(make_stock(run)), _read(make(run))], ignore_index=True)
 
 
 def make(run: Run) -> Path:
-    """The file scores.csv of a run; `table` reads it.
+    """The file scores.csv of a run, all scores of the engine; `table` reads it.
 
     Chapter: notebooks/08_scores.md
     """
+    every = run.profile.explanations
+    return _make(run, "scores.csv", {"draws": run.profile.drawn_clips, "rank": every, "frame": every})
+
+
+def make_stock(run: Run) -> Path:
+    """The file quantus.csv of a run, the scores of stock Quantus, which take long; `table` reads it.
+
+    Chapter: notebooks/08_scores.md
+    """
+    profile = run.profile
+    clips = profile.stock_clips if run.architecture == "resnet18" else profile.stock_clips_deep
+    return _make(run, "quantus.csv", {"quantus": clips})
+
+
+def _make(run: Run, artefact: str, clips: dict[str, int]) -> Path:
+    """Score so many clips by each specification; an interrupted call goes on after the last whole clip."""
     maps = explain.explanations(run)
     network = training.network(run).to(training.device())
-    stock = min(run.profile.stock_clips, len(maps.names))
-    path = run.path("scores.csv")
+    clips = {name: min(count, len(maps.names)) for name, count in clips.items()}
+    path = run.path(artefact)
 
     def compute(work: Path) -> dict:
-        clips = pd.DataFrame(
-            {
-                "name": maps.names,
-                "fs_id": maps.fs_ids,
-                "label": maps.labels,
-                "predicted": maps.predicted,
-                "explained": maps.explained,
-            }
-        )
-        scores, status = faithfulness.quantus_scores(
-            network,
-            maps.inputs[:stock],
-            maps.explained[:stock],
-            maps.maps[:stock],
-            draws=run.profile.draws,
-            seed=METRIC_SEED,
-        )
-        parts = [clips[:stock].assign(specification="quantus", score=scores, status=status)]
-        for name, blocks in {"rank": faithfulness.rank_blocks(maps.maps), "frame": "frame"}.items():
-            effects = faithfulness.effects(network, maps.inputs, maps.explained, blocks=blocks)
-            scores = faithfulness.score(maps.maps, effects, blocks=blocks)
-            status = np.where(np.isnan(scores), "constant map or effects", "ok")
-            parts.append(clips.assign(specification=name, score=scores, status=status))
-        rows = pd.concat(parts, ignore_index=True)
-        rows.to_csv(work / path.name, index=False)
+        fast = forward.prepare(network, shape=maps.inputs.shape[1:])
+        parts = [work / f"clip-{i}.csv" for i in range(max(clips.values()))]
+        for i, part in enumerate(tqdm(parts, desc=f"{path.stem} of {run.name}", unit="clip")):
+            if not part.exists():
+                names = [name for name, count in clips.items() if i < count]
+                rows = [_score(name, network, fast, maps, i, run) for name in names]
+                artifacts.write_text(part, pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False))
+        rows = pd.concat([_read(part) for part in parts] or [pd.DataFrame(columns=COLUMNS)])
+        order = rows["specification"].map(list(clips).index)
+        rows.iloc[np.argsort(order, kind="stable")].to_csv(work / path.name, index=False)
         return {
             "data": run.source.label,
-            "clips": len(clips),
+            "clips": clips,
             "nan": {name: int(part.isna().sum()) for name, part in rows.groupby("specification")["score"]},
             "threads": torch.get_num_threads(),
             "device": str(training.device()),
@@ -79,13 +88,46 @@ def make(run: Run) -> Path:
 
     return artifacts.produce(
         path,
-        parameters={"draws": run.profile.draws, "stock_clips": stock, "metric_seed": METRIC_SEED},
+        parameters=run.parameters("scored")
+        | {"draws": run.profile.draws, "clips": clips, "metric_seed": METRIC_SEED},
         inputs={
             "explanations.npz": artifacts.digest_of(run.path("explanations.npz")),
             "network": artifacts.digest_of(run.path("network")),
         },
         make=compute,
     )
+
+
+def _score(
+    specification: str,
+    network: nn.Module,
+    fast: forward.Full | forward.Windowed,
+    maps: Explanations,
+    i: int,
+    run: Run,
+) -> dict:
+    """One clip's row of the table."""
+    clip, seed, draws = slice(i, i + 1), (METRIC_SEED, i), run.profile.draws
+    classes = (maps.labels if run.scored == "true" else maps.explained)[clip]
+    inputs, own = maps.inputs[clip], maps.maps[clip]
+    if specification == "quantus":
+        (score,), (status,) = faithfulness.quantus_scores(
+            network, inputs, classes, own, draws=draws, seed=seed
+        )
+    else:
+        drawn = specification == "draws"
+        order = "stock" if drawn else "stable"
+        blocks = "frame" if specification == "frame" else faithfulness.rank_blocks(own, order=order)
+        baseline = Baseline.draws(draws, seed=seed) if drawn else "uniform"
+        effects = faithfulness.effects(fast, inputs, classes, blocks=blocks, baseline=baseline)
+        (score,) = faithfulness.score(own, effects, blocks=blocks, order=order)
+        status = "constant map or effects" if np.isnan(score) else "ok"
+    facts = (maps.names, maps.fs_ids, maps.labels, maps.predicted, maps.explained)
+    return dict(zip(COLUMNS, [*(fact[i] for fact in facts), specification, score, status], strict=True))
+
+
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, float_precision="round_trip")
 
 
 def tables(runs: list[Run]) -> pd.DataFrame:
@@ -98,51 +140,8 @@ def tables(runs: list[Run]) -> pd.DataFrame:
     )
 
 
-def thesis_modes(architecture: str) -> list[tuple[float, float, str]]:
-    """Where the thesis's text puts the modes of a network's scores: (low, high, name); [] if it has none.
-
-    Chapter: notebooks/08_scores.md
-    """
-    modes = claims()
-    modes = modes[(modes["architecture"] == architecture) & modes["low"].notna()]
-    return list(zip(modes["low"], modes["high"], modes["id"], strict=True))
-
-
-def claims() -> pd.DataFrame:
-    """The thesis's statements about its scores: id, architecture, statement, low, high (of a score).
-
-    Chapter: notebooks/10_conclusions.md
-    """
-    return pd.read_csv(study.ROOT / "config" / "thesis_claims.csv")
-
-
-def statements(rows: pd.DataFrame) -> pd.DataFrame:
-    """Each of the thesis's statements beside the share of this run's scores that it speaks of.
-
-    Chapter: notebooks/10_conclusions.md
-    """
-    by_network = {name.lower(): part["score"].dropna() for name, part in rows.groupby("architecture")}
-    known = claims()
-    known = known[known["architecture"].isin(by_network)]
-
-    def share(claim: pd.Series) -> float:
-        scores = by_network[claim["architecture"]]
-        if np.isnan(claim["low"]):
-            return (scores < 0).mean()
-        return scores.between(claim["low"], claim["high"]).mean()
-
-    return pd.DataFrame(
-        {
-            "network": known["architecture"].str.replace("resnet", "ResNet"),
-            "the thesis": known["statement"],
-            "share of this run's scores there": [share(claim) for _, claim in known.iterrows()],
-            "clips with a score": known["architecture"].map(lambda name: len(by_network[name])),
-        }
-    )
-
-
-def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Per network and specification: clips, NaN, median, quartiles, share below 0 (of the valid scores).
+def summary(rows: pd.DataFrame, *, by: str = "architecture") -> pd.DataFrame:
+    """Per network (or other column) and specification: clips, NaN, quartiles, share of valid scores below 0.
 
     Chapter: notebooks/09_results.md
     """
@@ -161,15 +160,15 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
             }
         )
 
-    keys = ["architecture", "specification"]
+    keys = [by, "specification"]
     table = rows.groupby(keys, sort=False)["score"].apply(of).unstack().reset_index()
     return table.astype({"clips": int, "NaN": int})
 
 
-def agreement(rows: pd.DataFrame) -> pd.DataFrame:
-    """Stock Quantus against specification "rank", clip by clip: architecture, name, quantus, rank.
+def agreement(rows: pd.DataFrame, *, by: str = "architecture") -> pd.DataFrame:
+    """Stock Quantus beside the engine, clip by clip: `by`, name, quantus, draws, rank.
 
     Chapter: notebooks/08_scores.md
     """
-    wide = rows.pivot_table(index=["architecture", "name"], columns="specification", values="score")
-    return wide.reindex(columns=["quantus", "rank"]).dropna().reset_index()
+    wide = rows.pivot_table(index=[by, "name"], columns="specification", values="score")
+    return wide.reindex(columns=["quantus", "draws", "rank"]).dropna().reset_index()

@@ -32,17 +32,20 @@ CHOICES: dict[str, tuple] = {
     "scaling": ("raw", "standardised"),
     "layer": ("layer4[-1]", "layer4[-1].conv", "layer3[-1]", "layer2[-1]"),
     "explained": ("predicted", "true"),
+    "scored": ("explained", "true"),
 }
 # An artefact's name carries those of its parameters that differ from the default, so that two
 # settings never overwrite each other.
 _FEATURES = ("hop_length", "padding")
 _NETWORK = ("seed", *_FEATURES, "scaling")
 _EXPLANATIONS = (*_NETWORK, "layer", "explained")
+_SCORES = (*_EXPLANATIONS, "scored")
 _NAMED_BY = {
     "features.npz": _FEATURES,
     "network": _NETWORK,
     "explanations.npz": _EXPLANATIONS,
-    "scores.csv": _EXPLANATIONS,
+    "quantus.csv": _SCORES,
+    "scores.csv": _SCORES,
 }
 
 
@@ -55,6 +58,8 @@ class Profile:
     epochs: int
     explanations: int
     stock_clips: int
+    stock_clips_deep: int
+    drawn_clips: int
     draws: int
 
 
@@ -93,11 +98,18 @@ class Run:
     scaling: str
     layer: str
     explained: str
+    scored: str
 
     @property
     def name(self) -> str:
         """`ResNet18` for `resnet18`."""
         return self.architecture.replace("resnet", "ResNet")
+
+    @property
+    def key(self) -> str:
+        """What recorded tables call the run: "resnet18 seed=0 hop_length=1024", then choices not default."""
+        others = [f"{n}={v}" for n in _SCORES[2:] if (v := getattr(self, n)) != CHOICES[n][0]]
+        return " ".join([self.architecture, f"seed={self.seed}", f"hop_length={self.hop_length}", *others])
 
     @property
     def data_label(self) -> str:
@@ -228,7 +240,7 @@ def open(
     data : a folder with UrbanSound8K's layout, absolute or from the repository's root; "" looks in
         data/UrbanSound8K and else takes the generated stand-in.
     choices : the thesis's open choices (book/choices.md): hop_length (samples at 44.1 kHz), padding,
-        scaling, layer, explained.
+        scaling, layer, explained, scored.
 
     Raises
     ------

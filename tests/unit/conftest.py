@@ -7,10 +7,11 @@ from torch import nn
 
 from helpers import features, models, study, synthetic
 
+SCORED = {"stock_clips": 2, "stock_clips_deep": 1, "drawn_clips": 3, "draws": 1}
 SMALL = {
-    "smoke": study.Profile("smoke", clips=1, epochs=2, explanations=4, stock_clips=2, draws=1),
-    "quick": study.Profile("quick", clips=1, epochs=1, explanations=500, stock_clips=2, draws=1),
-    "thesis": study.Profile("thesis", clips=None, epochs=1, explanations=3, stock_clips=2, draws=1),
+    "smoke": study.Profile("smoke", clips=1, epochs=2, explanations=4, **SCORED),
+    "quick": study.Profile("quick", clips=1, epochs=1, explanations=500, **SCORED),
+    "thesis": study.Profile("thesis", clips=None, epochs=1, explanations=3, **SCORED),
 }
 
 

@@ -7,6 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import settings as options
+from hypothesis import strategies as st
+from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from helpers import InputError, explain, features, models, sounds, study, training, urbansound
@@ -107,6 +112,90 @@ def test_explaining_leaves_no_hook_and_no_changed_weight(tiny):
     assert not network.training
 
 
+# Nodes, before they are stretched
+
+
+def plain(network: nn.Module, x: np.ndarray, *, layer: nn.Module, classes: np.ndarray) -> np.ndarray:
+    """pytorch-grad-cam as everybody calls it."""
+    with GradCAM(model=network, target_layers=[layer]) as library:
+        return library(
+            input_tensor=torch.from_numpy(x), targets=[ClassifierOutputTarget(int(c)) for c in classes]
+        )
+
+
+@pytest.mark.parametrize("name", ["layer4[-1]", "layer3[-1]", "layer2[-1]"])
+def test_stretched_nodes_are_the_librarys_maps_bit_for_bit_on_resnet18(name):
+    network = models.build("resnet18", seed=0).eval()
+    options = {"layer": models.layer(network, name), "classes": np.array([2, 9])}
+    x = noise(2, 1, 13, 400)
+    found = explain.nodes(network, x, **options)
+    maps = explain.stretch(found, (13, 400))
+    assert maps.dtype == np.float32
+    assert np.array_equal(maps, plain(network, x, **options))
+    assert np.array_equal(maps, explain.gradcam(network, x, **options))
+
+
+@pytest.mark.parametrize("layer", ["layer4[-1]", "layer3[-1]", "layer2[-1]"])
+@pytest.mark.parametrize("seed", range(3))
+def test_stretched_nodes_are_the_librarys_maps_bit_for_bit(tiny, layer, seed):
+    # more clips than a batch has
+    network, x = tiny("resnet18", seed=seed).eval(), noise(5, 1, 13, 400, seed=seed)
+    options = {"layer": models.layer(network, layer), "classes": np.arange(5)}
+    found = explain.nodes(network, x, batch=5, **options)
+    assert np.array_equal(explain.stretch(found, (13, 400)), plain(network, x, **options))
+    parts = explain.nodes(network, x, batch=2, **options)
+    assert np.allclose(parts, found, rtol=1e-4, atol=1e-6 * np.abs(found).max())
+
+
+def test_where_every_node_is_negative_the_map_is_zero_as_the_librarys():
+    network, x = ByHand([[0, 0, 1]]).eval(), np.abs(noise(2, 1, 13, 400)) + 1
+    options = {"layer": network.conv, "classes": np.zeros(2, dtype=int)}
+    found = explain.nodes(network, x, **options)
+    assert (found < 0).all()
+    maps = explain.stretch(found, (13, 400))
+    assert not maps.any()
+    assert np.array_equal(maps, plain(network, x, **options))
+
+
+def test_nodes_of_a_network_written_down_by_hand_keep_their_sign():
+    # class 0: alpha = (1, 1, 0) / Z, so a node is 3 x / Z; class 1: -x / Z
+    network, x = ByHand([[1, 1, 0], [0, 0, 1]]).eval(), noise(2, 1, 13, 400)
+    found = explain.nodes(network, x, layer=network.conv, classes=np.array([0, 1]))
+    assert (found.shape, found.dtype) == ((2, 13, 400), np.float32)
+    expected = x[:, 0] * np.array([3, -1])[:, None, None] / (13 * 400)
+    assert np.allclose(found, expected, rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("layer4[-1]", (1, 13)), ("layer3[-1]", (1, 25)), ("layer2[-1]", (2, 50))]
+)
+def test_a_resnet_has_so_many_nodes(name, shape):
+    network = models.build("resnet18", seed=0).eval()
+    layer = models.layer(network, name)
+    found = explain.nodes(network, noise(1, 1, 13, 400), layer=layer, classes=np.array([0]))
+    assert found.shape == (1, *shape)
+
+
+def test_numbers_that_never_saw_a_network_are_stretched_like_nodes():
+    # 0 becomes 0, the largest 1, what is negative 0; between two nodes it rises steadily
+    maps = explain.stretch(np.array([[[-5.0, 0.0, 2.0, 4.0]], [[-1.0, -2.0, -3.0, -4.0]]]), (13, 400))
+    assert (maps.shape, maps.dtype) == ((2, 13, 400), np.float32)
+    assert not maps[1].any()
+    assert np.allclose(maps[0], maps[0, :1], atol=1e-6)
+    assert (maps[0, 0, :150] == 0).all()  # the middle of the second node's 100 columns
+    assert (maps[0, 0, 350:] == pytest.approx(1, abs=1e-6)).all()
+    assert (np.diff(maps[0, 0]) >= 0).all()
+    assert maps[0, 0, 250] == pytest.approx(0.5, abs=0.01)
+
+
+@given(st.integers(0, 1000), st.floats(0.01, 100))
+@options(deadline=None, max_examples=20)
+def test_a_factor_changes_no_map(seed, factor):
+    found = noise(2, 1, 13, seed=seed)
+    maps = explain.stretch(found, (13, 400))
+    assert np.allclose(explain.stretch(found * np.float32(factor), (13, 400)), maps, atol=1e-3)
+
+
 # The thesis's file
 
 
@@ -114,12 +203,13 @@ def test_the_file_has_the_promised_arrays(run):
     path = explain.make(run)
     with np.load(path, allow_pickle=False) as arrays:
         kinds = {name: (arrays[name].shape, arrays[name].dtype.kind) for name in arrays.files}
-        assert arrays["maps"].dtype == arrays["inputs"].dtype == np.float32
+        assert all(arrays[n].dtype == np.float32 for n in ("maps", "nodes", "inputs"))
         assert all(
             arrays[n].dtype == np.int64 for n in ("labels", "predicted", "explained", "frames", "fs_ids")
         )
     assert kinds == {
         "maps": ((4, 13, 400), "f"),
+        "nodes": ((4, 1, 25), "f"),
         "inputs": ((4, 1, 13, 400), "f"),
         "labels": ((4,), "i"),
         "predicted": ((4,), "i"),
@@ -189,6 +279,13 @@ def test_the_layer_of_a_run_is_used(run, stand_in):
     expected = explain.gradcam(network, maps.inputs, layer=network.layer2[-1], classes=maps.explained)
     assert np.allclose(maps.maps, expected, atol=1e-5)
     assert not np.allclose(maps.maps, explain.explanations(run).maps, atol=1e-2)
+
+
+@pytest.mark.parametrize("layer", ["layer4[-1]", "layer2[-1]"])
+def test_the_files_nodes_make_its_maps(settings, stand_in, layer):
+    maps = explain.explanations(study.open(profile="smoke", data=str(stand_in), layer=layer))
+    assert np.array_equal(explain.stretch(maps.nodes, (13, 400)), maps.maps)
+    assert (maps.nodes < 0).any()  # before the ReLU
 
 
 # Sounds

@@ -1,18 +1,24 @@
 """The table of scores and what is said of it."""
 
+import copy
+import dataclasses
+import functools
 import itertools
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import settings as options
 from hypothesis import strategies as st
+from torch import nn
 
 from helpers import artifacts, explain, faithfulness, scores, study, training
 
 NAN = float("nan")
 SEEDS = itertools.count(1000)
+NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explain.explanations)
 
 
 def rows_of(*, specification: str = "quantus", **values: list[float]) -> pd.DataFrame:
@@ -85,127 +91,111 @@ def test_summary_does_not_depend_on_the_order_of_clips(values, random):
     assert first[1] == sum(np.isnan(values))
 
 
-# Agreement of two specifications
+def test_summary_by_another_column():
+    rows = rows_of(a=[-1.0, 1.0], b=[0.5]).assign(run=["x", "y", "y"])
+    table = scores.summary(rows, by="run")
+    assert table.columns[0] == "run"
+    assert table.set_index("run")["median"].to_dict() == {"x": -1.0, "y": 0.75}
+    assert table["clips"].tolist() == [1, 2]
 
 
-def test_agreement_is_clip_by_clip_where_both_have_a_score():
-    rows = pd.concat(
+# Agreement of specifications
+
+
+def rows_to_agree() -> pd.DataFrame:
+    return pd.concat(
         [
-            rows_of(a=[0.1, NAN, 0.3, 0.4], b=[0.5]),
-            rows_of(a=[-0.1, -0.2, NAN, -0.4], b=[-0.5], specification="rank"),
-            rows_of(a=[1, 1, 1, 1], b=[1], specification="frame"),
+            rows_of(a=[0.1, NAN, 0.3, 0.4, 0.6], b=[0.5]),
+            rows_of(a=[0.11, 0.2, NAN, 0.41, 0.61], b=[0.51], specification="draws"),
+            rows_of(a=[-0.1, -0.2, -0.3, -0.4, NAN], b=[-0.5], specification="rank"),
+            rows_of(a=[1, 1, 1, 1, 1], b=[1], specification="frame"),
         ]
     )
-    table = scores.agreement(rows)
-    assert list(table) == ["architecture", "name", "quantus", "rank"]
+
+
+def test_agreement_is_clip_by_clip_where_all_have_a_score():
+    table = scores.agreement(rows_to_agree().sample(frac=1, random_state=0))
+    assert list(table) == ["architecture", "name", "quantus", "draws", "rank"]
     assert sorted(map(tuple, table.to_numpy())) == [
-        ("a", "0.wav", 0.1, -0.1),
-        ("a", "3.wav", 0.4, -0.4),
-        ("b", "0.wav", 0.5, -0.5),
+        ("a", "0.wav", 0.1, 0.11, -0.1),
+        ("a", "3.wav", 0.4, 0.41, -0.4),
+        ("b", "0.wav", 0.5, 0.51, -0.5),
     ]
 
 
-def test_agreement_without_a_common_clip_is_empty():
-    assert len(scores.agreement(pd.concat([rows_of(a=[0.1])]))) == 0
+def test_agreement_by_another_column():
+    rows = rows_to_agree().rename(columns={"architecture": "run"})
+    table = scores.agreement(rows, by="run")
+    assert list(table) == ["run", "name", "quantus", "draws", "rank"]
+    assert table["run"].tolist() == ["a", "a", "b"]
 
 
-# The thesis's statements
-
-
-def test_statements_by_hand():
-    table = scores.statements(
-        rows_of(ResNet18=[-0.6, -0.7, -0.2, 0.4, NAN], ResNet101=[-0.05, -0.2, 0.5, 0.5])
-    )
-    table = table.set_index(["network", "the thesis"])
-    share, clips = table["share of this run's scores there"], table["clips with a score"]
-    assert share["ResNet18"].to_dict() == {
-        "most scores are below 0": 0.75,
-        "the densest scores lie in [-0.7; -0.5]": 0.5,
-        "a second mode in [-0.3; -0.1]": 0.25,
-        "few positive scores in [0.3; 0.5]": 0.25,
-    }
-    assert share["ResNet101"].to_dict() == {
-        "most scores are below 0": 0.5,
-        "the densest scores lie in [-0.3; -0.1]": 0.25,
-        "the second densest lie in [-0.1; 0]": 0.25,
-    }
-    assert set(clips["ResNet18"]) == {4}
-    assert set(clips["ResNet101"]) == {4}
-
-
-def test_both_ends_of_a_stated_interval_belong_to_it():
-    # the statement says [-0.7; -0.5]
-    table = scores.statements(rows_of(ResNet18=[-0.7, -0.5])).set_index("the thesis")
-    share = table["share of this run's scores there"]
-    assert share["the densest scores lie in [-0.7; -0.5]"] == 1.0
-
-
-def test_most_below_0_does_not_count_0():
-    table = scores.statements(rows_of(ResNet18=[0.0, -1.0])).set_index("the thesis")
-    assert table.loc["most scores are below 0", "share of this run's scores there"] == 0.5
-
-
-def test_statements_of_a_network_without_scores_have_no_share():
-    table = scores.statements(rows_of(ResNet18=[NAN, NAN]))
-    assert len(table) == 4
-    assert table["share of this run's scores there"].isna().all()
-    assert set(table["clips with a score"]) == {0}
-
-
-@pytest.mark.parametrize("rows", [rows_of(ResNet34=[0.1, 0.2]), rows_of()], ids=["resnet34", "none"])
-def test_a_network_of_which_the_thesis_says_nothing_has_no_row(rows):
-    # `make book ARCHS=resnet34` ends here
-    table = scores.statements(rows)
+@pytest.mark.parametrize("missing", ["quantus", "draws", "rank"])
+def test_agreement_without_a_common_clip_is_empty(missing):
+    rows = rows_to_agree()
+    table = scores.agreement(rows[rows["specification"] != missing])
     assert len(table) == 0
-    assert list(table) == [
-        "network",
-        "the thesis",
-        "share of this run's scores there",
-        "clips with a score",
-    ]
-
-
-def test_statements_leave_out_networks_that_did_not_run():
-    table = scores.statements(rows_of(ResNet101=[0.1], ResNet34=[0.1]))
-    assert set(table["network"]) == {"ResNet101"}
-
-
-def test_modes_of_the_thesiss_networks():
-    assert scores.thesis_modes("resnet18") == [
-        (-0.7, -0.5, "R18-mode"),
-        (-0.3, -0.1, "R18-mode2"),
-        (0.3, 0.5, "R18-pos"),
-    ]
-    assert scores.thesis_modes("resnet101") == [(-0.3, -0.1, "R101-mode"), (-0.1, 0.0, "R101-mode2")]
-    assert scores.thesis_modes("resnet34") == []
-
-
-def test_claims_name_known_networks_and_intervals_of_scores():
-    table = scores.claims()
-    assert set(table["architecture"]) <= set(study.ARCHITECTURES)
-    assert table["id"].is_unique
-    bounded = table.dropna(subset=["low", "high"])
-    assert ((bounded["low"] < bounded["high"]) & (bounded["low"] >= -1) & (bounded["high"] <= 1)).all()
-    assert (table["low"].isna() == table["high"].isna()).all()
+    assert list(table) == ["architecture", "name", "quantus", "draws", "rank"]
 
 
 # The table of a run
 
 
+@pytest.fixture(autouse=True)
+def loaded_once(monkeypatch):
+    """Networks and maps are loaded once for all tests; made and checked they are in other files."""
+    monkeypatch.setattr(training, "network", NETWORK)
+    monkeypatch.setattr(explain, "explanations", EXPLANATIONS)
+
+
+class Effects:
+    """Stands for `faithfulness.effects`: notes what it is asked, and may stop before a clip."""
+
+    def __init__(self) -> None:
+        self.asked, self.before = [], None
+
+    def __call__(self, network, inputs, classes, *, blocks, baseline):
+        clip = int(1000 * np.abs(inputs).sum())  # a clip's own number
+        if clip == self.before:
+            raise KeyboardInterrupt
+        self.asked.append({"clip": clip, "class": int(classes[0]), "network": network})
+        return np.random.default_rng((clip, len(str(blocks)))).random((1, 400))
+
+
+def number_of(maps: explain.Explanations, i: int) -> int:
+    return int(1000 * np.abs(maps.inputs[i : i + 1]).sum())
+
+
 @pytest.fixture
-def given_scores(monkeypatch):
-    """Scores of our own instead of Quantus'; returns what was asked for."""
-    asked = {}
-    monkeypatch.setattr(scores, "METRIC_SEED", next(SEEDS))  # a recipe of this test alone
+def own_recipe(monkeypatch):
+    """A recipe of this test alone, which no other test has computed."""
+    monkeypatch.setattr(scores, "METRIC_SEED", next(SEEDS))
+
+
+@pytest.fixture
+def given_effects(monkeypatch, own_recipe):
+    """Effects of our own instead of the engine's; returns what was asked for."""
+    effects = Effects()
+    monkeypatch.setattr(faithfulness, "effects", effects)
+    return effects
+
+
+@pytest.fixture
+def given_scores(monkeypatch, given_effects):
+    """Scores of our own instead of Quantus', too; returns what was asked for, call by call."""
+    asked = []
 
     def quantus_scores(network, inputs, classes, maps, *, draws, seed):
-        asked.update(classes=classes, maps=maps, inputs=inputs, draws=draws, seed=seed)
-        values = np.full(len(maps), 0.25)
-        values[-1] = NAN
-        return values, ["ok"] * (len(maps) - 1) + ["constant map"]
+        assert len(inputs) == len(classes) == len(maps) == 1
+        asked.append({"input": inputs[0], "map": maps[0], "class": classes[0], "draws": draws, "seed": seed})
+        return (np.array([0.25]), ["ok"]) if len(asked) == 1 else (np.array([NAN]), ["constant map"])
 
     monkeypatch.setattr(faithfulness, "quantus_scores", quantus_scores)
     return asked
+
+
+def part_of(table: pd.DataFrame, specification: str) -> pd.DataFrame:
+    return table[table["specification"] == specification]
 
 
 def test_the_table_has_one_row_per_clip_and_specification(run, given_scores):
@@ -213,9 +203,12 @@ def test_the_table_has_one_row_per_clip_and_specification(run, given_scores):
     assert list(table) == [
         *("name", "fs_id", "label", "predicted", "explained", "specification", "score", "status")
     ]
-    assert table["specification"].tolist() == ["quantus"] * 2 + ["rank"] * 4 + ["frame"] * 4
-    for name, part in table.groupby("specification"):
-        count = run.profile.stock_clips if name == "quantus" else len(maps.names)
+    assert table["specification"].tolist() == [
+        *(["quantus"] * 2 + ["draws"] * 3),
+        *(["rank"] * 4 + ["frame"] * 4),
+    ]
+    for name, count in (("quantus", 2), ("draws", 3), ("rank", 4), ("frame", 4)):
+        part = part_of(table, name)
         assert part["name"].tolist() == maps.names[:count].tolist()
         assert part["fs_id"].tolist() == maps.fs_ids[:count].tolist()
         assert part["label"].tolist() == maps.labels[:count].tolist()
@@ -225,56 +218,217 @@ def test_the_table_has_one_row_per_clip_and_specification(run, given_scores):
     assert table["score"].dropna().between(-1, 1).all()
 
 
-def test_stock_quantus_gets_the_first_clips(run, given_scores):
+def test_stock_quantus_gets_the_first_clips_each_with_a_seed_of_its_own(run, given_scores):
     table, maps = scores.table(run), explain.explanations(run)
-    own = table[table["specification"] == "quantus"]
+    own = part_of(table, "quantus")
     assert own["score"].tolist()[0] == 0.25
     assert np.isnan(own["score"].tolist()[1])
     assert own["status"].tolist() == ["ok", "constant map"]
-    assert np.array_equal(given_scores["maps"], maps.maps[:2])
-    assert np.array_equal(given_scores["inputs"], maps.inputs[:2])
-    assert (given_scores["draws"], given_scores["seed"]) == (1, scores.METRIC_SEED)
+    assert len(given_scores) == 2
+    for i, asked in enumerate(given_scores):
+        assert np.array_equal(asked["map"], maps.maps[i])
+        assert np.array_equal(asked["input"], maps.inputs[i])
+        assert (asked["draws"], asked["seed"]) == (1, (scores.METRIC_SEED, i))
 
 
-def test_the_other_specifications_are_the_engines_scores(run, given_scores):
+def test_the_other_specifications_are_the_engines_scores(run):
     table, maps, network = scores.table(run), explain.explanations(run), training.network(run)
-    for name, blocks in (("rank", faithfulness.rank_blocks(maps.maps)), ("frame", "frame")):
-        effects = faithfulness.effects(network, maps.inputs, maps.explained, blocks=blocks)
-        expected = faithfulness.score(maps.maps, effects, blocks=blocks)
-        own = table.loc[table["specification"] == name, "score"].to_numpy()
-        assert np.allclose(own, expected, atol=1e-6, equal_nan=True)
+    for name in ("draws", "rank", "frame"):
+        own = part_of(table, name)["score"].to_numpy()[:2]
+        order = "stock" if name == "draws" else "stable"
+        for i in range(2):
+            clip = slice(i, i + 1)
+            blocks = "frame" if name == "frame" else faithfulness.rank_blocks(maps.maps[clip], order=order)
+            draws = faithfulness.Baseline.draws(1, seed=(scores.METRIC_SEED, i))
+            given = {"blocks": blocks, "baseline": draws if name == "draws" else "uniform"}
+            effects = faithfulness.effects(network, maps.inputs[clip], maps.explained[clip], **given)
+            (expected,) = faithfulness.score(maps.maps[clip], effects, blocks=blocks, order=order)
+            assert own[i] == pytest.approx(expected, abs=1e-6), name
+
+
+def test_a_map_that_is_empty_has_no_score_and_says_so(run, given_scores, monkeypatch):
+    maps = explain.explanations(run)
+    empty = dataclasses.replace(maps, maps=np.where(np.arange(4)[:, None, None] == 3, 0, maps.maps))
+    monkeypatch.setattr(explain, "explanations", lambda run: empty)
+    table = scores.table(run)
+    last = table[table["name"] == maps.names[3]]
+    assert last["specification"].tolist() == ["rank", "frame"]
+    assert last["score"].isna().all()
+    assert last["status"].tolist() == ["constant map or effects"] * 2
 
 
 def test_the_record_counts_scores_that_are_missing(run, given_scores):
+    made = artifacts.record(scores.make_stock(run))["made"]
+    assert (made["clips"], made["nan"]) == ({"quantus": 2}, {"quantus": 1})
     made = artifacts.record(scores.make(run))["made"]
-    assert made["clips"] == 4
-    assert made["nan"]["quantus"] == 1
-    assert set(made["nan"]) == {"quantus", "rank", "frame"}
+    assert made["clips"] == {"draws": 3, "rank": 4, "frame": 4}
+    assert set(made["nan"]) == {"draws", "rank", "frame"}
 
 
-@pytest.mark.parametrize("explained", ["predicted", "true"])
-def test_the_class_that_was_explained_is_the_one_that_is_scored(settings, stand_in, given_scores, explained):
-    run = study.open(profile="smoke", data=str(stand_in), explained=explained)
-    scores.table(run)
+@pytest.mark.parametrize(("architecture", "stock"), [("resnet18", 2), ("resnet34", 1), ("resnet101", 1)])
+def test_deeper_networks_have_a_number_of_stock_clips_of_their_own(
+    settings, stand_in, given_scores, architecture, stock
+):
+    run = study.open(profile="smoke", data=str(stand_in), architecture=architecture)
+    given = {"draws": 1, "metric_seed": scores.METRIC_SEED, "scored": "explained"}
+    recipe = artifacts.record(scores.make_stock(run))["recipe"]
+    assert recipe["parameters"] == given | {"clips": {"quantus": stock}}
+    assert len(given_scores) == stock
+    recipe = artifacts.record(scores.make(run))["recipe"]
+    assert recipe["parameters"] == given | {"clips": {"draws": 3, "rank": 4, "frame": 4}}
+
+
+def test_no_more_clips_are_scored_than_explained(settings, stand_in, given_scores):
+    many = {"explanations": 500, "stock_clips": 50, "drawn_clips": 400, "epochs": 1}
+    profile = dataclasses.replace(study.profiles()["quick"], **many)
+    run = dataclasses.replace(study.open(profile="quick", data=str(stand_in)), profile=profile)
+    assert artifacts.record(scores.make_stock(run))["made"]["clips"] == {"quantus": 10}
+    clips = artifacts.record(scores.make(run))["made"]["clips"]
+    assert clips == {"draws": 10, "rank": 10, "frame": 10}
+
+
+def without_stock(run: study.Run, *, drawn: int = 0) -> study.Run:
+    less = {"stock_clips": 0, "stock_clips_deep": 0, "drawn_clips": drawn}
+    return dataclasses.replace(run, profile=dataclasses.replace(run.profile, **less))
+
+
+def test_a_specification_that_scores_no_clip_has_no_row(run, given_scores):
+    table = scores.table(without_stock(run))
+    assert table["specification"].tolist() == ["rank"] * 4 + ["frame"] * 4
+    assert given_scores == []
+
+
+def test_a_table_without_stock_scores_holds_numbers(run, given_scores):
+    table = scores.tables([without_stock(run, drawn=1)])
+    assert table["score"].dtype == float
+    assert all(table[name].dtype == int for name in ("fs_id", "label", "predicted", "explained"))
+    assert scores.summary(table)["clips"].tolist() == [1, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("explained", "scored", "expected"),
+    [
+        ("predicted", "explained", "predicted"),
+        ("true", "explained", "labels"),
+        ("predicted", "true", "labels"),
+    ],
+)
+def test_the_class_that_is_scored(
+    settings, stand_in, given_scores, given_effects, explained, scored, expected
+):
+    run = study.open(profile="smoke", data=str(stand_in), explained=explained, scored=scored)
     maps = explain.explanations(run)
     assert maps.labels[:2].tolist() != maps.predicted[:2].tolist()  # else this test says nothing
-    expected = maps.predicted if explained == "predicted" else maps.labels
-    assert given_scores["classes"].tolist() == expected[:2].tolist()
+    table = scores.table(run)
+    classes = getattr(maps, expected).tolist()
+    assert [asked["class"] for asked in given_scores] == classes[:2]
+    assert [asked["class"] for asked in given_effects.asked] == [
+        classes[i] for i in (0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3)
+    ]
+    assert part_of(table, "rank")["explained"].tolist() == maps.explained.tolist()
+
+
+def test_stock_and_engine_are_computed_apart(run, given_scores, given_effects):
+    assert scores.make(run) == run.path("scores.csv")
+    assert given_scores == []
+    asked = len(given_effects.asked)
+    assert scores.make_stock(run) == run.path("quantus.csv")
+    assert len(given_effects.asked) == asked == 11
+    scores.table(run)
+    assert (len(given_scores), len(given_effects.asked)) == (2, 11)
+
+
+def test_the_network_is_made_ready_once_for_all_clips(run, given_scores, given_effects):
+    scores.make(run)
+    assert len({id(asked["network"]) for asked in given_effects.asked}) == 1
 
 
 def test_tables_of_several_runs_name_network_and_data(settings, stand_in, given_scores):
     names, data = ("resnet34", "resnet18"), str(stand_in)
     runs = [study.open(profile="smoke", data=data, architecture=name) for name in names]
     table = scores.tables(runs)
-    assert table["architecture"].tolist() == ["ResNet34"] * 10 + ["ResNet18"] * 10
+    assert table["architecture"].tolist() == ["ResNet34"] * 12 + ["ResNet18"] * 13
     assert set(table["data"]) == {"synthetic stand-in"}
-    assert table.index.tolist() == list(range(20))
+    assert table.index.tolist() == list(range(25))
+
+
+# An interruption
+
+
+def test_an_interrupted_call_goes_on_after_the_last_whole_clip(run, given_effects):
+    maps = explain.explanations(run)
+    clips = [number_of(maps, i) for i in range(4)]
+    given_effects.before = clips[2]
+    with pytest.raises(KeyboardInterrupt):
+        scores.make(run)
+    assert [asked["clip"] for asked in given_effects.asked] == [clips[i] for i in (0, 0, 0, 1, 1, 1)]
+    given_effects.before, given_effects.asked = None, []
+    first = scores.make(run).read_bytes()
+    assert [asked["clip"] for asked in given_effects.asked] == [clips[i] for i in (2, 2, 2, 3, 3)]
+    # the same bytes as without it
+    run.path("scores.csv").unlink()
+    assert scores.make(run).read_bytes() == first
+    assert len(given_effects.asked) == 5 + 11
+
+
+def test_stock_quantus_goes_on_after_the_last_whole_clip_too(run, given_scores, monkeypatch):
+    given, many = faithfulness.quantus_scores, dataclasses.replace(run.profile, stock_clips=3)
+    run = dataclasses.replace(run, profile=many)
+
+    def stop(*arguments, **options):
+        if len(given_scores) == 2:
+            raise KeyboardInterrupt
+        return given(*arguments, **options)
+
+    monkeypatch.setattr(faithfulness, "quantus_scores", stop)
+    with pytest.raises(KeyboardInterrupt):
+        scores.make_stock(run)
+    monkeypatch.setattr(faithfulness, "quantus_scores", given)
+    scores.make_stock(run)
+    assert [asked["seed"] for asked in given_scores] == [(scores.METRIC_SEED, i) for i in range(3)]
+
+
+def test_each_clip_has_a_file_of_its_own_until_all_are_there(run, given_effects):
+    maps = explain.explanations(run)
+    given_effects.before = number_of(maps, 3)
+    with pytest.raises(KeyboardInterrupt):
+        scores.make(run)
+    (work,) = run.path("scores.csv").parent.glob(".scores*.work")
+    parts = {path.name: pd.read_csv(path) for path in work.iterdir()}
+    assert set(parts) == {"clip-0.csv", "clip-1.csv", "clip-2.csv"}
+    assert parts["clip-2.csv"]["specification"].tolist() == ["draws", "rank", "frame"]
+    assert set(parts["clip-1.csv"]["name"]) == {maps.names[1]}
+    given_effects.before = None
+    scores.make(run)
+    assert not work.exists()
+
+
+# Stock Quantus beside the engine
 
 
 def test_stock_quantus_scores_a_tiny_run(run):
     # the real call, on two clips with one draw: a number from -1 to 1, or NaN with its reason
-    table = scores.table(run)
-    table = table[table["specification"] == "quantus"]
+    table = part_of(scores.table(run), "quantus")
     assert len(table) == 2
     assert table["score"].dropna().between(-1, 1).all()
     assert table["status"].notna().all()
+
+
+class Precise(nn.Module):
+    """A float32 network computed in float64: what is left of a difference is not rounding."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).double()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.network(x.double())
+
+
+def test_the_engine_with_quantus_draws_gives_quantus_score(run, own_recipe, monkeypatch):
+    monkeypatch.setattr(training, "network", lambda run: Precise(NETWORK(run)).eval())
+    table = scores.agreement(scores.tables([run]))
+    assert len(table) == 2
+    assert np.abs(table["draws"] - table["quantus"]).max() < 1e-9
+    # with one draw the integral is another number: else this test says nothing
+    assert (np.abs(table["rank"] - table["quantus"]) > 1e-4).all()

@@ -14,8 +14,9 @@ ARTEFACTS = {
     "features.npz": {"hop_length", "padding"},
     "network": {"hop_length", "padding", "architecture", "seed", "scaling"},
     "explanations.npz": {"hop_length", "padding", "architecture", "seed", "scaling", "layer", "explained"},
-    "scores.csv": {"hop_length", "padding", "architecture", "seed", "scaling", "layer", "explained"},
 }
+for scores in ("quantus.csv", "scores.csv"):
+    ARTEFACTS[scores] = ARTEFACTS["explanations.npz"] | {"scored"}
 
 
 @pytest.fixture
@@ -31,12 +32,13 @@ def empty(monkeypatch, tmp_path):
 def test_defaults_are_those_of_the_thesis_as_we_read_it(empty):
     run = study.open()
     assert (run.architecture, run.profile.name, run.seed) == ("resnet18", "quick", 0)
-    assert run.parameters("hop_length", "padding", "scaling", "layer", "explained") == {
+    assert run.parameters("hop_length", "padding", "scaling", "layer", "explained", "scored") == {
         "hop_length": 1024,
         "padding": "zero",
         "scaling": "raw",
         "layer": "layer4[-1]",
         "explained": "predicted",
+        "scored": "explained",
     }
     assert run.label == "ResNet18 · synthetic stand-in · quick · seed 0"
     assert run.data_label == "synthetic stand-in · quick"
@@ -81,6 +83,7 @@ def test_every_seed_that_torch_and_numpy_take_is_taken(empty, seed):
         ("scaling", "standardized", "choose from raw, standardised"),
         ("layer", "layer1[-1]", 'layer "layer1[-1]" is not known; choose from layer4[-1], '),
         ("explained", "both", "choose from predicted, true"),
+        ("scored", "predicted", "choose from explained, true"),
         ("data", None, "data None is not text"),
         ("data", 5, "data 5 is not text"),
         ("data", Path(), "is not text"),
@@ -260,6 +263,41 @@ def test_every_path_lies_below_the_data_folder(empty):
     assert all(run.path(artefact).is_relative_to(empty) for artefact in ARTEFACTS)
 
 
+# What recorded tables call a run
+
+
+def test_the_key_of_the_default_run_names_network_seed_and_hop(empty):
+    assert study.open().key == "resnet18 seed=0 hop_length=1024"
+
+
+@pytest.mark.parametrize(
+    ("choices", "key"),
+    [
+        ({"architecture": "resnet101", "hop_length": 512}, "resnet101 seed=0 hop_length=512"),
+        ({"seed": 3}, "resnet18 seed=3 hop_length=1024"),
+        ({"padding": "repeat"}, "resnet18 seed=0 hop_length=1024 padding=repeat"),
+        (
+            {"scored": "true", "layer": "layer3[-1]", "padding": "repeat", "explained": "true"},
+            "resnet18 seed=0 hop_length=1024 padding=repeat layer=layer3[-1] explained=true scored=true",
+        ),
+    ],
+)
+def test_the_key_names_each_choice_that_is_not_the_default(empty, choices, key):
+    assert study.open(**choices).key == key
+
+
+def test_the_key_names_neither_data_nor_profile(empty, stand_in):
+    assert study.open(profile="thesis", data=str(stand_in)).key == study.open().key
+
+
+@given(settings_of_a_run(), settings_of_a_run(), st.data())
+@settings(max_examples=60, deadline=None)
+def test_two_runs_share_a_key_exactly_when_their_settings_are_the_same(first, second, data):
+    kept = set(first) - data.draw(st.sets(st.sampled_from(sorted(first)), max_size=2))
+    second = second | {name: first[name] for name in kept}
+    assert (study.open(**first).key == study.open(**second).key) == (first == second)
+
+
 # Profiles
 
 
@@ -273,13 +311,31 @@ def test_profiles_are_those_of_the_configuration():
 
 def test_the_thesis_profile_scales_nothing_down():
     assert study.profiles()["thesis"] == study.Profile(
-        "thesis", clips=None, epochs=30, explanations=50, stock_clips=50, draws=10
+        "thesis",
+        clips=None,
+        epochs=30,
+        explanations=50,
+        stock_clips=50,
+        stock_clips_deep=5,  # of ResNet101 stock Quantus takes minutes a clip
+        drawn_clips=50,
+        draws=10,
     )
+
+
+@pytest.mark.parametrize("name", study.CHOICES["profile"])
+def test_no_profile_scores_more_clips_than_it_explains(name):
+    profile = study.profiles()[name]
+    scored = (profile.stock_clips, profile.stock_clips_deep, profile.drawn_clips)
+    assert max(scored) <= profile.explanations
+    assert min(scored) > 0
 
 
 def test_the_profile_table_says_all_where_nothing_limits():
     table = study.profile_table().set_index("name")
-    assert list(table) == ["clips", "epochs", "explanations", "stock clips", "draws"]
+    assert list(table) == [
+        *("clips", "epochs", "explanations"),
+        *("stock clips", "stock clips deep", "drawn clips", "draws"),
+    ]
     assert table.loc["thesis", "clips"] == "all"
     assert table.loc["quick", "stock clips"] == study.profiles()["quick"].stock_clips
 

@@ -1,0 +1,288 @@
+"""The runs on real recordings behind the book's answer: computed by `make reference`, kept by `make record`.
+
+config/reference.yaml lists them. Their results lie in data/recorded as plain tables, without sound or
+weights, so that a copy of the study without recordings shows and re-analyses them.
+
+Chapter: notebooks/13_reference.md
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from helpers import InputError, artifacts, ledger, scores, statistics, study
+from helpers.study import Run
+
+ARTEFACTS = ("features.npz", "network", "explanations.npz", "scores.csv", "quantus.csv")
+KEYS = ["run", "data", "architecture", "seed"]
+SCORES = [*KEYS, "specification", "clip", "fsID", "label", "predicted", "score", "explained", "status"]
+LEDGER = "draws"  # the thesis's metric on all clips, see `scores.table`
+
+
+def runs(data: str) -> list[Run]:
+    """The runs of config/reference.yaml on the recordings in the folder `data` ("": data/UrbanSound8K).
+
+    Raises
+    ------
+    InputError
+        There are no recordings, or an entry has an unknown parameter or value.
+
+    Chapter: notebooks/13_reference.md
+    """
+    made = []
+    for entry in yaml.safe_load((study.ROOT / "config" / "reference.yaml").read_text()):
+        choices = {name: value for name, value in entry.items() if name not in ("stock", "engine")}
+        run = study.open(profile="thesis", data=data, **choices)
+        if run.source.synthetic:
+            raise InputError(
+                "the reference runs need real recordings; name them with DATA=folder, or get them with "
+                "`make data`"
+            )
+        less = {}
+        if entry.get("engine"):
+            less["drawn_clips"] = 0
+        if entry.get("engine") or not entry.get("stock", True):
+            less |= {"stock_clips": 0, "stock_clips_deep": 0}
+        made.append(dataclasses.replace(run, profile=dataclasses.replace(run.profile, **less)))
+    return made
+
+
+def make(data: str) -> None:
+    """Compute every reference run that is not there yet, one after the other; goes on after an interruption.
+
+    Chapter: notebooks/13_reference.md
+    """
+    every = runs(data)
+    for step in (scores.make, scores.make_stock):  # stock Quantus takes longest and comes last
+        for run in every:
+            print(run.key, flush=True)
+            step(run)
+
+
+def record(data: str) -> list[str]:
+    """Write the tables below data/recorded from the runs that are there; recorded runs that are not, stay.
+
+    Returns
+    -------
+    Keys of the runs that were written.
+
+    Raises
+    ------
+    InputError
+        No run is there, or an artefact does not belong to the one it was made from.
+
+    Chapter: notebooks/13_reference.md
+    """
+    every = runs(data)
+    there = [run for run in every if artifacts.record_path(run.path("scores.csv")).exists()]
+    if not there:
+        raise InputError(
+            f"no reference run on {every[0].source.folder} is there; `make reference` computes them"
+        )
+    order = [run.key for run in every]
+    provenance = {run.key: _provenance(run) for run in there}
+    tables = {"scores": _scores, "histories": _history, "predictions": _predictions}
+    for name, of in tables.items():
+        # runs that differ in what is explained share a network: its history and predictions are kept once
+        of_these = there if name == "scores" else [run for run in there if run.key == _network_key(run)]
+        new = pd.concat([of(run) for run in of_these], ignore_index=True)
+        path = study.RECORDED / f"{name}.csv"
+        old = pd.read_csv(path, float_precision="round_trip") if path.exists() else new[:0]
+        kept = old[old["run"].isin(set(order) - set(provenance))]
+        both = pd.concat([part for part in (kept, new) if len(part)])
+        rank = both["run"].map(order.index)
+        artifacts.write_text(path, both.iloc[np.argsort(rank, kind="stable")].to_csv(index=False))
+    _record_nodes(there, order)
+    known = recorded("provenance.json") if (study.RECORDED / "provenance.json").exists() else {}
+    both = {key: (known | provenance)[key] for key in order if key in known | provenance}
+    artifacts.write_text(study.RECORDED / "provenance.json", json.dumps(both, indent=1) + "\n")
+    artifacts.write_text(study.RECORDED / "verdicts.csv", verdicts().to_csv(index=False))
+    return list(provenance)
+
+
+def recorded(name: str) -> pd.DataFrame | dict:
+    """A file of data/recorded: scores, histories, predictions or verdicts (.csv), or provenance.json.
+
+    Tables of runs have the columns run, data, architecture and seed; here also `setting`, the run without
+    its architecture.
+
+    Chapter: notebooks/13_reference.md
+    """
+    path = study.RECORDED / name
+    if path.suffix == ".json":
+        return json.loads(path.read_text())
+    table = pd.read_csv(path, float_precision="round_trip")
+    if "setting" not in table and "architecture" in table:
+        table["setting"] = table["run"].str.split(" ", n=1).str[1]
+    return table
+
+
+def select(name: str, setting: str) -> pd.DataFrame:
+    """The rows of a recorded table that belong to one setting, such as "seed=0 hop_length=1024".
+
+    Raises
+    ------
+    InputError
+        No run of that setting is recorded.
+
+    Chapter: notebooks/13_reference.md
+    """
+    table = recorded(name)
+    if not (table["setting"] == setting).any():
+        known = "; ".join(table["setting"].unique())
+        raise InputError(f'no run with "{setting}" is recorded; choose one of: {known}')
+    return table[table["setting"] == setting]
+
+
+def overview() -> pd.DataFrame:
+    """One row per recorded run: folds, clips, epochs, training time, and where and when it was trained.
+
+    Chapter: notebooks/13_reference.md
+    """
+    rows = []
+    for key, run in recorded("provenance.json").items():
+        made = run["artefacts"]["network"]["made"]
+        rows.append(
+            {
+                "run": key,
+                "training folds": ", ".join(map(str, run["training_folds"])),
+                "training clips": made["training_clips"],
+                "test clips": made["test_clips"],
+                "epochs": run["parameters"]["profile"]["epochs"],
+                "minutes": f"{made['training_seconds'] / 60:.1f}",
+                "date": made["date"][:10],
+                "machine": f"{made['machine']}, {made['cores']} cores, {made['device']}",
+                "torch": made["versions"]["torch"],
+                "quantus": made["versions"]["quantus"],
+                "revision": made["revision"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def accuracy() -> pd.DataFrame:
+    """Accuracy on the test fold of each recorded network, with a 95 % interval over recordings.
+
+    Columns run, accuracy, low, high, clips, recordings.
+
+    Chapter: notebooks/13_reference.md
+    """
+    table = recorded("predictions.csv")
+    rows = []
+    for key, part in table.groupby("run", sort=False):
+        right = (part["label"] == part["predicted"]).to_numpy(float)
+        low, high = statistics.interval(np.mean, right, part["fsID"])
+        facts = {"clips": len(part), "recordings": part["fsID"].nunique()}
+        rows.append({"run": key, "accuracy": right.mean(), "low": low, "high": high, **facts})
+    return pd.DataFrame(rows)
+
+
+def readings(architecture: str, *, specification: str = "rank") -> pd.DataFrame:
+    """Scores under the default reading and under each recorded one that differs in one choice (seed 0).
+
+    Columns reading (what differs, as `hop_length=512`) and score.
+
+    Chapter: notebooks/13_reference.md
+    """
+    table = recorded("scores.csv")
+    default = {"seed=0", f"hop_length={study.CHOICES['hop_length'][0]}"}
+    own = table[(table["architecture"] == architecture) & (table["specification"] == specification)]
+    parts = []
+    for setting, part in own.groupby("setting", sort=False):
+        differs = [choice for choice in setting.split(" ") if choice not in default]
+        if len(differs) <= 1:
+            parts.append(part[["score"]].assign(reading=differs[0] if differs else "default reading"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def nodes(key: str) -> np.ndarray:
+    """What Grad-CAM gave the places of the layer in a recorded run: (clips, rows, columns), float32.
+
+    The clips are those of the run in scores.csv, in that order; `explain.stretch` makes the maps.
+
+    Chapter: notebooks/13_reference.md
+    """
+    with np.load(study.RECORDED / "nodes.npz", allow_pickle=False) as arrays:
+        return arrays[key]
+
+
+def verdicts() -> pd.DataFrame:
+    """The ledger of the recorded runs, computed from the recorded tables.
+
+    Chapter: notebooks/14_ledger.md
+    """
+    tables = recorded("scores.csv"), recorded("predictions.csv")
+    return ledger.verdicts(
+        *tables, specification=LEDGER, source="data/recorded/scores.csv, data/recorded/predictions.csv"
+    )
+
+
+def _network_key(run: Run) -> str:
+    default = {name: study.CHOICES[name][0] for name in ("layer", "explained", "scored")}
+    return dataclasses.replace(run, **default).key
+
+
+def _keys(run: Run) -> dict:
+    return {"run": run.key, "data": run.source.label, "architecture": run.architecture, "seed": run.seed}
+
+
+def _scores(run: Run) -> pd.DataFrame:
+    there = [run.path(name) for name in ("quantus.csv", "scores.csv") if run.path(name).exists()]
+    table = pd.concat([pd.read_csv(path, float_precision="round_trip") for path in there])
+    return table.rename(columns={"name": "clip", "fs_id": "fsID"}).assign(**_keys(run))[SCORES]
+
+
+def _history(run: Run) -> pd.DataFrame:
+    table = pd.read_csv(run.path("network") / "history.csv", float_precision="round_trip")
+    return table.assign(**_keys(run))[[*KEYS, *table.columns]]
+
+
+def _predictions(run: Run) -> pd.DataFrame:
+    table = pd.read_csv(run.path("network") / "predictions.csv", float_precision="round_trip")
+    table = table.rename(columns={"name": "clip", "fs_id": "fsID"})
+    return table.assign(**_keys(run))[[*KEYS, *table.columns]]
+
+
+def _record_nodes(there: list[Run], order: list[str]) -> None:
+    path = study.RECORDED / "nodes.npz"
+    arrays = {}
+    if path.exists():
+        with np.load(path, allow_pickle=False) as old:
+            arrays = {key: old[key] for key in old.files}
+    for run in there:
+        with np.load(run.path("explanations.npz"), allow_pickle=False) as new:
+            arrays[run.key] = new["nodes"]
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, **{key: arrays[key] for key in order if key in arrays})
+    os.replace(part, path)
+
+
+def _provenance(run: Run) -> dict:
+    """The run's parameters and the records of its artefacts, checked to belong to each other."""
+    there = [name for name in ARTEFACTS if name != "quantus.csv" or run.path(name).exists()]
+    records = {name: artifacts.record(run.path(name)) for name in there}
+    for name, known in records.items():
+        if artifacts.content_digest(run.path(name)) != known["content"]:
+            raise InputError(
+                f"{run.path(name)} has changed since it was made; `make reference` makes it again"
+            )
+        for source, digest in known["recipe"]["inputs"].items():
+            if source in records and records[source]["content"] != digest:
+                raise InputError(
+                    f"{run.path(name)} was made from another {source}; `make reference` makes it again"
+                )
+    choices = {field: value for field, value in vars(run).items() if field not in ("profile", "source")}
+    return {
+        "data": run.source.label,
+        "training_folds": records["network"]["made"]["training_folds"],
+        "test_fold": records["network"]["made"]["test_fold"],
+        "parameters": choices | {"profile": vars(run.profile)},
+        "artefacts": records,
+    }

@@ -1,0 +1,133 @@
+"""Intervals and tests for clips that come in recordings: clips of one recording are not independent.
+
+Chapter: notebooks/14_ledger.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from helpers import InputError
+
+LEVEL = 0.95  # of every interval
+
+
+def interval(
+    statistic: Callable[[np.ndarray], float],
+    values: ArrayLike,
+    recordings: ArrayLike,
+    *,
+    draws: int = 5000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Cluster bootstrap, percentile method: whole recordings are drawn with replacement.
+
+    Parameters
+    ----------
+    statistic : of rows of `values`.
+    values : (clips, ...), one row per clip.
+    recordings : (clips,), which recording (`fsID`) each clip is cut from.
+    draws : bootstrap samples; those whose statistic is NaN are left out.
+
+    Returns
+    -------
+    Lower and upper end of the 95 % interval; NaN without clips. With one recording, or where every clip
+    has the same value, both ends are the estimate: then the interval says nothing about other recordings.
+
+    Raises
+    ------
+    InputError
+        The lengths differ.
+
+    Source: Field & Welsh 2007 (cluster bootstrap). Chapter: notebooks/14_ledger.md
+    """
+    values, recordings = np.asarray(values), np.asarray(recordings)
+    if len(values) != len(recordings):
+        raise InputError(
+            f"values has {len(values)} clips, recordings {len(recordings)}; give one recording per clip"
+        )
+    if not len(values):
+        return np.nan, np.nan
+    _, which = np.unique(recordings, return_inverse=True)
+    members = [np.flatnonzero(which == number) for number in range(which.max() + 1)]
+    random = np.random.default_rng(seed)
+    found = []
+    for _ in range(draws):
+        drawn = random.integers(len(members), size=len(members))
+        found.append(statistic(values[np.concatenate([members[number] for number in drawn])]))
+    low, high = np.nanquantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def densest(scores: ArrayLike) -> float:
+    """Where the density of scores is highest: the peak of a Gaussian kernel estimate, to 0.005.
+
+    Scott's bandwidth, as in the density figures. NaN for fewer than two different scores.
+
+    Chapter: notebooks/14_ledger.md
+    """
+    scores = np.asarray(scores, dtype=float)
+    if len(np.unique(scores)) < 2:
+        return np.nan
+    grid = np.linspace(-1, 1, 401)
+    # scipy's gaussian_kde without its start-up, which a bootstrap would pay thousands of times
+    bandwidth = scores.std(ddof=1) * len(scores) ** -0.2
+    height = np.exp(-(((grid[:, None] - scores) / bandwidth) ** 2) / 2).sum(axis=1)
+    return float(grid[height.argmax()])
+
+
+def paired(first: ArrayLike, second: ArrayLike, recordings: ArrayLike, *, seed: int = 0) -> dict:
+    """Two networks on the same clips: how the second differs from the first, and whether by chance.
+
+    Pairs with a NaN are left out and counted. The test exchanges the two networks for all clips of a
+    recording at once (9999 exchanges drawn at random) and compares sums of differences.
+
+    Parameters
+    ----------
+    first, second : (clips,), scores of the same clips.
+    recordings : (clips,), which recording each clip is cut from.
+
+    Returns
+    -------
+    clips, recordings, nan; median_difference (second minus first) with its 95 % interval low, high;
+    superiority: share of clips where the second is higher, ties counted half (0.5: no difference; an
+    effect size); p, two-sided.
+
+    Source: Ernst 2004 (permutation tests); Vargha & Delaney 2000 (effect size).
+
+    Chapter: notebooks/14_ledger.md
+    """
+    first, second, recordings = (np.asarray(a) for a in (first, second, recordings))
+    if not len(first) == len(second) == len(recordings):
+        raise InputError(
+            f"first, second and recordings have {len(first)}, {len(second)} and {len(recordings)} clips; "
+            "give the same clips to all"
+        )
+    known = np.isfinite(first) & np.isfinite(second)
+    difference, recordings = (second - first)[known], recordings[known]
+    names, which = np.unique(recordings, return_inverse=True)
+    known_facts = {"clips": len(difference), "recordings": len(names), "nan": int((~known).sum())}
+    if len(names) < 2:
+        nothing = ("median_difference", "low", "high", "superiority", "p")
+        return known_facts | dict.fromkeys(nothing, np.nan)
+    sums = np.bincount(which, difference)
+    low, high = interval(np.median, difference, recordings, seed=seed)
+    test = stats.permutation_test(
+        (sums, np.zeros_like(sums)),  # exchanging a pair turns the sign of its difference
+        lambda a, b, axis: (a - b).mean(axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=9999,
+        rng=np.random.default_rng(seed),
+    )
+    return known_facts | {
+        "median_difference": float(np.median(difference)),
+        "low": low,
+        "high": high,
+        "superiority": float(((difference > 0) + (difference == 0) / 2).mean()),
+        "p": float(test.pvalue),
+    }

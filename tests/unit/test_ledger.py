@@ -1,0 +1,453 @@
+"""The thesis's claims and the rule that a run is held against."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import InputError, ledger, statistics, study
+
+NAN = float("nan")
+SETTING = "seed=0 hop_length=1024"
+KEYS = {"id", "section", "network", "claim", "thesis", "statistic", "between", "holds", "why", "figure"}
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Few bootstrap draws, where the interval's ends are not what is tested."""
+    own = statistics.interval
+    monkeypatch.setattr(
+        statistics, "interval", lambda *given, **options: own(*given, **options | {"draws": 20})
+    )
+
+
+@pytest.fixture
+def interval(monkeypatch):
+    """Sets the interval's ends: interval(0.1, 0.2)."""
+
+    def fix(low: float, high: float) -> None:
+        monkeypatch.setattr(statistics, "interval", lambda *given: (low, high))
+
+    return fix
+
+
+@pytest.fixture
+def claim(monkeypatch):
+    """Makes one claim the only one: claim(statistic="accuracy")."""
+
+    def only(**changed: object) -> dict:
+        entry = {
+            "id": "X",
+            "section": "9",
+            "claim": "A claim.",
+            "network": "resnet18",
+            "thesis": "a half",
+            "statistic": "share below 0",
+            "between": None,
+            "holds": [0.5, 1],
+            "why": None,
+            "figure": "fig:x",
+        } | changed
+        monkeypatch.setattr(ledger, "claims", lambda: pd.DataFrame([entry]))
+        return entry
+
+    return only
+
+
+def scores_of(
+    values: list[float],
+    *,
+    architecture: str = "resnet18",
+    setting: str = SETTING,
+    specification: str = "draws",
+    clips: list[int] | None = None,
+) -> pd.DataFrame:
+    """Scores of a run; two clips are cut from each recording."""
+    numbers = list(range(len(values))) if clips is None else clips
+    return pd.DataFrame(
+        {
+            "run": f"{architecture} {setting}",
+            "data": "UrbanSound8K",
+            "architecture": architecture,
+            "setting": setting,
+            "specification": specification,
+            "clip": [f"{100 + n // 2}-0-0-{n}.wav" for n in numbers],
+            "fsID": [100 + n // 2 for n in numbers],
+            "score": values,
+        }
+    )
+
+
+NOBODY = pd.DataFrame(columns=["run", "fsID", "label", "predicted"])
+
+
+def held(scores: pd.DataFrame, *, predictions: pd.DataFrame = NOBODY) -> pd.DataFrame:
+    return ledger.verdicts(scores, predictions, specification="draws", source="two tables")
+
+
+def row_of(scores: pd.DataFrame, **options: pd.DataFrame) -> dict:
+    (row,) = held(scores, **options).to_dict("records")
+    return row
+
+
+# The rule
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.5, 1.0, "reproduced"),  # an end of the range belongs to it
+        (0.6, 0.9, "reproduced"),
+        (0.5, 0.5, "reproduced"),
+        (0.499, 1.0, "undecided"),
+        (0.5, 1.001, "undecided"),
+        (0.4, 1.1, "undecided"),
+        (0.2, 0.5, "undecided"),  # touches
+        (1.0, 1.2, "undecided"),
+        (0.2, 0.499, "contradicted"),
+        (1.001, 1.2, "contradicted"),
+    ],
+)
+def test_the_rule_at_every_border(low, high, expected):
+    assert ledger.verdict((low + high) / 2, low, high, [0.5, 1.0]) == expected
+
+
+def test_the_rule_looks_at_the_interval_and_not_at_the_value():
+    assert ledger.verdict(0.1, 0.6, 0.9, [0.5, 1.0]) == "reproduced"
+    assert ledger.verdict(0.7, 0.1, 0.2, [0.5, 1.0]) == "contradicted"
+
+
+@pytest.mark.parametrize("numbers", [(NAN, 0.6, 0.7), (0.6, NAN, 0.7), (0.6, 0.6, NAN), (0.6, 0.6, np.inf)])
+def test_without_a_number_nothing_can_be_tested(numbers):
+    assert ledger.verdict(*numbers, [0.5, 1.0]) == "not testable here"
+
+
+def test_without_a_range_nothing_can_be_tested():
+    assert ledger.verdict(0.6, 0.6, 0.6, None) == "not testable here"
+
+
+# The claims of data/claims.yaml
+
+
+def test_every_claim_names_what_the_ledger_needs():
+    claims = ledger.claims()
+    assert set(claims) == KEYS
+    assert claims["id"].is_unique
+    for claim in claims.to_dict("records"):
+        for key in ("id", "section", "network", "claim", "thesis", "figure"):
+            assert isinstance(claim[key], str), claim["id"]
+        assert claim["network"] in ("resnet18", "resnet101", "both")
+        assert claim["claim"].endswith(".")
+        assert claim["figure"].startswith("fig:")
+        assert claim["statistic"] is None or claim["statistic"] in ledger.STATISTICS
+        # a statistic of two networks where both are meant
+        assert ("difference" in str(claim["statistic"]) or "both" in str(claim["statistic"])) == (
+            claim["network"] == "both" and claim["statistic"] is not None
+        )
+        # a claim that is not tested says why, and only such a one
+        assert (claim["holds"] is None) == (claim["why"] is not None)
+        assert claim["why"] is None or claim["why"].endswith(".")
+        assert claim["statistic"] is not None or claim["holds"] is None
+        for key in ("between", "holds"):
+            if claim[key] is not None:
+                low, high = claim[key]
+                assert low < high, claim["id"]
+        if claim["between"] is not None:
+            assert np.abs(claim["between"]).max() <= 1
+        if claim["statistic"] == "density":
+            assert claim["between"] is not None
+
+
+def test_every_checkable_claim_of_the_thesis_is_held():
+    assert set(ledger.claims()["id"]) >= {
+        *("R18-sign", "R18-mode", "R18-mode2", "R18-pos"),
+        *("R101-sign", "R101-mode", "R101-mode2", "R101-pos-high", "R101-pos-low"),
+        *("depth", "depth-trend", "verdict", "accuracy-R18", "accuracy-R101"),
+    }
+
+
+def test_the_thesiss_numbers():
+    claims = ledger.claims().set_index("id")
+    assert claims["between"].dropna().to_dict() == {
+        "R18-mode": [-0.7, -0.5],
+        "R18-mode2": [-0.3, -0.1],
+        "R18-pos": [0.3, 0.5],
+        "R101-mode": [-0.3, -0.1],
+        "R101-mode2": [-0.1, 0],
+        "R101-pos-high": [0.4, 0.6],
+        "R101-pos-low": [0.07, 0.27],
+    }
+    # half to twice the density that the thesis gives
+    for id_, density in (("R18-mode2", 1.28), ("R18-pos", 0.4), ("R101-mode2", 1.9)):
+        assert f"{density:g}" in claims.loc[id_, "thesis"]
+        assert claims.loc[id_, "holds"] == pytest.approx([density / 2, 2 * density])
+    for id_ in ("R18-sign", "R101-sign", "verdict"):
+        assert claims.loc[id_, "holds"] == [0.5, 1]
+    # the deeper network's score is lower, its share of negative ones higher
+    assert claims.loc["depth", "holds"] == [-2, 0]
+    assert claims.loc["depth-share", "holds"] == [0, 1]
+
+
+def test_modes_are_those_of_the_networks_text():
+    assert ledger.modes("resnet18") == [
+        (-0.7, -0.5, "R18-mode"),
+        (-0.3, -0.1, "R18-mode2"),
+        (0.3, 0.5, "R18-pos"),
+    ]
+    assert ledger.modes("resnet101") == [
+        (-0.3, -0.1, "R101-mode"),
+        (-0.1, 0, "R101-mode2"),
+        (0.4, 0.6, "R101-pos-high"),
+        (0.07, 0.27, "R101-pos-low"),
+    ]
+
+
+def test_a_network_that_the_thesis_does_not_speak_of_has_no_modes():
+    assert ledger.modes("resnet34") == []
+
+
+def test_what_an_entry_does_not_name_is_none(monkeypatch, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "claims.yaml").write_text("- {id: only, network: both, holds: [0, 1]}\n- {id: b}\n")
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    claims = ledger.claims()
+    assert claims["id"].tolist() == ["only", "b"]
+    assert claims["holds"].tolist() == [[0, 1], None]
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    ("statistic", "between", "expected"),
+    [
+        ("share below 0", None, 0.4),  # 0 is not below 0
+        ("density", [-0.3, -0.1], 2 / 5 / 0.2),  # both ends belong to it
+        ("density", [0.5, 0.9], 0.0),
+        ("densest score", [-0.7, -0.5], statistics.densest([-0.3, -0.1, 0.0, 0.2, 0.4])),
+    ],
+)
+def test_statistics_of_one_network_by_hand(few, claim, statistic, between, expected):
+    claim(statistic=statistic, between=between)
+    row = row_of(scores_of([-0.3, -0.1, 0.0, 0.2, 0.4]))
+    assert row["value"] == pytest.approx(expected, abs=1e-12)
+    assert row["statistic"] == statistic
+    assert (row["clips"], row["recordings"], row["nan"]) == (5, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "expected"),
+    [
+        ("median difference", -0.3),  # of -0.5, -0.3, 0.2
+        ("difference of shares below 0", 2 / 3 - 1 / 3),
+        ("share below 0 of both", 3 / 6),
+    ],
+)
+def test_statistics_of_two_networks_by_hand(few, claim, statistic, expected):
+    claim(network="both", statistic=statistic)
+    deep = scores_of([-0.2, -0.1, 0.1], architecture="resnet101")
+    row = row_of(pd.concat([deep, scores_of([0.3, 0.2, -0.1])]))
+    assert row["value"] == pytest.approx(expected, abs=1e-12)
+    assert (row["clips"], row["recordings"]) == (3, 2)
+    assert row["run"] == f"resnet18 {SETTING} and resnet101 {SETTING}"
+
+
+def test_accuracy_is_over_the_runs_test_clips(few, claim):
+    claim(statistic="accuracy", holds=None, why="The thesis gives no number.")
+    predictions = pd.DataFrame(
+        {
+            "run": [f"resnet18 {SETTING}"] * 4 + [f"resnet101 {SETTING}"],
+            "fsID": [1, 1, 2, 3, 4],
+            "label": [0, 1, 2, 3, 4],
+            "predicted": [0, 1, 2, 0, 0],
+        }
+    )
+    row = row_of(scores_of([NAN, 0.1]), predictions=predictions)
+    assert (row["value"], row["clips"], row["recordings"], row["nan"]) == (0.75, 4, 3, 0)
+    assert row["verdict"] == "not testable here"
+    assert re.fullmatch(
+        r"75 % of the test clips are recognised \(95 % interval \d+ % to 100 %; 4 clips of 3 recordings\)\. "
+        r"The thesis gives no number\.",
+        row["why"],
+    )
+
+
+def test_the_interval_is_over_recordings(claim):
+    # recordings of (-, -), (+, +): shares 0, 1/2 and 1, both ends a quarter of the time
+    claim()
+    row = row_of(scores_of([-0.1, -0.2, 0.1, 0.2]))
+    assert (row["value"], row["low"], row["high"]) == (0.5, 0.0, 1.0)
+    row = row_of(scores_of([-0.1, 0.1, -0.2, 0.2]))
+    assert (row["value"], row["low"], row["high"]) == (0.5, 0.5, 0.5)
+
+
+def test_clips_without_a_score_are_counted_and_left_out(few, claim):
+    claim()
+    row = row_of(scores_of([-0.1, NAN, NAN, NAN, 0.1]))
+    assert (row["value"], row["clips"], row["recordings"], row["nan"]) == (0.5, 2, 2, 3)
+
+
+def test_a_pair_with_one_score_missing_is_no_pair(few, claim):
+    claim(network="both", statistic="median difference")
+    both = [scores_of([0.1, NAN, 0.3, NAN]), scores_of([0.2, 0.2, NAN, NAN], architecture="resnet101")]
+    row = row_of(pd.concat(both))
+    assert (row["clips"], row["nan"]) == (1, 3)
+    assert row["value"] == pytest.approx(0.1)
+
+
+def test_pairs_are_of_one_clip_whatever_the_order(few, claim):
+    claim(network="both", statistic="median difference")
+    deep = scores_of([0.3, 0.2, 0.1], architecture="resnet101", clips=[2, 1, 0])
+    row = row_of(pd.concat([scores_of([0.0, 0.1, 0.2, 0.9]), deep]))
+    assert (row["clips"], row["value"]) == (3, pytest.approx(0.1))
+
+
+def test_another_specification_is_not_looked_at(few, claim):
+    claim()
+    row = row_of(pd.concat([scores_of([-0.1, -0.2]), scores_of([0.1, 0.2], specification="rank")]))
+    assert (row["value"], row["clips"], row["specification"]) == (1.0, 2, "draws")
+    assert len(held(scores_of([0.1], specification="rank"))) == 0
+
+
+def test_each_setting_is_a_row_and_a_pair_needs_both_networks_in_it(few):
+    other = "seed=0 hop_length=512"
+    table = held(
+        pd.concat(
+            [
+                scores_of([0.1, -0.2]),
+                scores_of([0.3, -0.4], architecture="resnet101"),
+                scores_of([0.1, -0.3], setting=other),
+            ]
+        )
+    )
+    assert list(table) == ledger.COLUMNS
+    networks = table.groupby("run", sort=False)["network"].unique().map(list).to_dict()
+    assert networks == {
+        f"resnet18 {SETTING}": ["resnet18"],
+        f"resnet18 {other}": ["resnet18"],
+        f"resnet101 {SETTING}": ["resnet101"],
+        f"resnet18 {SETTING} and resnet101 {SETTING}": ["both"],
+    }
+    # claims in their order, below each the settings in theirs
+    assert table["claim"].unique().tolist() == ledger.claims()["id"].tolist()
+    assert table["run"].tolist()[:2] == [f"resnet18 {SETTING}", f"resnet18 {other}"]
+    assert set(table["verdict"]) <= set(ledger.VERDICTS)
+    assert (table["why"].str.len() > 0).all()
+    assert set(table["data"]) == {"UrbanSound8K"}
+    assert set(table["source"]) == {"two tables"}
+
+
+def test_a_network_that_no_claim_speaks_of_has_no_row(few):
+    table = held(scores_of([0.1], architecture="resnet34"))
+    assert (len(table), list(table)) == (0, ledger.COLUMNS)
+
+
+def test_a_row_repeats_the_claim(few, claim):
+    entry = claim()
+    row = row_of(scores_of([-0.1, 0.2]))
+    assert (row["claim"], row["statement"]) == (entry["id"], entry["claim"])
+    assert [row[k] for k in ("section", "network", "thesis", "statistic", "figure")] == [
+        entry[k] for k in ("section", "network", "thesis", "statistic", "figure")
+    ]
+
+
+# The verdict and its sentence
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0.5, 0.8, "reproduced"), (0.4, 0.8, "undecided"), (0.1, 0.4, "contradicted")],
+)
+def test_the_verdict_is_the_rules(interval, claim, low, high, expected):
+    claim()
+    interval(low, high)
+    row = row_of(scores_of([-0.1, -0.2, 0.1]))
+    assert (row["low"], row["high"], row["verdict"]) == (low, high, expected)
+
+
+def test_why_of_a_share(interval, claim):
+    claim()
+    interval(0.4, 0.925)
+    row = row_of(scores_of([-0.1, -0.2, 0.1, NAN]))
+    assert row["why"] == (
+        "67 % of the scores are below 0 (95 % interval 40 % to 92 %; 3 clips of 2 recordings, "
+        "1 without a score); the claim needs 50 % to 100 %."
+    )
+
+
+def test_why_of_a_density(interval, claim):
+    claim(statistic="density", between=[-0.1, 0], holds=[0.95, 3.8])
+    interval(0.5, 7.25)
+    row = row_of(scores_of([-0.1, -0.2, 0.0, 0.5]))
+    assert row["why"] == (
+        "The mean density of scores between -0.1 and 0 is 5.00 per unit of score "
+        "(95 % interval 0.50 to 7.25; 4 clips of 2 recordings); the claim needs 0.95 to 3.80."
+    )
+
+
+def test_why_of_a_claim_that_is_not_tested(claim):
+    claim(network="both", statistic=None, holds=None, why="Two are no trend.")
+    row = row_of(pd.concat([scores_of([0.1, NAN]), scores_of([0.1, 0.2], architecture="resnet101")]))
+    assert (row["verdict"], row["why"], row["statistic"]) == ("not testable here", "Two are no trend.", None)
+    assert np.isnan([row["value"], row["low"], row["high"]]).all()
+    assert (row["clips"], row["nan"]) == (1, 1)
+
+
+def test_a_run_without_any_score_is_not_testable(claim):
+    claim()
+    row = row_of(scores_of([NAN, NAN]))
+    assert (row["verdict"], row["why"]) == ("not testable here", "No clip of this run has a score.")
+    assert (row["clips"], row["recordings"], row["nan"]) == (0, 0, 2)
+
+
+def test_a_statistic_that_is_not_known_is_refused(claim):
+    claim(statistic="mean score")
+    with pytest.raises(InputError, match=r'claims\.yaml: statistic "mean score" of claim X is not known'):
+        held(scores_of([0.1]))
+
+
+# To read
+
+
+def rows_to_read() -> pd.DataFrame:
+    both = f"resnet18 {SETTING} and resnet101 {SETTING}"
+    named = ["claim", "run", "verdict", "value", "low", "high", "figure"]
+    rows = [
+        ("sign", f"resnet18 {SETTING}", "reproduced", 0.625, 0.5, 0.75, "fig:reference-resnet18"),
+        ("sign", "resnet18 seed=0 hop_length=512", "undecided", 0.5, 0.25, 0.875, "fig:reference-resnet18"),
+        ("trend", both, "not testable here", NAN, NAN, NAN, "fig:reference-pairs"),
+    ]
+    table = pd.DataFrame(rows, columns=named)
+    return table.assign(statement="Most are.", section="3", thesis="a majority", why="So.")
+
+
+def test_the_table_links_each_row_to_its_figure():
+    html = ledger.table(rows_to_read()).to_html()
+    assert re.findall(r'<a href="([^"]+)">figure</a>', html) == [
+        "13_reference.html#fig-reference-resnet18",
+        "13_reference.html#fig-reference-resnet18",
+        "13_reference.html#fig-reference-pairs",
+    ]
+
+
+def test_the_table_says_values_with_their_interval():
+    shown = ledger.table(rows_to_read()).data
+    assert shown["ours, 95 % interval"].tolist() == ["0.62 (0.50 to 0.75)", "0.50 (0.25 to 0.88)", "–"]
+    assert shown["the thesis"].tolist() == ["Most are. (section 3)"] * 3
+    assert shown["its value"].tolist() == ["a majority"] * 3
+    assert shown["verdict"].tolist() == ["reproduced", "undecided", "not testable here"]
+    assert shown["why"].tolist() == ["So."] * 3
+    assert "nan" not in ledger.table(rows_to_read()).to_html()
+
+
+def test_the_table_takes_what_verdicts_returns(few):
+    table = held(pd.concat([scores_of([0.1, -0.1]), scores_of([0.2, -0.3], architecture="resnet101")]))
+    assert len(ledger.table(table).data) == len(table) == len(ledger.claims())
+
+
+def test_the_matrix_has_a_claim_per_row_and_a_setting_per_column():
+    wide = ledger.matrix(rows_to_read())
+    assert wide.index.tolist() == ["sign", "trend"]
+    assert wide.columns.tolist() == [SETTING, "seed=0 hop_length=512"]
+    assert wide.to_numpy().tolist() == [["reproduced", "undecided"], ["not testable here", ""]]

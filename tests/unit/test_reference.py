@@ -1,0 +1,538 @@
+"""The reference runs: computed, recorded as tables, and read back; then the tables that are committed."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import InputError, artifacts, explain, ledger, models, reference, statistics, study
+from tests.unit.conftest import SMALL, build_tiny
+
+RUNS = """
+- {architecture: resnet18}
+- {architecture: resnet101}
+- {architecture: resnet18, explained: "true", engine: true}
+"""
+ONE, DEEP, TRUE = (
+    "resnet18 seed=0 hop_length=1024",
+    "resnet101 seed=0 hop_length=1024",
+    "resnet18 seed=0 hop_length=1024 explained=true",
+)
+FILES = ("scores.csv", "histories.csv", "predictions.csv", "nodes.npz", "provenance.json", "verdicts.csv")
+COLUMNS = [
+    *("run", "data", "architecture", "seed", "specification", "clip", "fsID"),
+    *("label", "predicted", "score", "explained", "status"),
+]
+
+
+def small(patch: pytest.MonkeyPatch, root, data) -> None:
+    """Small profiles, tiny networks, runs of our own below `root` and results below `data`."""
+    patch.setattr(study, "profiles", lambda: SMALL)
+    patch.setattr(models, "build", build_tiny)
+    patch.setattr(study, "ROOT", root)
+    patch.setattr(study, "DATA", data)
+    patch.setattr(study, "RECORDED", data / "recorded")
+
+
+@pytest.fixture(scope="module")
+def recordings(stand_in, tmp_path_factory):
+    """The stand-in without the table that says it is one."""
+    folder = tmp_path_factory.mktemp("real") / "sounds"
+    shutil.copytree(stand_in, folder)
+    (folder / "metadata" / "events.csv").unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A repository with three reference runs."""
+    folder = tmp_path_factory.mktemp("repository")
+    (folder / "config").mkdir()
+    (folder / "config" / "reference.yaml").write_text(RUNS)
+    (folder / "data").mkdir()
+    shutil.copy(study.ROOT / "data" / "claims.yaml", folder / "data")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def computed(recordings, root, tmp_path_factory):
+    """The results of `make`, read only."""
+    folder = tmp_path_factory.mktemp("computed") / "data"
+    (folder / "recorded").mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, root, folder)
+        reference.make(str(recordings))
+    return folder
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Few bootstrap draws: an interval's ends are tested elsewhere."""
+    own = statistics.interval
+    monkeypatch.setattr(
+        statistics, "interval", lambda *given, **options: own(*given, **options | {"draws": 20})
+    )
+
+
+@pytest.fixture
+def world(monkeypatch, computed, root, tmp_path, few):
+    """The computed runs in a folder of this test's own."""
+    data = tmp_path / "data"
+    shutil.copytree(computed, data)
+    small(monkeypatch, root, data)
+    return data
+
+
+@pytest.fixture
+def kept(world, recordings):
+    """As `world`, and recorded."""
+    reference.record(str(recordings))
+    return world / "recorded"
+
+
+def contents(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def run_of(key: str, recordings) -> study.Run:
+    return next(run for run in reference.runs(str(recordings)) if run.key == key)
+
+
+def remove(run: study.Run, *artefacts: str) -> None:
+    for name in artefacts:
+        path = run.path(name)
+        artifacts.record_path(path).unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+# The list
+
+
+def test_the_runs_are_those_of_the_configuration(world, recordings):
+    runs = reference.runs(str(recordings))
+    assert [run.key for run in runs] == [ONE, DEEP, TRUE]
+    assert {run.profile.name for run in runs} == {"thesis"}
+    assert {run.source.label for run in runs} == {"UrbanSound8K"}
+
+
+def test_what_a_run_leaves_out(world, recordings, root, monkeypatch, tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "reference.yaml").write_text(
+        "- {seed: 1}\n- {seed: 2, stock: false}\n- {seed: 3, engine: true}\n- {seed: 4, stock: true}\n"
+    )
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    profiles = [run.profile for run in reference.runs(str(recordings))]
+    assert [(p.stock_clips, p.stock_clips_deep, p.drawn_clips) for p in profiles] == [
+        (2, 1, 3),
+        (0, 0, 3),
+        (0, 0, 0),
+        (2, 1, 3),
+    ]
+    assert {p.explanations for p in profiles} == {3}
+
+
+def test_a_stand_in_is_no_reference(world, stand_in, recordings):
+    before = contents(world / "recorded")
+    for call in (reference.runs, reference.make, reference.record):
+        with pytest.raises(InputError, match="need real recordings; name them with DATA=folder"):
+            call(str(stand_in))
+        with pytest.raises(InputError, match="need real recordings"):
+            call("")
+    assert contents(world / "recorded") == before
+
+
+def test_a_run_with_an_unknown_choice_is_refused(world, recordings, monkeypatch, tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "reference.yaml").write_text("- {hop: 512}\n")
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    with pytest.raises(InputError, match='parameter "hop" is not known'):
+        reference.runs(str(recordings))
+
+
+def test_the_committed_list_is_of_different_runs(settings, recordings):
+    runs = reference.runs(str(recordings))
+    keys = [run.key for run in runs]
+    assert len(set(keys)) == len(keys)
+    assert {ONE, DEEP} <= set(keys)
+    assert len({run.path("scores.csv") for run in runs}) == len(runs)
+    # a run that shares another's network comes after it, so that its history is kept
+    assert all(keys.index(reference._network_key(run)) <= keys.index(run.key) for run in runs)
+
+
+def test_what_is_there_is_not_computed_again(world, recordings, capsys):
+    before = {path: path.read_bytes() for path in world.rglob("scores*.csv")}
+    made = {path: path.read_bytes() for path in world.rglob("scores*.json")}
+    reference.make(str(recordings))
+    assert {path: path.read_bytes() for path in before} == before
+    assert {path: path.read_bytes() for path in made} == made
+    assert len(before) == len(made) == 3
+    # the engine first, for all; stock Quantus takes longest
+    assert capsys.readouterr().out.splitlines() == [ONE, DEEP, TRUE] * 2
+
+
+# Recording
+
+
+def test_recording_writes_every_file(world, recordings):
+    assert reference.record(str(recordings)) == [ONE, DEEP, TRUE]
+    assert set(contents(world / "recorded")) == set(FILES)
+
+
+def test_the_scores_are_those_of_the_runs(kept, recordings):
+    table = pd.read_csv(kept / "scores.csv")
+    assert list(table) == COLUMNS
+    assert table["run"].unique().tolist() == [ONE, DEEP, TRUE]
+    for key, stock, drawn in ((ONE, 2, 3), (DEEP, 1, 3), (TRUE, 0, 0)):
+        part = table[table["run"] == key]
+        assert part["specification"].tolist() == (
+            ["quantus"] * stock + ["draws"] * drawn + ["rank"] * 3 + ["frame"] * 3
+        )
+        own = [pd.read_csv(run_of(key, recordings).path(name)) for name in ("quantus.csv", "scores.csv")]
+        own = pd.concat([rows for rows in own if len(rows)])
+        for name, source in (("clip", "name"), ("fsID", "fs_id"), ("score", "score"), ("status", "status")):
+            assert part[name].tolist() == own[source].tolist()
+        for name in ("label", "predicted", "explained"):
+            assert part[name].tolist() == own[name].tolist()
+    deep = table[table["run"] == DEEP]
+    assert (set(deep["architecture"]), set(deep["seed"]), set(deep["data"])) == (
+        {"resnet101"},
+        {0},
+        {"UrbanSound8K"},
+    )
+
+
+def test_histories_and_predictions_are_kept_once_per_network(kept, recordings):
+    for name, file in (("histories.csv", "history.csv"), ("predictions.csv", "predictions.csv")):
+        table = pd.read_csv(kept / name)
+        assert table["run"].unique().tolist() == [ONE, DEEP]
+        assert list(table)[:4] == ["run", "data", "architecture", "seed"]
+        for key in (ONE, DEEP):
+            own = pd.read_csv(run_of(key, recordings).path("network") / file)
+            part = table[table["run"] == key].reset_index(drop=True)
+            own = own.rename(columns={"name": "clip", "fs_id": "fsID"})
+            assert list(part)[4:] == list(own)
+            pd.testing.assert_frame_equal(part[list(own)], own)
+
+
+def test_the_nodes_make_the_maps(kept, recordings):
+    table = reference.recorded("scores.csv")
+    with np.load(kept / "nodes.npz", allow_pickle=False) as arrays:
+        assert arrays.files == [ONE, DEEP, TRUE]
+    for key in (ONE, DEEP, TRUE):
+        maps = explain.explanations(run_of(key, recordings))
+        found = reference.nodes(key)
+        assert (found.shape, found.dtype) == ((3, 1, 25), np.float32)
+        assert np.array_equal(explain.stretch(found, (13, 400)), maps.maps)
+        own = table[(table["run"] == key) & (table["specification"] == "rank")]
+        assert own["clip"].tolist() == maps.names.tolist()
+    assert not np.array_equal(reference.nodes(ONE), reference.nodes(DEEP))
+
+
+def test_the_provenance_has_the_records_of_every_artefact(kept, recordings):
+    known = reference.recorded("provenance.json")
+    assert list(known) == [ONE, DEEP, TRUE]
+    for key in (ONE, DEEP, TRUE):
+        run = run_of(key, recordings)
+        own = known[key]
+        assert list(own["artefacts"]) == list(reference.ARTEFACTS)
+        for name, record in own["artefacts"].items():
+            assert record == artifacts.record(run.path(name))
+            assert record["content"] == artifacts.content_digest(run.path(name))
+        assert own["data"] == "UrbanSound8K"
+        assert (own["training_folds"], own["test_fold"]) == (list(range(1, 10)), 10)
+        assert own["parameters"]["architecture"] == run.architecture
+        assert own["parameters"]["explained"] == run.explained
+        assert own["parameters"]["profile"] == vars(run.profile)
+        assert "source" not in own["parameters"]
+
+
+def test_the_verdicts_can_be_computed_again(kept):
+    table = pd.read_csv(kept / "verdicts.csv")
+    assert list(table) == ledger.COLUMNS
+    pd.testing.assert_frame_equal(table, reference.recorded("verdicts.csv"))
+    assert reference.verdicts().to_csv(index=False) == (kept / "verdicts.csv").read_text()
+    # the ledger reads "draws", which the engine's run has not
+    assert set(table["specification"]) == {"draws"}
+    assert set(table["run"]) == {ONE, DEEP, f"{ONE} and {DEEP}"}
+    assert table["claim"].tolist() == ledger.claims()["id"].tolist()
+    assert set(table["source"]) == {"data/recorded/scores.csv, data/recorded/predictions.csv"}
+
+
+def test_no_file_names_a_folder_of_this_machine(kept, recordings, root, tmp_path):
+    for name, text in contents(kept).items():
+        for folder in (recordings, recordings.parent, root, tmp_path, study.ROOT.parent):
+            assert str(folder).encode() not in text, name
+
+
+def test_recording_again_leaves_the_same_bytes(kept, recordings):
+    before = contents(kept)
+    assert reference.record(str(recordings)) == [ONE, DEEP, TRUE]
+    assert contents(kept) == before
+
+
+def test_a_run_whose_results_are_gone_stays_recorded(kept, recordings):
+    before = contents(kept)
+    remove(run_of(TRUE, recordings), "scores.csv", "quantus.csv", "explanations.npz")
+    remove(run_of(ONE, recordings), "scores.csv", "quantus.csv", "explanations.npz", "network")
+    assert reference.record(str(recordings)) == [DEEP]
+    assert contents(kept) == before
+
+
+def test_runs_may_be_recorded_one_after_the_other(world, recordings, tmp_path):
+    reference.record(str(recordings))
+    together = contents(world / "recorded")
+    for path in (world / "recorded").iterdir():
+        path.unlink()
+    shutil.copytree(world / "runs", tmp_path / "runs")
+    one, deep, true = (run_of(key, recordings) for key in (ONE, DEEP, TRUE))
+    # the last of the list first
+    for run in (one, true):
+        remove(run, "scores.csv", "quantus.csv")
+    assert reference.record(str(recordings)) == [DEEP]
+    assert set(reference.recorded("verdicts.csv")["network"]) == {"resnet101"}
+    shutil.rmtree(world / "runs")
+    shutil.copytree(tmp_path / "runs", world / "runs")
+    remove(deep, "scores.csv", "quantus.csv", "explanations.npz", "network")
+    assert reference.record(str(recordings)) == [ONE, TRUE]
+    assert contents(world / "recorded") == together
+
+
+def test_a_run_that_left_the_list_is_forgotten(kept, recordings, monkeypatch, tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "reference.yaml").write_text("- {architecture: resnet101}\n")
+    (tmp_path / "data" / "claims.yaml").write_text((study.ROOT / "data" / "claims.yaml").read_text())
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    reference.record(str(recordings))
+    for name in ("scores.csv", "histories.csv", "predictions.csv"):
+        assert set(reference.recorded(name)["run"]) == {DEEP}
+    assert list(reference.recorded("provenance.json")) == [DEEP]
+    with np.load(kept / "nodes.npz", allow_pickle=False) as arrays:
+        assert arrays.files == [DEEP]
+
+
+def test_a_run_without_stock_scores_yet_is_recorded_without_them(world, recordings):
+    remove(run_of(DEEP, recordings), "quantus.csv")
+    reference.record(str(recordings))
+    table = reference.recorded("scores.csv")
+    own = table[table["run"] == DEEP]
+    assert own["specification"].unique().tolist() == ["draws", "rank", "frame"]
+    assert "quantus.csv" not in reference.recorded("provenance.json")[DEEP]["artefacts"]
+
+
+def test_without_any_run_there_is_nothing_to_record(world, recordings):
+    shutil.rmtree(world / "runs")
+    with pytest.raises(InputError, match="no reference run on .* is there; `make reference` computes them"):
+        reference.record(str(recordings))
+    assert not contents(world / "recorded")
+
+
+@pytest.mark.parametrize("artefact", reference.ARTEFACTS)
+def test_an_artefact_that_was_changed_by_hand_is_not_recorded(kept, recordings, artefact):
+    before = contents(kept)
+    path = run_of(DEEP, recordings).path(artefact)
+    with (path / "history.csv" if path.is_dir() else path).open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(InputError, match=r"has changed since it was made; `make reference` makes it again"):
+        reference.record(str(recordings))
+    assert contents(kept) == before
+
+
+def test_results_of_another_network_are_not_recorded(kept, recordings):
+    before = contents(kept)
+    one, deep = (run_of(key, recordings).path("network") for key in (ONE, DEEP))
+    shutil.rmtree(deep)
+    shutil.copytree(one, deep)
+    shutil.copy(artifacts.record_path(one), artifacts.record_path(deep))
+    with pytest.raises(InputError, match=r"was made from another network; `make reference` makes it again"):
+        reference.record(str(recordings))
+    assert contents(kept) == before
+
+
+def test_stock_scores_of_another_network_are_not_recorded(kept, recordings):
+    # the network and the engine's scores were made anew, stock Quantus not yet
+    before = contents(kept)
+    path = artifacts.record_path(run_of(ONE, recordings).path("quantus.csv"))
+    known = json.loads(path.read_text())
+    known["recipe"]["inputs"]["network"] = "0" * 64
+    path.write_text(json.dumps(known))
+    with pytest.raises(InputError, match=r"quantus\.csv was made from another network"):
+        reference.record(str(recordings))
+    assert contents(kept) == before
+
+
+# Reading
+
+
+def test_recorded_tables_know_the_setting_of_a_run(kept):
+    for name in ("scores.csv", "histories.csv", "predictions.csv"):
+        table = reference.recorded(name)
+        settings = dict(zip(table["run"], table["setting"], strict=True))
+        assert settings[ONE] == settings[DEEP] == "seed=0 hop_length=1024"
+    assert settings.get(TRUE) is None
+    assert "setting" not in reference.recorded("verdicts.csv")
+
+
+def test_one_setting_is_selected(kept):
+    table = reference.select("scores.csv", "seed=0 hop_length=1024")
+    assert table["run"].unique().tolist() == [ONE, DEEP]
+    assert set(reference.select("scores.csv", "seed=0 hop_length=1024 explained=true")["run"]) == {TRUE}
+    with pytest.raises(InputError, match='no run with "seed=9" is recorded; choose one of: seed=0 hop'):
+        reference.select("scores.csv", "seed=9")
+
+
+def test_the_overview_has_a_row_per_run(kept, recordings):
+    table = reference.overview().set_index("run")
+    assert table.index.tolist() == [ONE, DEEP, TRUE]
+    made = artifacts.record(run_of(DEEP, recordings).path("network"))["made"]
+    row = table.loc[DEEP]
+    assert row["training folds"] == "1, 2, 3, 4, 5, 6, 7, 8, 9"
+    assert (row["training clips"], row["test clips"], row["epochs"]) == (90, 10, 1)
+    assert row["minutes"] == f"{made['training_seconds'] / 60:.1f}"
+    assert made["date"].startswith(row["date"])
+    assert row["torch"] == made["versions"]["torch"]
+    assert row["revision"] == made["revision"]
+
+
+def test_accuracy_is_the_share_of_test_clips_recognised(kept):
+    table = reference.accuracy().set_index("run")
+    assert table.index.tolist() == [ONE, DEEP]
+    predictions = reference.recorded("predictions.csv")
+    for key, row in table.iterrows():
+        own = predictions[predictions["run"] == key]
+        assert row["accuracy"] == (own["label"] == own["predicted"]).mean()
+        assert (row["clips"], row["recordings"]) == (10, own["fsID"].nunique())
+        assert row["low"] <= row["accuracy"] <= row["high"]
+
+
+def test_readings_are_the_default_and_those_that_differ_once(kept, monkeypatch):
+    settings = [
+        "seed=0 hop_length=1024",
+        "seed=0 hop_length=512",
+        "seed=1 hop_length=1024",
+        "seed=0 hop_length=1024 explained=true",
+        "seed=0 hop_length=512 explained=true",
+    ]
+    rows = [
+        (f"{architecture} {setting}", architecture, setting, specification, 0.1 * i)
+        for architecture in ("resnet18", "resnet101")
+        for i, setting in enumerate(settings)
+        for specification in ("rank", "frame")
+    ]
+    columns = ["run", "architecture", "setting", "specification", "score"]
+    table = pd.DataFrame(rows, columns=columns)
+    monkeypatch.setattr(reference, "recorded", lambda name: table)
+    found = reference.readings("resnet101")
+    assert list(found.columns) == ["score", "reading"]
+    assert dict(zip(found["reading"], found["score"], strict=True)) == pytest.approx(
+        {"default reading": 0.0, "hop_length=512": 0.1, "seed=1": 0.2, "explained=true": 0.3}
+    )
+    assert len(reference.readings("resnet101", specification="frame")) == 4
+
+
+# What is committed
+
+RECORDED = study.RECORDED
+committed = pytest.mark.skipif(not (RECORDED / "scores.csv").exists(), reason="no run is recorded yet")
+
+
+@pytest.fixture(scope="module")
+def all_scores():
+    return pd.read_csv(RECORDED / "scores.csv")
+
+
+@committed
+def test_the_committed_verdicts_are_those_of_the_committed_tables():
+    table = pd.read_csv(RECORDED / "verdicts.csv")
+    again = reference.verdicts()
+    assert list(table) == list(again)
+    numbers = ["value", "low", "high"]
+    # the last digits of an exponential are the processor's
+    assert np.allclose(table[numbers], again[numbers].astype(float), rtol=0, atol=1e-9, equal_nan=True)
+    others = [name for name in table if name not in numbers]
+    assert table[others].fillna("").to_dict("records") == again[others].fillna("").to_dict("records")
+
+
+@committed
+def test_every_committed_run_has_its_provenance_and_fifty_clips(all_scores):
+    known = json.loads((RECORDED / "provenance.json").read_text())
+    assert list(known) == all_scores["run"].unique().tolist()
+    for key, part in all_scores.groupby("run"):
+        assert (part["specification"] == "rank").sum() >= 50
+        assert set(part["data"]) == {known[key]["data"]} == {"UrbanSound8K"}
+        assert set(part["architecture"]) == {known[key]["parameters"]["architecture"]}
+        assert set(part["seed"]) == {known[key]["parameters"]["seed"]}
+        assert {"features.npz", "network", "explanations.npz", "scores.csv"} <= set(known[key]["artefacts"])
+        assert known[key]["test_fold"] == 10
+        assert 10 not in known[key]["training_folds"]
+        for _, own in part.groupby("specification"):
+            assert own["clip"].is_unique
+
+
+@committed
+def test_the_committed_scores_are_scores(all_scores):
+    assert list(all_scores) == COLUMNS
+    assert all_scores["score"].dropna().between(-1, 1).all()
+    assert all_scores["status"].notna().all()
+    known = all_scores["status"].isin(["ok", "p below 1e-5"])
+    assert (all_scores["score"].notna() == known).all()
+    assert all_scores["clip"].str.split("-").str[0].astype(int).tolist() == all_scores["fsID"].tolist()
+    assert all_scores["clip"].str.split("-").str[1].astype(int).tolist() == all_scores["label"].tolist()
+
+
+@committed
+def test_the_committed_runs_of_one_fold_explain_the_same_clips(all_scores):
+    own = all_scores[all_scores["specification"] == "rank"]
+    assert len({tuple(part["clip"]) for _, part in own.groupby("run")}) == 1
+
+
+@committed
+def test_the_committed_networks_have_histories_and_predictions(all_scores):
+    histories, predictions = (pd.read_csv(RECORDED / f"{n}.csv") for n in ("histories", "predictions"))
+    assert set(histories["run"]) == set(predictions["run"]) <= set(all_scores["run"])
+    for key, part in predictions.groupby("run"):
+        history = histories[histories["run"] == key]
+        assert history["epoch"].tolist() == list(range(1, 31))
+        accuracy = (part["label"] == part["predicted"]).mean()
+        assert accuracy == pytest.approx(history["test_accuracy"].iloc[-1], abs=1e-9)
+        # what is explained as predicted is what the network said of the clip
+        own = all_scores[all_scores["run"] == key].drop_duplicates("clip").set_index("clip")
+        assert own["predicted"].to_dict() == part.set_index("clip")["predicted"][own.index].to_dict()
+
+
+@committed
+def test_every_committed_verdict_has_a_reason_and_a_source():
+    table = pd.read_csv(RECORDED / "verdicts.csv")
+    assert set(table["verdict"]) <= set(ledger.VERDICTS)
+    assert set(table["claim"]) == set(ledger.claims()["id"])
+    assert not table.duplicated(["claim", "run"]).any()
+    for name in ("why", "source", "figure", "data"):
+        assert table[name].str.len().min() > 0
+    assert not table["why"].str.contains("nan").any()
+    for file in table["source"].str.split(", ").explode().unique():
+        assert (study.ROOT / file).exists()
+
+
+@committed
+def test_the_committed_nodes_are_those_of_the_explained_clips(all_scores):
+    with np.load(RECORDED / "nodes.npz", allow_pickle=False) as arrays:
+        assert arrays.files == all_scores["run"].unique().tolist()
+        for key in arrays.files:
+            own = all_scores[(all_scores["run"] == key) & (all_scores["specification"] == "rank")]
+            assert arrays[key].dtype == np.float32
+            assert arrays[key].ndim == 3
+            assert len(arrays[key]) == len(own)
+            assert np.isfinite(arrays[key]).all()
+            # a map that is zero everywhere has no score
+            empty = (arrays[key] <= 0).all(axis=(1, 2))
+            assert own["score"].isna().to_numpy()[empty].all()
+
+
+@committed
+def test_no_committed_file_names_a_folder_of_a_machine():
+    for name in FILES:
+        text = (RECORDED / name).read_bytes()
+        assert not any(folder in text for folder in (b"/home/", b"/root/", b"/tmp/", b"/Users/", b":\\")), (
+            name
+        )
