@@ -231,6 +231,11 @@ def _row(claim: dict, runs: list[pd.DataFrame], predictions: pd.DataFrame) -> di
         return statistic.of(values, claim["between"])
 
     value = of(values)
+    if np.isnan(value):
+        return row | {
+            "verdict": "not testable here",
+            "why": "Fewer than two clips of this run differ in score.",
+        }
     low, high = statistics.interval(of, values, recordings)
     found = verdict(value, low, high, claim["holds"])
     return row | {

@@ -85,17 +85,19 @@ def record(data: str) -> list[str]:
         raise InputError(
             f"no reference run on {every[0].source.folder} is there; `make reference` computes them"
         )
+    study.RECORDED.mkdir(parents=True, exist_ok=True)
     order = [run.key for run in every]
     provenance = {run.key: _provenance(run) for run in there}
     tables = {"scores": _scores, "histories": _history, "predictions": _predictions}
     for name, of in tables.items():
         # runs that differ in what is explained share a network: its history and predictions are kept once
-        of_these = there if name == "scores" else [run for run in there if run.key == _network_key(run)]
-        new = pd.concat([of(run) for run in of_these], ignore_index=True)
+        new = {run.key: run for run in (there if name == "scores" else map(_network, there))}
         path = study.RECORDED / f"{name}.csv"
-        old = pd.read_csv(path, float_precision="round_trip") if path.exists() else new[:0]
-        kept = old[old["run"].isin(set(order) - set(provenance))]
-        both = pd.concat([part for part in (kept, new) if len(part)])
+        parts = [of(run) for run in new.values()]
+        if path.exists():
+            old = pd.read_csv(path)
+            parts.append(old[old["run"].isin(set(order) - set(new))])
+        both = pd.concat([part for part in parts if len(part)], ignore_index=True)
         rank = both["run"].map(order.index)
         artifacts.write_text(path, both.iloc[np.argsort(rank, kind="stable")].to_csv(index=False))
     _record_nodes(there, order)
@@ -117,7 +119,7 @@ def recorded(name: str) -> pd.DataFrame | dict:
     path = study.RECORDED / name
     if path.suffix == ".json":
         return json.loads(path.read_text())
-    table = pd.read_csv(path, float_precision="round_trip")
+    table = pd.read_csv(path)
     if "setting" not in table and "architecture" in table:
         table["setting"] = table["run"].str.split(" ", n=1).str[1]
     return table
@@ -183,21 +185,24 @@ def accuracy() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def readings(architecture: str, *, specification: str = "rank") -> pd.DataFrame:
+def readings(architecture: str) -> pd.DataFrame:
     """Scores under the default reading and under each recorded one that differs in one choice (seed 0).
 
-    Columns reading (what differs, as `hop_length=512`) and score.
+    Columns reading (what differs, as `hop_length=512`) and score. The reading "effect as in the text" has the
+    default settings and the specification "text" of `scores.table`; all others have "rank".
 
     Chapter: notebooks/13_reference.md
     """
     table = recorded("scores.csv")
-    default = {"seed=0", f"hop_length={study.CHOICES['hop_length'][0]}"}
-    own = table[(table["architecture"] == architecture) & (table["specification"] == specification)]
+    default = f"seed=0 hop_length={study.CHOICES['hop_length'][0]}"
+    own = table[table["architecture"] == architecture]
+    text = own[(own["specification"] == "text") & (own["setting"] == default)]
     parts = []
-    for setting, part in own.groupby("setting", sort=False):
-        differs = [choice for choice in setting.split(" ") if choice not in default]
-        if len(differs) <= 1:
+    for setting, part in own[own["specification"] == "rank"].groupby("setting", sort=False):
+        differs = [choice for choice in setting.split(" ") if choice not in default.split(" ")]
+        if len(differs) <= 1 and "seed=0" in setting.split(" "):
             parts.append(part[["score"]].assign(reading=differs[0] if differs else "default reading"))
+    parts.append(text[["score"]].assign(reading="effect as in the text"))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -223,9 +228,10 @@ def verdicts() -> pd.DataFrame:
     )
 
 
-def _network_key(run: Run) -> str:
+def _network(run: Run) -> Run:
+    """The run with the same network whose explanations and scores are the default ones."""
     default = {name: study.CHOICES[name][0] for name in ("layer", "explained", "scored")}
-    return dataclasses.replace(run, **default).key
+    return dataclasses.replace(run, **default)
 
 
 def _keys(run: Run) -> dict:
@@ -234,17 +240,18 @@ def _keys(run: Run) -> dict:
 
 def _scores(run: Run) -> pd.DataFrame:
     there = [run.path(name) for name in ("quantus.csv", "scores.csv") if run.path(name).exists()]
-    table = pd.concat([pd.read_csv(path, float_precision="round_trip") for path in there])
+    tables = [pd.read_csv(path) for path in there]
+    table = pd.concat([table for table in tables if len(table)])
     return table.rename(columns={"name": "clip", "fs_id": "fsID"}).assign(**_keys(run))[SCORES]
 
 
 def _history(run: Run) -> pd.DataFrame:
-    table = pd.read_csv(run.path("network") / "history.csv", float_precision="round_trip")
+    table = pd.read_csv(run.path("network") / "history.csv")
     return table.assign(**_keys(run))[[*KEYS, *table.columns]]
 
 
 def _predictions(run: Run) -> pd.DataFrame:
-    table = pd.read_csv(run.path("network") / "predictions.csv", float_precision="round_trip")
+    table = pd.read_csv(run.path("network") / "predictions.csv")
     table = table.rename(columns={"name": "clip", "fs_id": "fsID"})
     return table.assign(**_keys(run))[[*KEYS, *table.columns]]
 

@@ -34,11 +34,14 @@ def table(run: Run) -> pd.DataFrame:
       first `drawn_clips`;
     - "rank": the same blocks and baseline on every clip, the integral over the random value by
       quadrature and ties broken by a stated rule (`faithfulness.rank_blocks`);
+    - "text": as "rank", with the effect of the text (thesis 2.6), the loss of the unchanged clip
+      minus that of the changed one, so that a block that matters has a *negative* effect; on the first
+      `drawn_clips`;
     - "frame": one block per frame, so that every map of a clip is held against the same effects.
 
     Chapter: notebooks/08_scores.md
     """
-    return pd.concat([_read(make_stock(run)), _read(make(run))], ignore_index=True)
+    return _joined([make_stock(run), make(run)])
 
 
 def make(run: Run) -> Path:
@@ -46,8 +49,8 @@ def make(run: Run) -> Path:
 
     Chapter: notebooks/08_scores.md
     """
-    every = run.profile.explanations
-    return _make(run, "scores.csv", {"draws": run.profile.drawn_clips, "rank": every, "frame": every})
+    every, drawn = run.profile.explanations, run.profile.drawn_clips
+    return _make(run, "scores.csv", {"draws": drawn, "rank": every, "text": drawn, "frame": every})
 
 
 def make_stock(run: Run) -> Path:
@@ -75,7 +78,7 @@ def _make(run: Run, artefact: str, clips: dict[str, int]) -> Path:
                 names = [name for name, count in clips.items() if i < count]
                 rows = [_score(name, network, fast, maps, i, run) for name in names]
                 artifacts.write_text(part, pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False))
-        rows = pd.concat([_read(part) for part in parts] or [pd.DataFrame(columns=COLUMNS)])
+        rows = _joined(parts) if parts else pd.DataFrame(columns=COLUMNS)
         order = rows["specification"].map(list(clips).index)
         rows.iloc[np.argsort(order, kind="stable")].to_csv(work / path.name, index=False)
         return {
@@ -119,15 +122,21 @@ def _score(
         order = "stock" if drawn else "stable"
         blocks = "frame" if specification == "frame" else faithfulness.rank_blocks(own, order=order)
         baseline = Baseline.draws(draws, seed=seed) if drawn else "uniform"
-        effects = faithfulness.effects(fast, inputs, classes, blocks=blocks, baseline=baseline)
+        readout = "cross-entropy" if specification == "text" else "probability"
+        effects = faithfulness.effects(
+            fast, inputs, classes, blocks=blocks, baseline=baseline, readout=readout
+        )
+        effects = -effects if specification == "text" else effects
         (score,) = faithfulness.score(own, effects, blocks=blocks, order=order)
         status = "constant map or effects" if np.isnan(score) else "ok"
     facts = (maps.names, maps.fs_ids, maps.labels, maps.predicted, maps.explained)
     return dict(zip(COLUMNS, [*(fact[i] for fact in facts), specification, score, status], strict=True))
 
 
-def _read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, float_precision="round_trip")
+def _joined(paths: list[Path]) -> pd.DataFrame:
+    tables = [pd.read_csv(path) for path in paths]
+    # a table without rows knows no types, and would make those of the others vague
+    return pd.concat([table for table in tables if len(table)] or tables, ignore_index=True)
 
 
 def tables(runs: list[Run]) -> pd.DataFrame:

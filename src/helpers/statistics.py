@@ -35,8 +35,9 @@ def interval(
 
     Returns
     -------
-    Lower and upper end of the 95 % interval; NaN without clips. With one recording, or where every clip
-    has the same value, both ends are the estimate: then the interval says nothing about other recordings.
+    Lower and upper end of the 95 % interval; NaN without clips or where the statistic always is NaN. With one
+    recording, or where every clip has the same value, both ends are the estimate: then the interval says
+    nothing about other recordings.
 
     Raises
     ------
@@ -59,7 +60,8 @@ def interval(
     for _ in range(draws):
         drawn = random.integers(len(members), size=len(members))
         found.append(statistic(values[np.concatenate([members[number] for number in drawn])]))
-    low, high = np.nanquantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    found = [value for value in found if not np.isnan(value)]
+    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if found else (np.nan, np.nan)
     return float(low), float(high)
 
 

@@ -1,5 +1,6 @@
 """The short cuts compute what the network computes."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torchvision.models import resnet50, resnext50_32x4d
 
-from helpers import InputError, forward, models
+from helpers import InputError, faithfulness, forward, models
 
 SHAPE = (1, 13, 75)
 
@@ -143,3 +144,29 @@ def test_best_threads_is_the_fastest(monkeypatch):
     monkeypatch.setattr(forward.time, "perf_counter", lambda: next(now))
     monkeypatch.setattr(forward.os, "cpu_count", lambda: 4)
     assert forward.best_threads(lambda: None) == 2
+
+
+# Ready for many questions
+
+
+def test_a_prepared_network_gives_the_same_effects():
+    network = models.build("resnet18", seed=0).eval()
+    inputs, classes = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype(np.float32), np.array([1, 2])
+    options = {"blocks": (13, 25), "nodes": 1}
+    plain = faithfulness.effects(network, inputs, classes, **options)
+    for kind in ("full", "windowed"):
+        prepared = forward.prepare(network, shape=SHAPE, forward=kind)
+        assert np.allclose(faithfulness.effects(prepared, inputs, classes, **options), plain, rtol=1e-3)
+
+
+def test_preparing_takes_the_window_where_it_can():
+    assert isinstance(forward.prepare(models.ResNet18().eval(), shape=SHAPE), forward.Windowed)
+    assert isinstance(forward.prepare(models.ResNet18().eval(), shape=SHAPE, forward="full"), forward.Full)
+    other = nn.Sequential(nn.Flatten(), nn.Linear(13 * 75, 10)).eval()
+    assert isinstance(forward.prepare(other, shape=SHAPE), forward.Full)
+
+
+def test_a_network_prepared_for_another_shape_is_refused():
+    prepared = forward.prepare(models.ResNet18().eval(), shape=(1, 13, 100))
+    with pytest.raises(InputError, match=r"prepared for inputs of shape \(1, 13, 100\), not \(1, 13, 75\)"):
+        faithfulness.effects(prepared, np.zeros((1, *SHAPE), np.float32), np.array([0]))

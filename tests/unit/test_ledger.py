@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import InputError, ledger, statistics, study
+from helpers import InputError, ledger, scores, statistics, study, training
 
 NAN = float("nan")
 SETTING = "seed=0 hop_length=1024"
@@ -82,12 +82,12 @@ def scores_of(
 NOBODY = pd.DataFrame(columns=["run", "fsID", "label", "predicted"])
 
 
-def held(scores: pd.DataFrame, *, predictions: pd.DataFrame = NOBODY) -> pd.DataFrame:
-    return ledger.verdicts(scores, predictions, specification="draws", source="two tables")
+def held(rows: pd.DataFrame, *, predictions: pd.DataFrame = NOBODY) -> pd.DataFrame:
+    return ledger.verdicts(rows, predictions, specification="draws", source="two tables")
 
 
-def row_of(scores: pd.DataFrame, **options: pd.DataFrame) -> dict:
-    (row,) = held(scores, **options).to_dict("records")
+def row_of(rows: pd.DataFrame, **options: pd.DataFrame) -> dict:
+    (row,) = held(rows, **options).to_dict("records")
     return row
 
 
@@ -405,6 +405,41 @@ def test_a_statistic_that_is_not_known_is_refused(claim):
     claim(statistic="mean score")
     with pytest.raises(InputError, match=r'claims\.yaml: statistic "mean score" of claim X is not known'):
         held(scores_of([0.1]))
+
+
+# Of runs of this copy
+
+
+@pytest.fixture
+def runs(settings, stand_in):
+    """Two networks of one setting and one of another."""
+    choices = ({}, {"architecture": "resnet101"}, {"hop_length": 512})
+    return [study.open(profile="smoke", data=str(stand_in), **choice) for choice in choices]
+
+
+def test_the_ledger_of_runs_reads_their_tables(few, runs, monkeypatch):
+    own = {
+        run.key: scores_of([0.1, -0.2, 0.3 - i], specification="rank")
+        .drop(columns=["run", "data", "architecture", "setting"])
+        .rename(columns={"clip": "name", "fsID": "fs_id"})
+        for i, run in enumerate(runs)
+    }
+    predictions = pd.DataFrame(
+        {"name": ["a"] * 4, "fs_id": [1, 1, 2, 3], "label": 4, "predicted": [4, 4, 4, 0]}
+    )
+    monkeypatch.setattr(scores, "table", lambda run: own[run.key])
+    monkeypatch.setattr(training, "predictions", lambda run: predictions)
+    table = ledger.of(runs)
+    assert list(table) == ledger.COLUMNS
+    assert set(table["run"]) == {*own, f"{runs[0].key} and {runs[1].key}"}
+    assert set(table["specification"]) == {"rank"}
+    assert set(table["data"]) == {"synthetic stand-in"}
+    row = table.set_index(["claim", "run"])
+    assert row.loc[("R18-sign", runs[0].key), "value"] == pytest.approx(1 / 3)
+    assert row.loc[("R101-sign", runs[1].key), "value"] == pytest.approx(2 / 3)
+    assert row.loc[("depth", f"{runs[0].key} and {runs[1].key}"), "value"] == 0
+    assert row.loc[("accuracy-R18", runs[2].key), "value"] == 0.75
+    assert len(ledger.of(runs, specification="draws")) == 0
 
 
 # To read

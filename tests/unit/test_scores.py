@@ -154,7 +154,7 @@ class Effects:
     def __init__(self) -> None:
         self.asked, self.before = [], None
 
-    def __call__(self, network, inputs, classes, *, blocks, baseline):
+    def __call__(self, network, inputs, classes, *, blocks, baseline, readout):
         clip = int(1000 * np.abs(inputs).sum())  # a clip's own number
         if clip == self.before:
             raise KeyboardInterrupt
@@ -203,11 +203,9 @@ def test_the_table_has_one_row_per_clip_and_specification(run, given_scores):
     assert list(table) == [
         *("name", "fs_id", "label", "predicted", "explained", "specification", "score", "status")
     ]
-    assert table["specification"].tolist() == [
-        *(["quantus"] * 2 + ["draws"] * 3),
-        *(["rank"] * 4 + ["frame"] * 4),
-    ]
-    for name, count in (("quantus", 2), ("draws", 3), ("rank", 4), ("frame", 4)):
+    counts = {"quantus": 2, "draws": 3, "rank": 4, "text": 3, "frame": 4}
+    assert table["specification"].tolist() == [name for name, n in counts.items() for _ in range(n)]
+    for name, count in counts.items():
         part = part_of(table, name)
         assert part["name"].tolist() == maps.names[:count].tolist()
         assert part["fs_id"].tolist() == maps.fs_ids[:count].tolist()
@@ -233,7 +231,7 @@ def test_stock_quantus_gets_the_first_clips_each_with_a_seed_of_its_own(run, giv
 
 def test_the_other_specifications_are_the_engines_scores(run):
     table, maps, network = scores.table(run), explain.explanations(run), training.network(run)
-    for name in ("draws", "rank", "frame"):
+    for name in ("draws", "rank", "text", "frame"):
         own = part_of(table, name)["score"].to_numpy()[:2]
         order = "stock" if name == "draws" else "stable"
         for i in range(2):
@@ -241,9 +239,13 @@ def test_the_other_specifications_are_the_engines_scores(run):
             blocks = "frame" if name == "frame" else faithfulness.rank_blocks(maps.maps[clip], order=order)
             draws = faithfulness.Baseline.draws(1, seed=(scores.METRIC_SEED, i))
             given = {"blocks": blocks, "baseline": draws if name == "draws" else "uniform"}
+            if name == "text":
+                given["readout"] = "cross-entropy"
             effects = faithfulness.effects(network, maps.inputs[clip], maps.explained[clip], **given)
             (expected,) = faithfulness.score(maps.maps[clip], effects, blocks=blocks, order=order)
-            assert own[i] == pytest.approx(expected, abs=1e-6), name
+            # the text takes the changed loss from the unchanged one: the rise, turned
+            sign = -1 if name == "text" else 1
+            assert own[i] == pytest.approx(sign * expected, abs=1e-6), name
 
 
 def test_a_map_that_is_empty_has_no_score_and_says_so(run, given_scores, monkeypatch):
@@ -261,8 +263,8 @@ def test_the_record_counts_scores_that_are_missing(run, given_scores):
     made = artifacts.record(scores.make_stock(run))["made"]
     assert (made["clips"], made["nan"]) == ({"quantus": 2}, {"quantus": 1})
     made = artifacts.record(scores.make(run))["made"]
-    assert made["clips"] == {"draws": 3, "rank": 4, "frame": 4}
-    assert set(made["nan"]) == {"draws", "rank", "frame"}
+    assert made["clips"] == {"draws": 3, "rank": 4, "text": 3, "frame": 4}
+    assert set(made["nan"]) == {"draws", "rank", "text", "frame"}
 
 
 @pytest.mark.parametrize(("architecture", "stock"), [("resnet18", 2), ("resnet34", 1), ("resnet101", 1)])
@@ -275,7 +277,7 @@ def test_deeper_networks_have_a_number_of_stock_clips_of_their_own(
     assert recipe["parameters"] == given | {"clips": {"quantus": stock}}
     assert len(given_scores) == stock
     recipe = artifacts.record(scores.make(run))["recipe"]
-    assert recipe["parameters"] == given | {"clips": {"draws": 3, "rank": 4, "frame": 4}}
+    assert recipe["parameters"] == given | {"clips": {"draws": 3, "rank": 4, "text": 3, "frame": 4}}
 
 
 def test_no_more_clips_are_scored_than_explained(settings, stand_in, given_scores):
@@ -284,7 +286,7 @@ def test_no_more_clips_are_scored_than_explained(settings, stand_in, given_score
     run = dataclasses.replace(study.open(profile="quick", data=str(stand_in)), profile=profile)
     assert artifacts.record(scores.make_stock(run))["made"]["clips"] == {"quantus": 10}
     clips = artifacts.record(scores.make(run))["made"]["clips"]
-    assert clips == {"draws": 10, "rank": 10, "frame": 10}
+    assert clips == {"draws": 10, "rank": 10, "text": 10, "frame": 10}
 
 
 def without_stock(run: study.Run, *, drawn: int = 0) -> study.Run:
@@ -302,7 +304,7 @@ def test_a_table_without_stock_scores_holds_numbers(run, given_scores):
     table = scores.tables([without_stock(run, drawn=1)])
     assert table["score"].dtype == float
     assert all(table[name].dtype == int for name in ("fs_id", "label", "predicted", "explained"))
-    assert scores.summary(table)["clips"].tolist() == [1, 4, 4]
+    assert scores.summary(table)["clips"].tolist() == [1, 4, 1, 4]
 
 
 @pytest.mark.parametrize(
@@ -323,7 +325,7 @@ def test_the_class_that_is_scored(
     classes = getattr(maps, expected).tolist()
     assert [asked["class"] for asked in given_scores] == classes[:2]
     assert [asked["class"] for asked in given_effects.asked] == [
-        classes[i] for i in (0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3)
+        classes[i] for i in (0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3)
     ]
     assert part_of(table, "rank")["explained"].tolist() == maps.explained.tolist()
 
@@ -333,9 +335,9 @@ def test_stock_and_engine_are_computed_apart(run, given_scores, given_effects):
     assert given_scores == []
     asked = len(given_effects.asked)
     assert scores.make_stock(run) == run.path("quantus.csv")
-    assert len(given_effects.asked) == asked == 11
+    assert len(given_effects.asked) == asked == 14
     scores.table(run)
-    assert (len(given_scores), len(given_effects.asked)) == (2, 11)
+    assert (len(given_scores), len(given_effects.asked)) == (2, 14)
 
 
 def test_the_network_is_made_ready_once_for_all_clips(run, given_scores, given_effects):
@@ -347,9 +349,9 @@ def test_tables_of_several_runs_name_network_and_data(settings, stand_in, given_
     names, data = ("resnet34", "resnet18"), str(stand_in)
     runs = [study.open(profile="smoke", data=data, architecture=name) for name in names]
     table = scores.tables(runs)
-    assert table["architecture"].tolist() == ["ResNet34"] * 12 + ["ResNet18"] * 13
+    assert table["architecture"].tolist() == ["ResNet34"] * 15 + ["ResNet18"] * 16
     assert set(table["data"]) == {"synthetic stand-in"}
-    assert table.index.tolist() == list(range(25))
+    assert table.index.tolist() == list(range(31))
 
 
 # An interruption
@@ -361,14 +363,14 @@ def test_an_interrupted_call_goes_on_after_the_last_whole_clip(run, given_effect
     given_effects.before = clips[2]
     with pytest.raises(KeyboardInterrupt):
         scores.make(run)
-    assert [asked["clip"] for asked in given_effects.asked] == [clips[i] for i in (0, 0, 0, 1, 1, 1)]
+    assert [asked["clip"] for asked in given_effects.asked] == [clips[i] for i in (0, 0, 0, 0, 1, 1, 1, 1)]
     given_effects.before, given_effects.asked = None, []
     first = scores.make(run).read_bytes()
-    assert [asked["clip"] for asked in given_effects.asked] == [clips[i] for i in (2, 2, 2, 3, 3)]
+    assert [asked["clip"] for asked in given_effects.asked] == [clips[i] for i in (2, 2, 2, 2, 3, 3)]
     # the same bytes as without it
     run.path("scores.csv").unlink()
     assert scores.make(run).read_bytes() == first
-    assert len(given_effects.asked) == 5 + 11
+    assert len(given_effects.asked) == 6 + 14
 
 
 def test_stock_quantus_goes_on_after_the_last_whole_clip_too(run, given_scores, monkeypatch):
@@ -396,7 +398,7 @@ def test_each_clip_has_a_file_of_its_own_until_all_are_there(run, given_effects)
     (work,) = run.path("scores.csv").parent.glob(".scores*.work")
     parts = {path.name: pd.read_csv(path) for path in work.iterdir()}
     assert set(parts) == {"clip-0.csv", "clip-1.csv", "clip-2.csv"}
-    assert parts["clip-2.csv"]["specification"].tolist() == ["draws", "rank", "frame"]
+    assert parts["clip-2.csv"]["specification"].tolist() == ["draws", "rank", "text", "frame"]
     assert set(parts["clip-1.csv"]["name"]) == {maps.names[1]}
     given_effects.before = None
     scores.make(run)
