@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 
 import numpy as np
 import pandas as pd
@@ -105,6 +106,7 @@ def record(data: str) -> list[str]:
     both = {key: (known | provenance)[key] for key in order if key in known | provenance}
     artifacts.write_text(study.RECORDED / "provenance.json", json.dumps(both, indent=1) + "\n")
     artifacts.write_text(study.RECORDED / "verdicts.csv", verdicts().to_csv(index=False))
+    artifacts.write_text(study.RECORDED / "answer.md", answer())
     return list(provenance)
 
 
@@ -226,6 +228,35 @@ def verdicts() -> pd.DataFrame:
     return ledger.verdicts(
         *tables, specification=LEDGER, source="data/recorded/scores.csv, data/recorded/predictions.csv"
     )
+
+
+def answer() -> str:
+    """What the recorded runs say of the thesis's verdict, as Markdown: a table and no judgement.
+
+    `make record` writes it to data/recorded/answer.md, which the README and the first page show.
+
+    Chapter: notebooks/10_conclusions.md
+    """
+    table, known = recorded("scores.csv"), recorded("verdicts.csv").set_index(["claim", "run"])
+    listens = accuracy().set_index("run")["accuracy"]
+    lines = [
+        "| network | hop | seed | accuracy | scores below 0, 95 % interval | median | most are below 0 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for key, part in table[table["specification"] == LEDGER].groupby("run", sort=False):
+        architecture = part["architecture"].iloc[0].replace("resnet", "ResNet")
+        row = known.loc[(f"R{architecture[6:]}-sign", key)]
+        hop, seed = (re.search(rf"{name}=(\d+)", key)[1] for name in ("hop_length", "seed"))
+        share = f"{row['value']:.0%} of {row['clips']} ({row['low']:.0%} to {row['high']:.0%})"
+        cells = [architecture, hop, seed, f"{listens[key]:.0%}", share, f"{part['score'].median():+.2f}"]
+        lines.append(f"| {' | '.join(cells)} | {row['verdict']} |")
+    folds = sorted({fold for run in recorded("provenance.json").values() for fold in run["training_folds"]})
+    lines += [
+        "",
+        f"UrbanSound8K, training on folds {' and '.join(map(str, folds))} (the thesis: nine), test on "
+        "fold 10; the thesis's metric with Quantus' own random values; intervals over recordings.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _network(run: Run) -> Run:
