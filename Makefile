@@ -6,9 +6,8 @@ ARCHS ?= resnet18 resnet101
 DATA ?=
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 # Threads that wait for each other spin only briefly: on a busy machine two spinning threads are slower than one.
-# Measurements and long runs that have the machine to themselves keep the library's own choice.
+# `make bench` has the machine to itself and keeps the library's own choice, for us and for those we compare with.
 export GOMP_SPINCOUNT ?= 1000
-bench reference: unexport GOMP_SPINCOUNT
 
 .PHONY: book test help data lab pairs reference record bench lock lint clean browser
 .DEFAULT_GOAL := help
@@ -34,7 +33,7 @@ pairs: $(VENV)/.installed ## write the .ipynb twins of notebooks/*.md
 	@$(PYTHON) -m helpers.book pairs
 
 bench: $(VENV)/.installed ## time the engine against stock Quantus and torchxai side by side; _build/bench.json
-	@$(PYTHON) benchmarks/bench.py
+	@env -u GOMP_SPINCOUNT $(PYTHON) benchmarks/bench.py
 
 reference: $(VENV)/.installed ## the runs behind the recorded results, on DATA's recordings (hours; resumes)
 	@$(PYTHON) -m helpers.book reference --data '$(DATA)'

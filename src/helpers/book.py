@@ -401,6 +401,12 @@ def record(*, data: str) -> None:
         print(sounds.record_slices(source.folder))
         for key in reference.record(data):
             print(f"{study.RECORDED}: {key}")
+        readme = study.ROOT / "README.md"
+        answer = f"\\1\n{reference.answer()}\\2"
+        text = re.sub(
+            r"(<!-- answer: .*? -->).*(<!-- /answer -->)", answer, readme.read_text(), flags=re.DOTALL
+        )
+        artifacts.write_text(readme, text)
 
 
 @contextlib.contextmanager

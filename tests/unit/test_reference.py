@@ -548,3 +548,17 @@ def test_the_committed_nodes_are_those_of_the_explained_clips(all_scores):
 @pytest.mark.parametrize("name", FILES)
 def test_no_committed_file_names_a_folder_of_a_machine(name):
     assert not names_a_folder(RECORDED / name)
+
+
+def test_the_answer_is_shown_as_recorded_and_says_what_the_ledger_says():
+    answer = (RECORDED / "answer.md").read_text()
+    assert answer == reference.answer()
+    readme, page = ((study.ROOT / name).read_text() for name in ("README.md", "book/index.md"))
+    assert f"-->\n{answer}<!-- /answer -->" in readme
+    assert "../data/recorded/answer.md" in page
+    # both say in words that the verdict does not come out, because most scores are positive
+    table = pd.read_csv(RECORDED / "verdicts.csv")
+    signs = table[table["claim"].isin(["R18-sign", "R101-sign", "verdict"])]
+    assert len(signs) >= 3
+    assert set(signs["verdict"]) == {"contradicted"}
+    assert (signs["high"] < 0.5).all()
