@@ -21,7 +21,7 @@ def records(tree, data="synthetic"):
 def test_every_artefact_has_its_record(book):
     known = records(book)
     for architecture in ("resnet18", "resnet101"):
-        for name in ("explanations.json", "network.json", "scores.json"):
+        for name in ("explanations.json", "network.json", "scores.json", "quantus.json"):
             made = known[f"{architecture}/{name}"]["made"]
             assert made["data"] == "synthetic stand-in"
             assert {"date", "seconds", "revision", "versions", "machine"} <= set(made)
@@ -42,7 +42,8 @@ def test_both_networks_explain_the_same_clips(book):
         scores = pd.read_csv(folder / "resnet18/scores.csv")
         for _, part in scores.groupby("specification"):
             assert list(part["name"]) == list(one["names"][: len(part)])
-    assert set(scores["specification"]) == {"quantus", "rank", "frame"}
+    assert set(scores["specification"]) == {"draws", "rank", "text", "frame"}
+    assert set(pd.read_csv(folder / "resnet18/quantus.csv")["specification"]) == {"quantus"}
     assert scores["score"].dropna().between(-1, 1).all()
 
 
