@@ -130,6 +130,8 @@ def recorded(name: str) -> pd.DataFrame | dict:
 def select(name: str, setting: str) -> pd.DataFrame:
     """The rows of a recorded table that belong to one setting, such as "seed=0 hop_length=1024".
 
+    The column architecture has the names that figures show, such as ResNet18.
+
     Raises
     ------
     InputError
@@ -141,7 +143,8 @@ def select(name: str, setting: str) -> pd.DataFrame:
     if not (table["setting"] == setting).any():
         known = "; ".join(table["setting"].unique())
         raise InputError(f'no run with "{setting}" is recorded; choose one of: {known}')
-    return table[table["setting"] == setting]
+    architecture = table["architecture"].str.replace("resnet", "ResNet")
+    return table.assign(architecture=architecture)[table["setting"] == setting]
 
 
 def overview() -> pd.DataFrame:
