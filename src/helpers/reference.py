@@ -193,8 +193,8 @@ def accuracy() -> pd.DataFrame:
 def readings(architecture: str) -> pd.DataFrame:
     """Scores under the default reading and under each recorded one that differs in one choice (seed 0).
 
-    Columns reading (what differs, as `hop_length=512`) and score. The reading "effect as in the text" has the
-    default settings and the specification "text" of `scores.table`; all others have "rank".
+    Columns reading (what differs, as `hop_length=512`), fsID and score. The reading "effect as in the text"
+    has the default settings and the specification "text" of `scores.table`; all others have "rank".
 
     Chapter: notebooks/13_reference.md
     """
@@ -206,9 +206,33 @@ def readings(architecture: str) -> pd.DataFrame:
     for setting, part in own[own["specification"] == "rank"].groupby("setting", sort=False):
         differs = [choice for choice in setting.split(" ") if choice not in default.split(" ")]
         if len(differs) <= 1 and "seed=0" in setting.split(" "):
-            parts.append(part[["score"]].assign(reading=differs[0] if differs else "default reading"))
-    parts.append(text[["score"]].assign(reading="effect as in the text"))
+            parts.append(part[["fsID", "score"]].assign(reading=differs[0] if differs else "default reading"))
+    parts.append(text[["fsID", "score"]].assign(reading="effect as in the text"))
     return pd.concat(parts, ignore_index=True)
+
+
+def signs(scores: pd.DataFrame) -> pd.DataFrame:
+    """Per reading the share of scores below 0, its 95 % interval, and the verdict on "most are below 0".
+
+    Parameters
+    ----------
+    scores : columns reading, fsID, score; from `readings`.
+
+    Returns
+    -------
+    Columns reading, clips (with a score), NaN, median, share below 0, low, high, verdict.
+
+    Chapter: notebooks/13_reference.md
+    """
+    rows = []
+    for reading, part in scores.groupby("reading", sort=False):
+        known = part.dropna()
+        below = (known["score"] < 0).to_numpy(float)
+        low, high = statistics.interval(np.mean, below, known["fsID"])
+        facts = {"reading": reading, "clips": len(known), "NaN": len(part) - len(known)}
+        facts |= {"median": known["score"].median(), "share below 0": below.mean(), "low": low, "high": high}
+        rows.append(facts | {"verdict": ledger.verdict(below.mean(), low, high, [0.5, 1.0])})
+    return pd.DataFrame(rows)
 
 
 def nodes(key: str) -> np.ndarray:
