@@ -27,62 +27,42 @@ COLUMNS = [
 class Statistic:
     """What is computed of a run's clips, and how it is said.
 
-    of : called with the values, (clips,) or (clips, 2) for two networks, and with `between`.
-    words : of the value, with {value}, {low}, {high}, {clips}, {recordings}, {between}.
-    needs : how a range is said, with {low} and {high}.
-    percent : whether the value is a share, said in percent.
+    words : of the value, with {value} and {between}.
+    of : called with the values, (clips,) or (clips, 2) for two networks: the statistic; or
+    share : called with the values and `between`: what each clip counts, 0 to 1; the statistic is the mean.
+    percent : whether the value is said in percent.
     """
 
-    of: Callable[[np.ndarray, list[float]], float]
     words: str
-    needs: str
+    of: Callable[[np.ndarray], float] | None = None
+    share: Callable[[np.ndarray, list[float]], np.ndarray] | None = None
     percent: bool = False
-
-
-def _share(values: np.ndarray, between: list[float]) -> float:
-    return float((values < 0).mean()) if len(values) else np.nan
-
-
-def _density(values: np.ndarray, between: list[float]) -> float:
-    low, high = between
-    return float(((values >= low) & (values <= high)).mean() / (high - low)) if len(values) else np.nan
 
 
 STATISTICS = {
     "share below 0": Statistic(
-        _share, "{value} of the scores are below 0", "the claim needs {low} to {high}", percent=True
+        "{value} of the scores are below 0", share=lambda values, between: values < 0, percent=True
     ),
-    "densest score": Statistic(
-        lambda values, between: statistics.densest(values),
-        "the density of scores is highest at {value}",
-        "the claim puts it between {low} and {high}",
-    ),
+    "densest score": Statistic("the density of scores is highest at {value}", of=statistics.densest),
     "density": Statistic(
-        _density,
         "the mean density of scores between {between} is {value} per unit of score",
-        "the claim needs {low} to {high}",
+        share=lambda values, between: (values >= between[0]) & (values <= between[1]),
     ),
     "accuracy": Statistic(
-        lambda values, between: float(values.mean()),
-        "{value} of the test clips are recognised",
-        "",
-        percent=True,
+        "{value} of the test clips are recognised", share=lambda values, between: values, percent=True
     ),
     "median difference": Statistic(
-        lambda values, between: float(np.median(values[:, 1] - values[:, 0])),
         "per clip the deeper network's score minus the other's has the median {value}",
-        "the claim needs it between {low} and {high}",
+        of=lambda values: float(np.median(values[:, 1] - values[:, 0])),
     ),
     "difference of shares below 0": Statistic(
-        lambda values, between: _share(values[:, 1], between) - _share(values[:, 0], between),
         "the deeper network's share of negative scores minus the other's is {value}",
-        "the claim needs it between {low} and {high}",
+        of=lambda values: float((values[:, 1] < 0).mean() - (values[:, 0] < 0).mean()),
         percent=True,
     ),
     "share below 0 of both": Statistic(
-        lambda values, between: _share(values.ravel(), between),
         "{value} of both networks' scores are below 0",
-        "the claim needs {low} to {high}",
+        share=lambda values, between: (values < 0).mean(axis=1),
         percent=True,
     ),
 }
@@ -113,15 +93,17 @@ def verdict(value: float, low: float, high: float, holds: list[float] | None) ->
     Parameters
     ----------
     value, low, high : the statistic and its 95 % interval.
-    holds : the range in which the statistic lies if the claim holds; None if the claim has none.
+    holds : the range in which the statistic lies if the claim holds, its ends left out; an end that is None
+        is open, a range that is None means that the claim has none.
 
     Chapter: notebooks/14_ledger.md
     """
     if holds is None or not np.isfinite([value, low, high]).all():
         return "not testable here"
-    if holds[0] <= low and high <= holds[1]:
+    lower, upper = (-np.inf if holds[0] is None else holds[0]), (np.inf if holds[1] is None else holds[1])
+    if lower < low and high < upper:
         return "reproduced"
-    return "contradicted" if high < holds[0] or low > holds[1] else "undecided"
+    return "contradicted" if high <= lower or low >= upper else "undecided"
 
 
 def verdicts(
@@ -226,24 +208,23 @@ def _row(claim: dict, runs: list[pd.DataFrame], predictions: pd.DataFrame) -> di
     if not len(values):
         return row | {"verdict": "not testable here", "why": "No clip of this run has a score."}
     statistic = STATISTICS[claim["statistic"]]
-
-    def of(values: np.ndarray) -> float:
-        return statistic.of(values, claim["between"])
-
-    value = of(values)
-    if np.isnan(value):
-        return row | {
-            "verdict": "not testable here",
-            "why": "Fewer than two clips of this run differ in score.",
-        }
-    low, high = statistics.interval(of, values, recordings)
-    found = verdict(value, low, high, claim["holds"])
+    if statistic.share:
+        scale = 1 / np.subtract(*claim["between"][::-1]) if claim["statistic"] == "density" else 1
+        counts = statistic.share(values, claim["between"]).astype(float)
+        value = counts.mean() * scale
+        low, high = (end * scale for end in statistics.share(counts, recordings))
+    else:
+        value = statistic.of(values)
+        if np.isnan(value):
+            return row | {
+                "verdict": "not testable here",
+                "why": "Fewer than two clips of this run differ in score.",
+            }
+        low, high = statistics.interval(statistic.of, values, recordings)
+    row |= {"value": value, "low": low, "high": high}
     return row | {
-        "value": value,
-        "low": low,
-        "high": high,
-        "verdict": found,
-        "why": _why(claim, statistic, row | {"value": value, "low": low, "high": high}),
+        "verdict": verdict(value, low, high, claim["holds"]),
+        "why": _why(claim, statistic, row),
     }
 
 
@@ -275,5 +256,10 @@ def _why(claim: dict, statistic: Statistic, row: dict) -> str:
     )
     if claim["holds"] is None:
         return f"{sentence}. {claim['why']}"
-    low, high = map(said, claim["holds"])
-    return f"{sentence}; {statistic.needs.format(low=low, high=high)}."
+    lower, upper = ("" if end is None else said(end) for end in claim["holds"])
+    needs = (
+        f"between {lower} and {upper}"
+        if lower and upper
+        else (lower and f"above {lower}") or f"below {upper}"
+    )
+    return f"{sentence}; the claim needs it {needs}."

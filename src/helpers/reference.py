@@ -184,7 +184,7 @@ def accuracy() -> pd.DataFrame:
     rows = []
     for key, part in table.groupby("run", sort=False):
         right = (part["label"] == part["predicted"]).to_numpy(float)
-        low, high = statistics.interval(np.mean, right, part["fsID"])
+        low, high = statistics.share(right, part["fsID"])
         facts = {"clips": len(part), "recordings": part["fsID"].nunique()}
         rows.append({"run": key, "accuracy": right.mean(), "low": low, "high": high, **facts})
     return pd.DataFrame(rows)
@@ -228,10 +228,10 @@ def signs(scores: pd.DataFrame) -> pd.DataFrame:
     for reading, part in scores.groupby("reading", sort=False):
         known = part.dropna()
         below = (known["score"] < 0).to_numpy(float)
-        low, high = statistics.interval(np.mean, below, known["fsID"])
+        low, high = statistics.share(below, known["fsID"])
         facts = {"reading": reading, "clips": len(known), "NaN": len(part) - len(known)}
         facts |= {"median": known["score"].median(), "share below 0": below.mean(), "low": low, "high": high}
-        rows.append(facts | {"verdict": ledger.verdict(below.mean(), low, high, [0.5, 1.0])})
+        rows.append(facts | {"verdict": ledger.verdict(below.mean(), low, high, [0.5, None])})
     return pd.DataFrame(rows)
 
 

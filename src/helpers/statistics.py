@@ -65,6 +65,26 @@ def interval(
     return float(low), float(high)
 
 
+def share(counts: ArrayLike, recordings: ArrayLike) -> tuple[float, float]:
+    """95 % interval of a mean of numbers from 0 to 1, such as the share of clips of some kind.
+
+    As `interval`; where all clips count 0, or all 1, the bootstrap sees no spread, and the exact interval
+    of a binomial with as many clips as there are recordings stands in for it.
+
+    Parameters
+    ----------
+    counts : (clips,), 0 to 1. recordings : (clips,), which recording each clip is cut from.
+
+    Source: Clopper & Pearson 1934. Chapter: notebooks/14_ledger.md
+    """
+    counts = np.asarray(counts, dtype=float)
+    if len(counts) and counts.min() == counts.max() and counts[0] in (0, 1):
+        clips = len(np.unique(recordings))
+        exact = stats.binomtest(int(counts[0]) * clips, clips).proportion_ci(LEVEL, "exact")
+        return float(exact.low), float(exact.high)
+    return interval(np.mean, counts, recordings)
+
+
 def densest(scores: ArrayLike) -> float:
     """Where the density of scores is highest: the peak of a Gaussian kernel estimate, to 0.005.
 

@@ -45,7 +45,7 @@ def claim(monkeypatch):
             "thesis": "a half",
             "statistic": "share below 0",
             "between": None,
-            "holds": [0.5, 1],
+            "holds": [0.5, None],
             "why": None,
             "figure": "fig:x",
         } | changed
@@ -97,20 +97,28 @@ def row_of(rows: pd.DataFrame, **options: pd.DataFrame) -> dict:
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [
-        (0.5, 1.0, "reproduced"),  # an end of the range belongs to it
+        (0.501, 0.999, "reproduced"),
         (0.6, 0.9, "reproduced"),
-        (0.5, 0.5, "reproduced"),
+        (0.5, 1.0, "undecided"),  # the ends of the range do not belong to it
+        (0.5, 0.5, "contradicted"),
         (0.499, 1.0, "undecided"),
         (0.5, 1.001, "undecided"),
         (0.4, 1.1, "undecided"),
-        (0.2, 0.5, "undecided"),  # touches
-        (1.0, 1.2, "undecided"),
+        (0.2, 0.5, "contradicted"),
+        (1.0, 1.2, "contradicted"),
         (0.2, 0.499, "contradicted"),
         (1.001, 1.2, "contradicted"),
     ],
 )
 def test_the_rule_at_every_border(low, high, expected):
     assert ledger.verdict((low + high) / 2, low, high, [0.5, 1.0]) == expected
+
+
+def test_a_range_may_be_open():
+    assert ledger.verdict(0.0, 0.6, 1.0, [0.5, None]) == "reproduced"
+    assert ledger.verdict(0.0, 0.0, 0.4, [0.5, None]) == "contradicted"
+    assert ledger.verdict(0.0, -3.0, -0.1, [None, 0]) == "reproduced"
+    assert ledger.verdict(0.0, -3.0, 0.1, [None, 0]) == "undecided"
 
 
 def test_the_rule_looks_at_the_interval_and_not_at_the_value():
@@ -152,7 +160,8 @@ def test_every_claim_names_what_the_ledger_needs():
         for key in ("between", "holds"):
             if claim[key] is not None:
                 low, high = claim[key]
-                assert low < high, claim["id"]
+                assert None in (low, high) or low < high, claim["id"]
+                assert (low, high) != (None, None)
         if claim["between"] is not None:
             assert np.abs(claim["between"]).max() <= 1
         if claim["statistic"] == "density":
@@ -183,10 +192,10 @@ def test_the_thesiss_numbers():
         assert f"{density:g}" in claims.loc[id_, "thesis"]
         assert claims.loc[id_, "holds"] == pytest.approx([density / 2, 2 * density])
     for id_ in ("R18-sign", "R101-sign", "verdict"):
-        assert claims.loc[id_, "holds"] == [0.5, 1]
+        assert claims.loc[id_, "holds"] == [0.5, None]
     # the deeper network's score is lower, its share of negative ones higher
-    assert claims.loc["depth", "holds"] == [-2, 0]
-    assert claims.loc["depth-share", "holds"] == [0, 1]
+    assert claims.loc["depth", "holds"] == [None, 0]
+    assert claims.loc["depth-share", "holds"] == [0, None]
 
 
 def test_modes_are_those_of_the_networks_text():
@@ -357,7 +366,13 @@ def test_a_row_repeats_the_claim(few, claim):
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
-    [(0.5, 0.8, "reproduced"), (0.4, 0.8, "undecided"), (0.1, 0.4, "contradicted")],
+    [
+        (0.51, 0.8, "reproduced"),
+        (0.5, 0.8, "undecided"),
+        (0.4, 0.8, "undecided"),
+        (0.1, 0.5, "contradicted"),
+        (0.1, 0.4, "contradicted"),
+    ],
 )
 def test_the_verdict_is_the_rules(interval, claim, low, high, expected):
     claim()
@@ -372,17 +387,17 @@ def test_why_of_a_share(interval, claim):
     row = row_of(scores_of([-0.1, -0.2, 0.1, NAN]))
     assert row["why"] == (
         "67 % of the scores are below 0 (95 % interval 40 % to 92 %; 3 clips of 2 recordings, "
-        "1 without a score); the claim needs 50 % to 100 %."
+        "1 without a score); the claim needs it above 50 %."
     )
 
 
 def test_why_of_a_density(interval, claim):
     claim(statistic="density", between=[-0.1, 0], holds=[0.95, 3.8])
-    interval(0.5, 7.25)
+    interval(0.05, 0.725)
     row = row_of(scores_of([-0.1, -0.2, 0.0, 0.5]))
     assert row["why"] == (
         "The mean density of scores between -0.1 and 0 is 5.00 per unit of score "
-        "(95 % interval 0.50 to 7.25; 4 clips of 2 recordings); the claim needs 0.95 to 3.80."
+        "(95 % interval 0.50 to 7.25; 4 clips of 2 recordings); the claim needs it between 0.95 and 3.80."
     )
 
 

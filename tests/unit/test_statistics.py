@@ -256,3 +256,23 @@ def test_no_pair_at_all_says_nothing():
 def test_a_pair_needs_the_same_clips(lengths, said):
     with pytest.raises(InputError, match=f"have {said} clips; give the same clips to all"):
         statistics.paired(*map(np.zeros, lengths))
+
+
+# Shares
+
+
+def test_a_share_has_the_interval_of_its_mean():
+    counts, recordings = [0, 1, 1, 0, 1], [1, 1, 2, 3, 3]
+    assert statistics.share(counts, recordings) == statistics.interval(np.mean, np.array(counts), recordings)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_share_of_none_or_all_is_not_certain(count):
+    # 30 clips of 10 recordings: what 10 clips would tell; (1 - high)^10 = 0.025
+    low, high = statistics.share([count] * 30, np.arange(30) % 10)
+    end = 0.025**0.1
+    assert (low, high) == pytest.approx((0, 1 - end) if count == 0 else (end, 1))
+
+
+def test_a_share_without_clips_is_nan():
+    assert np.isnan(statistics.share([], [])).all()
