@@ -152,7 +152,7 @@ def of(runs: list[Run], *, specification: str = "rank") -> pd.DataFrame:
 
 
 def table(verdicts: pd.DataFrame) -> Styler:
-    """A ledger to read: claim, thesis's value, ours with its interval, verdict, why, link to the figure.
+    """A ledger to read: claim, the thesis's value, verdict, why (our value with its interval), link.
 
     Parameters
     ----------
@@ -164,22 +164,19 @@ def table(verdicts: pd.DataFrame) -> Styler:
     def link(label: str) -> str:
         return f'<a href="13_reference.html#{label.replace(":", "-")}">figure</a>'
 
-    ours = [
-        "–" if np.isnan(value) else f"{value:.2f} ({low:.2f} to {high:.2f})"
-        for value, low, high in verdicts[["value", "low", "high"]].to_numpy()
-    ]
+    said = verdicts["statement"] + " (" + verdicts["section"] + ": " + verdicts["thesis"] + ")"
     shown = pd.DataFrame(
         {
             "claim": verdicts["claim"],
-            "the thesis": verdicts["statement"] + " (section " + verdicts["section"] + ")",
-            "its value": verdicts["thesis"],
-            "ours, 95 % interval": ours,
+            "the thesis (section: value)": said,
             "verdict": verdicts["verdict"],
             "why": verdicts["why"],
             "where": verdicts["figure"].map(link),
         }
     )
-    return shown.style.hide(axis="index")
+    widths = {"the thesis (section: value)": "26%", "why": "44%"}
+    styles = {name: [{"selector": "", "props": [("width", width)]}] for name, width in widths.items()}
+    return shown.style.hide(axis="index").set_table_styles(styles)
 
 
 def matrix(verdicts: pd.DataFrame) -> pd.DataFrame:

@@ -148,13 +148,18 @@ def select(name: str, setting: str) -> pd.DataFrame:
 
 
 def overview() -> pd.DataFrame:
-    """One row per recorded run: folds, clips, epochs, training time, and where and when it was trained.
+    """One row per recorded network: folds, clips, epochs, training time, and where and when it was trained.
 
     Chapter: notebooks/13_reference.md
     """
     rows = []
+    seen = set()
     for key, run in recorded("provenance.json").items():
-        made = run["artefacts"]["network"]["made"]
+        network = run["artefacts"]["network"]
+        if network["content"] in seen:
+            continue
+        seen.add(network["content"])
+        made = network["made"]
         rows.append(
             {
                 "run": key,

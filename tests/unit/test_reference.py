@@ -402,9 +402,9 @@ def test_one_setting_is_selected(kept):
         reference.select("scores.csv", "seed=9")
 
 
-def test_the_overview_has_a_row_per_run(kept, recordings):
+def test_the_overview_has_a_row_per_network(kept, recordings):
     table = reference.overview().set_index("run")
-    assert table.index.tolist() == [ONE, DEEP, TRUE]
+    assert table.index.tolist() == [ONE, DEEP]
     made = artifacts.record(run_of(DEEP, recordings).path("network"))["made"]
     row = table.loc[DEEP]
     assert row["training folds"] == "1, 2, 3, 4, 5, 6, 7, 8, 9"
@@ -561,6 +561,14 @@ def test_the_answer_is_shown_as_recorded_and_says_what_the_ledger_says():
     assert len(signs) >= 3
     assert set(signs["verdict"]) == {"contradicted"}
     assert (signs["high"] < 0.5).all()
+
+
+def test_what_the_chapter_says_of_the_readings_is_so():
+    for architecture in ("resnet18", "resnet101"):
+        found = reference.signs(reference.readings(architecture)).set_index("reading")["verdict"]
+        assert set(found.drop("effect as in the text")) == {"contradicted"}
+        text = "reproduced" if architecture == "resnet101" else "undecided"
+        assert found["effect as in the text"] == text
 
 
 def test_signs_by_hand():
