@@ -212,12 +212,9 @@ def _row(claim: dict, runs: list[pd.DataFrame], predictions: pd.DataFrame) -> di
         low, high = (end * scale for end in statistics.share(counts, recordings))
     else:
         value = statistic.of(values)
-        if np.isnan(value):
-            return row | {
-                "verdict": "not testable here",
-                "why": "Fewer than two clips of this run differ in score.",
-            }
         low, high = statistics.interval(statistic.of, values, recordings)
+        if np.isnan([value, low, high]).any():
+            return row | {"verdict": "not testable here", "why": "Too few clips of this run differ in score."}
     row |= {"value": value, "low": low, "high": high}
     return row | {
         "verdict": verdict(value, low, high, claim["holds"]),

@@ -31,13 +31,13 @@ def interval(
     statistic : of rows of `values`.
     values : (clips, ...), one row per clip.
     recordings : (clips,), which recording (`fsID`) each clip is cut from.
-    draws : bootstrap samples; those whose statistic is NaN are left out.
+    draws : bootstrap samples; the few whose statistic is NaN are left out.
 
     Returns
     -------
-    Lower and upper end of the 95 % interval; NaN without clips or where the statistic always is NaN. With one
-    recording, or where every clip has the same value, both ends are the estimate: then the interval says
-    nothing about other recordings.
+    Lower and upper end of the 95 % interval; NaN without clips or where the statistic often has no value (one
+    sample in twenty or more). With one recording, or where every clip has the same value, both ends are the
+    estimate: then the interval says nothing about other recordings.
 
     Raises
     ------
@@ -60,8 +60,10 @@ def interval(
     for _ in range(draws):
         drawn = random.integers(len(members), size=len(members))
         found.append(statistic(values[np.concatenate([members[number] for number in drawn])]))
-    found = [value for value in found if not np.isnan(value)]
-    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if found else (np.nan, np.nan)
+    known = [value for value in found if not np.isnan(value)]
+    if len(known) < LEVEL * draws:  # what is left would pretend to be sure
+        return np.nan, np.nan
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 

@@ -65,10 +65,15 @@ def test_clips_may_have_several_values():
     assert found == (3.0, 5.0)
 
 
-def test_draws_without_a_statistic_are_left_out():
-    # 0 where only the first recording was drawn, of which the statistic says nothing
+def test_few_draws_without_a_statistic_are_left_out():
+    # no value where only the first of three recordings was drawn: one sample of 27
+    found = statistics.interval(lambda v: v.max() or NAN, [0.0, 1.0, 1.0], [1, 2, 3])
+    assert found == (1.0, 1.0)
+
+
+def test_many_draws_without_a_statistic_leave_no_interval():
     found = statistics.interval(lambda v: mean(v) if v.any() else NAN, [0.0, 1.0, 1.0, 1.0], [1, 2, 2, 2])
-    assert found == (0.75, 1.0)
+    assert np.isnan(found).all()
 
 
 def test_recordings_make_the_interval_wider():
