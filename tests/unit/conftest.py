@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import features, models, study, synthetic
+from helpers import features, models, statistics, study, synthetic
 
 SCORED = {"stock_clips": 2, "stock_clips_deep": 1, "drawn_clips": 3, "draws": 1}
 SMALL = {
@@ -102,3 +102,12 @@ def random_features(*, clips: int, fold: int, seed: int) -> features.Features:
 def clips():
     """Makes `Features` of noise: clips(clips=20, fold=1, seed=0)."""
     return random_features
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Few bootstrap draws, where an interval's ends are not what is tested."""
+    own = statistics.interval
+    monkeypatch.setattr(
+        statistics, "interval", lambda *given, **options: own(*given, **options | {"draws": 20})
+    )

@@ -14,15 +14,6 @@ KEYS = {"id", "section", "network", "claim", "thesis", "statistic", "between", "
 
 
 @pytest.fixture
-def few(monkeypatch):
-    """Few bootstrap draws, where the interval's ends are not what is tested."""
-    own = statistics.interval
-    monkeypatch.setattr(
-        statistics, "interval", lambda *given, **options: own(*given, **options | {"draws": 20})
-    )
-
-
-@pytest.fixture
 def interval(monkeypatch):
     """Sets the interval's ends: interval(0.1, 0.2)."""
 

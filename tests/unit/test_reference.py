@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import InputError, artifacts, explain, ledger, models, reference, statistics, study
+from helpers import InputError, artifacts, explain, ledger, models, reference, study
 from tests.unit.conftest import SMALL, build_tiny
 
 RUNS = """
@@ -76,15 +76,6 @@ def computed(recordings, root, tmp_path_factory):
         small(patch, root, folder)
         reference.make(str(recordings))
     return folder
-
-
-@pytest.fixture
-def few(monkeypatch):
-    """Few bootstrap draws: an interval's ends are tested elsewhere."""
-    own = statistics.interval
-    monkeypatch.setattr(
-        statistics, "interval", lambda *given, **options: own(*given, **options | {"draws": 20})
-    )
 
 
 @pytest.fixture
