@@ -36,6 +36,7 @@ rule book:
         "_config.yml", "_toc.yml", "book/references.bib",
         [f"{page}.md" for page in book.files(book.contents(ARCHS)) if "/executed/" not in page],
         "book/_static/book.css", "book/_static/book.js", "src/helpers/book.py", "src/helpers/pages.py",
+        "data/recorded/answer.md",
     output:
         "_build/html/.complete",
     params:
@@ -82,7 +83,7 @@ rule explanations:
 
 rule scores:
     input:
-        chapter("08_scores"), record("explanations.npz"),
+        chapter("08_scores"), record("explanations.npz"), "data/claims.yaml",
     output:
         "book/executed/{arch}/08_scores.ipynb", update(record("scores.csv")), update(record("quantus.csv")),
     priority: 10
@@ -163,7 +164,7 @@ rule recorded:
 
 rule comparison:
     input:
-        lambda wildcards: chapter(wildcards.page),
+        lambda wildcards: chapter(wildcards.page), "data/claims.yaml", "data/recorded/verdicts.csv",
         expand([record("scores.csv"), record("quantus.csv")], arch=ARCHS),
     output:
         "book/executed/{page}.ipynb",
