@@ -46,6 +46,13 @@ _NAMED_BY = {
     "explanations.npz": _EXPLANATIONS,
     "quantus.csv": _SCORES,
     "scores.csv": _SCORES,
+    "quantus-older.csv": _SCORES,
+    "effects.npz": _EXPLANATIONS,
+    "controls.csv": _EXPLANATIONS,
+    "shuffled": _NETWORK,
+    "sanity.csv": _EXPLANATIONS,
+    "metrics.csv": _EXPLANATIONS,
+    "specifications.csv": _NETWORK,
 }
 
 
@@ -61,6 +68,8 @@ class Profile:
     stock_clips_deep: int
     drawn_clips: int
     draws: int
+    control_clips: int | None
+    null_maps: int
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,14 @@ from torch import nn
 
 from helpers import features, models, statistics, study, synthetic
 
-SCORED = {"stock_clips": 2, "stock_clips_deep": 1, "drawn_clips": 3, "draws": 1}
+SCORED = {
+    "stock_clips": 2,
+    "stock_clips_deep": 1,
+    "drawn_clips": 3,
+    "draws": 1,
+    "control_clips": 4,
+    "null_maps": 20,
+}
 SMALL = {
     "smoke": study.Profile("smoke", clips=1, epochs=2, explanations=4, **SCORED),
     "quick": study.Profile("quick", clips=1, epochs=1, explanations=500, **SCORED),

@@ -319,6 +319,8 @@ def test_the_thesis_profile_scales_nothing_down():
         stock_clips_deep=5,  # of ResNet101 stock Quantus takes minutes a clip
         drawn_clips=50,
         draws=10,
+        control_clips=None,
+        null_maps=1000,
     )
 
 
