@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from helpers import artifacts, explain, faithfulness, features, forward, models
+from helpers import artifacts, explain, faithfulness, features, forward, models, peers
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -274,7 +274,7 @@ print(time.perf_counter() - start, float(score))
 def peer(case: Case) -> None:
     """torchxai-tools in its own environment: it pins an older numpy; torch is this environment's own."""
     try:
-        python = peer_python()
+        python = peers.python(BUILD / "peers", "numpy==1.26.4", "torchxai-tools==0.1.3")
         np.savez(
             BUILD / "peer.npz", x=case.inputs[:1], map=case.maps[:1, None], y=case.classes[0],
             blocks=case.blocks[:1, None],
@@ -293,20 +293,6 @@ def peer(case: Case) -> None:
     say(
         "torchxai_speedup_resnet18", taken / results["rank_s_resnet18"], "x: rank mode against torchxai-tools"
     )
-
-
-def peer_python() -> Path:
-    folder = BUILD / "peers"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
-        install = ["-m", "pip", "install", "--quiet", "--no-deps", "numpy==1.26.4", "torchxai-tools==0.1.3"]
-        subprocess.run([python, *install], check=True, capture_output=True, text=True)
-        packages = next(folder.glob("lib/python*/site-packages"))
-        # after its own packages, those of this environment: the same torch on both sides
-        (packages / "shared.pth").write_text(str(Path(torch.__file__).parents[1]) + "\n")
-        (folder / "ready").touch()
-    return python
 
 
 def training(inputs: np.ndarray, threads: int) -> None:

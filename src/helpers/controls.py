@@ -87,9 +87,9 @@ def table(run: Run) -> pd.DataFrame:
 
     Columns: clip, fsID, label, predicted, explained, frames (that hold sound), salience; "Grad-CAM"; for
     each kind of `helpers.nulls` its mean score, share "below 0" and the "percentile" of Grad-CAM's score
-    among them; the score of each of `RIVALS`; "ceiling", the effects measured at other values, and "ceiling in
-    nodes", the same squeezed into as many nodes as Grad-CAM has; "... inside", scores among the frames
-    that hold sound; "given ...", Grad-CAM's score with a rival's part removed (`partial`).
+    among them; the score of each of `RIVALS`; "ceiling", the effects measured at other values, and
+    "ceiling in nodes", the same squeezed into as many nodes as Grad-CAM has; "... inside", scores among the
+    frames that hold sound; "given ...", Grad-CAM's score with a rival's part removed (`partial`).
 
     Chapter: notebooks/15_controls.md
     """

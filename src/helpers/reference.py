@@ -9,18 +9,27 @@ Chapter: notebooks/13_reference.md
 from __future__ import annotations
 
 import dataclasses
+import functools
+import importlib
 import json
 import os
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from helpers import InputError, artifacts, ledger, scores, statistics, study
+from helpers import InputError, artifacts, ledger, scores, statistics, study, survival
 from helpers.study import Run
 
-ARTEFACTS = ("features.npz", "network", "explanations.npz", "scores.csv", "quantus.csv")
+ARTEFACTS = ("features.npz", "network", "explanations.npz", "scores.csv")
+# artefacts that only some runs have, see config/reference.yaml
+MORE = (
+    *("quantus.csv", "quantus-older.csv", "effects.npz", "controls.csv", "specifications.csv"),
+    *("metrics.csv", "sanity.csv"),
+)
+TABLES = ("controls", "metrics", "sanity")  # recorded row by row
 KEYS = ["run", "data", "architecture", "seed"]
 SCORES = [*KEYS, "specification", "clip", "fsID", "label", "predicted", "score", "explained", "status"]
 LEDGER = "draws"  # the thesis's metric on all clips, see `scores.table`
@@ -37,8 +46,8 @@ def runs(data: str) -> list[Run]:
     Chapter: notebooks/13_reference.md
     """
     made = []
-    for entry in yaml.safe_load((study.ROOT / "config" / "reference.yaml").read_text()):
-        choices = {name: value for name, value in entry.items() if name not in ("stock", "engine")}
+    for entry in _entries():
+        choices = {name: value for name, value in entry.items() if name not in ("stock", "engine", "also")}
         run = study.open(profile="thesis", data=data, **choices)
         if run.source.synthetic:
             raise InputError(
@@ -60,10 +69,19 @@ def make(data: str) -> None:
     Chapter: notebooks/13_reference.md
     """
     every = runs(data)
-    for step in (scores.make, scores.make_stock):  # stock Quantus takes longest and comes last
-        for run in every:
-            print(run.key, flush=True)
-            step(run)
+    for run in every:
+        print(run.key, flush=True)
+        scores.make(run)
+    for entry, run in zip(_entries(), every, strict=True):
+        for name in entry.get("also", []):
+            print(f"{run.key}: {name}", flush=True)
+            importlib.import_module(f"helpers.{name}").make(run)
+    for run in every:  # stock Quantus takes longest and comes last
+        scores.make_stock(run)
+
+
+def _entries() -> list[dict]:
+    return yaml.safe_load((study.ROOT / "config" / "reference.yaml").read_text())
 
 
 def record(data: str) -> list[str]:
@@ -89,19 +107,30 @@ def record(data: str) -> list[str]:
     study.RECORDED.mkdir(parents=True, exist_ok=True)
     order = [run.key for run in every]
     provenance = {run.key: _provenance(run) for run in there}
-    tables = {"scores": _scores, "histories": _history, "predictions": _predictions}
-    for name, of in tables.items():
+    networks = list({run.key: run for run in map(_network, there)}.values())
+    tables = {
         # runs that differ in what is explained share a network: its history and predictions are kept once
-        new = {run.key: run for run in (there if name == "scores" else map(_network, there))}
+        **{"scores": (_scores, there), "histories": (_history, networks)},
+        **{
+            "predictions": (_predictions, networks),
+            "specifications": (_curve, _having(there, "specifications")),
+        },
+        **{name: (functools.partial(_table, name), _having(there, name)) for name in TABLES},
+    }
+    for name, (of, having) in tables.items():
+        new = {run.key: run for run in having}
         path = study.RECORDED / f"{name}.csv"
-        parts = [of(run) for run in new.values()]
+        parts = [of(run) for run in having]
         if path.exists():
             old = pd.read_csv(path)
             parts.append(old[old["run"].isin(set(order) - set(new))])
+        if not parts:
+            continue
         both = pd.concat([part for part in parts if len(part)], ignore_index=True)
         rank = both["run"].map(order.index)
         artifacts.write_text(path, both.iloc[np.argsort(rank, kind="stable")].to_csv(index=False))
-    _record_nodes(there, order)
+    _record_arrays("nodes.npz", _nodes, there, order)
+    _record_arrays("effects.npz", _effects, _having(there, "effects", suffix=".npz"), order)
     known = recorded("provenance.json") if (study.RECORDED / "provenance.json").exists() else {}
     both = {key: (known | provenance)[key] for key in order if key in known | provenance}
     artifacts.write_text(study.RECORDED / "provenance.json", json.dumps(both, indent=1) + "\n")
@@ -302,7 +331,8 @@ def _keys(run: Run) -> dict:
 
 
 def _scores(run: Run) -> pd.DataFrame:
-    there = [run.path(name) for name in ("quantus.csv", "scores.csv") if run.path(name).exists()]
+    names = ("quantus.csv", "quantus-older.csv", "scores.csv")
+    there = [run.path(name) for name in names if run.path(name).exists()]
     tables = [pd.read_csv(path) for path in there]
     table = pd.concat([table for table in tables if len(table)])
     return table.rename(columns={"name": "clip", "fs_id": "fsID"}).assign(**_keys(run))[SCORES]
@@ -319,24 +349,58 @@ def _predictions(run: Run) -> pd.DataFrame:
     return table.assign(**_keys(run))[[*KEYS, *table.columns]]
 
 
-def _record_nodes(there: list[Run], order: list[str]) -> None:
-    path = study.RECORDED / "nodes.npz"
+def _having(runs: list[Run], name: str, *, suffix: str = ".csv") -> list[Run]:
+    return [run for run in runs if artifacts.record_path(run.path(name + suffix)).exists()]
+
+
+def _table(name: str, run: Run) -> pd.DataFrame:
+    table = pd.read_csv(run.path(f"{name}.csv")).rename(columns={"name": "clip", "fs_id": "fsID"})
+    return table.assign(**_keys(run))[[*KEYS, *table.columns]]
+
+
+def _curve(run: Run) -> pd.DataFrame:
+    table = survival.curve(pd.read_csv(run.path("specifications.csv")))
+    choices = run.parameters("hop_length", "padding", "scaling")
+    return table.assign(**_keys(run), **choices)[[*KEYS, *choices, *table.columns]]
+
+
+def _nodes(run: Run) -> dict[str, np.ndarray]:
+    with np.load(run.path("explanations.npz"), allow_pickle=False) as arrays:
+        return {run.key: arrays["nodes"]}
+
+
+def _effects(run: Run) -> dict[str, np.ndarray]:
+    with np.load(run.path("effects.npz"), allow_pickle=False) as arrays:
+        return {f"{run.key} {name}": arrays[name] for name in ("names", "nodes", "effects", "again")}
+
+
+def _record_arrays(
+    name: str, of: Callable[[Run], dict[str, np.ndarray]], there: list[Run], order: list[str]
+) -> None:
+    path = study.RECORDED / name
     arrays = {}
     if path.exists():
         with np.load(path, allow_pickle=False) as old:
             arrays = {key: old[key] for key in old.files}
     for run in there:
-        with np.load(run.path("explanations.npz"), allow_pickle=False) as new:
-            arrays[run.key] = new["nodes"]
+        arrays |= of(run)
+    known = {key: values for run in order for key, values in arrays.items() if _belongs(key, run, order)}
+    if not known:
+        return
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        np.savez_compressed(file, **{key: arrays[key] for key in order if key in arrays})
+        np.savez_compressed(file, **known)
     os.replace(part, path)
+
+
+def _belongs(key: str, run: str, order: list[str]) -> bool:
+    """Whether an array's key is the run's, or the run's and one word; other runs' keys may begin alike."""
+    return key == run or (key not in order and key.rpartition(" ")[0] == run)
 
 
 def _provenance(run: Run) -> dict:
     """The run's parameters and the records of its artefacts, checked to belong to each other."""
-    there = [name for name in ARTEFACTS if name != "quantus.csv" or run.path(name).exists()]
+    there = [*ARTEFACTS, *(name for name in MORE if artifacts.record_path(run.path(name)).exists())]
     records = {name: artifacts.record(run.path(name)) for name in there}
     for name, known in records.items():
         if artifacts.content_digest(run.path(name)) != known["content"]:

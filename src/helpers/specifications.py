@@ -23,7 +23,6 @@ from helpers import (
     forward,
     models,
     nulls,
-    statistics,
     study,
     training,
 )
@@ -76,7 +75,7 @@ class Heard(forward.Full):
     """
 
     def __init__(self, network: forward.Full | forward.Windowed) -> None:
-        """`network` is from `forward.prepare`; every call of `effects` must name the same clip and changes."""
+        """`network` is from `forward.prepare`; all calls of `effects` must be of one clip and its changes."""
         self.network, self.shape, self.narrow = network, network.shape, network.narrow
         self.clean: Tensor | None = None
         self.answers: list[Tensor] = []

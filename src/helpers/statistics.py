@@ -138,8 +138,70 @@ def paired(first: ArrayLike, second: ArrayLike, recordings: ArrayLike, *, seed: 
     if len(names) < 2:
         nothing = ("median_difference", "low", "high", "superiority", "p")
         return known_facts | dict.fromkeys(nothing, np.nan)
-    sums = np.bincount(which, difference)
     low, high = interval(np.median, difference, recordings, seed=seed)
+    return known_facts | {
+        "median_difference": float(np.median(difference)),
+        "low": low,
+        "high": high,
+        "superiority": _superiority(difference),
+        "p": _turned(np.bincount(which, difference), seed=seed),
+    }
+
+
+def difference(values: ArrayLike, recordings: ArrayLike, *, seed: int = 0) -> dict:
+    """How far differences lie from 0 on average, the planned test of the controls.
+
+    A NaN, a clip on which one side has no score, counts as a difference of 0. The test turns the signs of all
+    differences of a recording at once (9999 turns drawn at random).
+
+    Parameters
+    ----------
+    values : (clips,), differences. recordings : (clips,), which recording each clip is cut from.
+
+    Returns
+    -------
+    clips, recordings, nan (clips without a difference); mean with its 95 % interval low, high; superiority:
+    share of clips above 0, ties counted half; p, two-sided; needed: how many clips, in recordings as these,
+    find a mean as large four times in five.
+
+    Source: Ernst 2004 (permutation tests). Chapter: notebooks/15_controls.md
+    """
+    values, recordings = np.asarray(values, dtype=float), np.asarray(recordings)
+    missing = np.isnan(values)
+    values = np.where(missing, 0, values)
+    names, which = np.unique(recordings, return_inverse=True)
+    facts = {"clips": len(values), "recordings": len(names), "nan": int(missing.sum())}
+    if len(names) < 2:
+        nothing = ("mean", "low", "high", "superiority", "p", "needed")
+        return facts | dict.fromkeys(nothing, np.nan)
+    low, high = interval(np.mean, values, recordings, seed=seed)
+    return facts | {
+        "mean": float(values.mean()),
+        "low": low,
+        "high": high,
+        "superiority": _superiority(values),
+        "p": _turned(np.bincount(which, values), seed=seed),
+        "needed": _needed(values.mean(), (high - low) / 2, len(values)),
+    }
+
+
+def _needed(mean: float, half: float, clips: int, *, power: float = 0.8) -> float:
+    """Clips that find `mean` with this power, where `clips` of them have an interval of mean +- half.
+
+    The half width falls with the square root of the clips (normal approximation).
+    """
+    if mean == 0:
+        return np.inf
+    quantile = stats.norm.ppf((1 + LEVEL) / 2)
+    return float(clips * (half / quantile * (quantile + stats.norm.ppf(power)) / mean) ** 2)
+
+
+def _superiority(difference: np.ndarray) -> float:
+    return float(((difference > 0) + (difference == 0) / 2).mean())
+
+
+def _turned(sums: np.ndarray, *, seed: int) -> float:
+    """p of a permutation test that turns the signs of recordings' sums."""
     test = stats.permutation_test(
         (sums, np.zeros_like(sums)),  # exchanging a pair turns the sign of its difference
         lambda a, b, axis: (a - b).mean(axis=axis),
@@ -148,10 +210,4 @@ def paired(first: ArrayLike, second: ArrayLike, recordings: ArrayLike, *, seed: 
         n_resamples=9999,
         rng=np.random.default_rng(seed),
     )
-    return known_facts | {
-        "median_difference": float(np.median(difference)),
-        "low": low,
-        "high": high,
-        "superiority": float(((difference > 0) + (difference == 0) / 2).mean()),
-        "p": float(test.pvalue),
-    }
+    return float(test.pvalue)

@@ -1,0 +1,191 @@
+"""What survives the controls: the planned tests, strata, the specification curve, and each claim's end.
+
+Chapter: notebooks/15_controls.md, notebooks/18_specifications.md, notebooks/19_answer.md
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+from tqdm import tqdm
+
+from helpers import specifications, statistics
+
+COMPARISONS = {"A": "random nodes", "B": "loudness"}  # of book/plan.md: Grad-CAM's score minus this
+LEVEL = 0.05  # of the family of planned tests
+FAMILIES = ("informed", "no better than loudness", "uninformed", "undecided")
+
+
+def primary(rows: pd.DataFrame) -> pd.DataFrame:
+    """The planned comparisons (book/plan.md), one row per run and comparison.
+
+    Parameters
+    ----------
+    rows : columns run, architecture, seed, setting, fsID and those of `controls.table`; a row per clip.
+
+    Returns
+    -------
+    Columns run, architecture, seed, setting, comparison (A or B), minus (what), those of
+    `statistics.difference`, and p_holm: corrected over the rows of the first training seed, which are the
+    planned family; NaN for other seeds, which repeat it.
+
+    Chapter: notebooks/15_controls.md
+    """
+    found = []
+    for key, part in rows.groupby(["run", "architecture", "seed", "setting"], sort=False):
+        for comparison, rival in COMPARISONS.items():
+            facts = dict(zip(("run", "architecture", "seed", "setting"), key, strict=True))
+            values = part["Grad-CAM"] - part[rival]
+            found.append(
+                facts
+                | {"comparison": comparison, "minus": rival}
+                | statistics.difference(values, part["fsID"])
+            )
+    table = pd.DataFrame(found)
+    first = (table["seed"] == 0) & table["p"].notna()
+    table["p_holm"] = np.nan
+    if first.any():
+        table.loc[first, "p_holm"] = multipletests(table.loc[first, "p"], method="holm")[1]
+    return table
+
+
+def kinds(tests: pd.DataFrame) -> pd.DataFrame:
+    """What each run's Grad-CAM maps are called by the rule of book/plan.md.
+
+    "informed": A and B above 0; "no better than loudness": A above 0, B not; "uninformed": A not above 0. Above
+    0 means a positive mean and a corrected p below 0.05; for seeds that repeat, the uncorrected p.
+
+    Parameters
+    ----------
+    tests : from `primary`.
+
+    Returns
+    -------
+    One row per run: run, architecture, seed, setting, kind.
+
+    Chapter: notebooks/15_controls.md
+    """
+    above = (tests["mean"] > 0) & (tests["p_holm"].fillna(tests["p"]) < LEVEL)
+    keys = ["run", "architecture", "seed", "setting"]
+    wide = tests.assign(above=above).pivot(index=keys, columns="comparison", values="above").reset_index()
+    kind = np.select([wide["A"] & wide["B"], wide["A"]], FAMILIES[:2], FAMILIES[2])
+    order = tests["run"].unique()
+    found = wide[keys].assign(kind=kind)
+    return found.set_index("run").loc[order].reset_index()
+
+
+def verdict(kinds: pd.DataFrame, architecture: str) -> str:
+    """One of `FAMILIES` for a network: what both hops of the first seed and most seeds agree on.
+
+    Parameters
+    ----------
+    kinds : from `kinds`.
+
+    Chapter: notebooks/19_answer.md
+    """
+    own = kinds[kinds["architecture"] == architecture]
+    first = own[own["seed"] == 0]["kind"]
+    if not len(first) or first.nunique() > 1:
+        return "undecided"
+    others = own[own["seed"] > 0]["kind"]
+    agree = (others == first.iloc[0]).sum() + 1
+    return first.iloc[0] if agree > (len(others) + 1) / 2 else "undecided"
+
+
+def strata(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """Exploratory: Grad-CAM's score and its lead over the rivals in groups of clips, one run.
+
+    Parameters
+    ----------
+    rows : one run's, as for `primary`.
+    classes : names by number.
+
+    Returns
+    -------
+    Columns group, value, clips, recordings, median (score), then for each of `COMPARISONS` the mean difference,
+    and its interval "low ...", "high ...".
+
+    Chapter: notebooks/15_controls.md
+    """
+    groups = {
+        "all": np.full(len(rows), "all clips"),
+        "prediction": np.where(rows["label"] == rows["predicted"], "right", "wrong"),
+        "length": np.where(rows["frames"] < rows["frames"].max(), "padded more", "longest"),
+        "salience": rows["salience"],
+        "class": rows["label"].map(dict(enumerate(classes))),
+    }
+    found = []
+    for group, values in groups.items():
+        for value, part in rows.groupby(np.asarray(values), sort=True):
+            facts = {"group": group, "value": value, "clips": len(part), "recordings": part["fsID"].nunique()}
+            facts["median"] = part["Grad-CAM"].median()
+            for rival in COMPARISONS.values():
+                known = (part["Grad-CAM"] - part[rival]).fillna(0)
+                low, high = statistics.interval(np.mean, known, part["fsID"], draws=1000)
+                facts |= {f"minus {rival}": known.mean(), f"low {rival}": low, f"high {rival}": high}
+            found.append(facts)
+    return pd.DataFrame(found)
+
+
+def curve(rows: pd.DataFrame, *, draws: int = 1000) -> pd.DataFrame:
+    """One row per specification, lowest estimate first.
+
+    Parameters
+    ----------
+    rows : from `specifications.scores`.
+    draws : bootstrap samples and null medians per specification.
+
+    Returns
+    -------
+    Columns `specifications.CHOICES`; clips, nan; estimate: the median score, with its 95 % interval low, high;
+    below_0: share of scores below 0; null_low, null, null_high: 2.5, 50 and 97.5 % quantiles of the median
+    when each clip's map is one that knows nothing; null_below_0: share of these maps' scores below 0, with
+    its interval null_below_0_low, null_below_0_high; ceiling: median; sign: "negative", "positive" or
+    "around 0", by the interval; null_verdict: "below null", "within null" or "above null", by the estimate.
+
+    Chapter: notebooks/18_specifications.md
+    """
+    found = [
+        dict(zip(specifications.CHOICES, key, strict=True)) | _estimate(part, draws=draws)
+        for key, part in tqdm(rows.groupby(specifications.CHOICES, sort=False), desc="curve", leave=False)
+    ]
+    return pd.DataFrame(found).sort_values("estimate", ignore_index=True)
+
+
+def _estimate(part: pd.DataFrame, *, draws: int) -> dict:
+    valid = part.dropna(subset="score")
+    values, recordings = valid["score"].to_numpy(), valid["fs_id"].to_numpy()
+    low, high = statistics.interval(np.median, values, recordings, draws=draws)
+    null = part.filter(regex=r"^null \d+$").dropna(axis=1, how="all").to_numpy()
+    random = np.random.default_rng(0)
+    chosen = random.integers(null.shape[1], size=(draws, len(null))) if null.size else None
+    medians = np.nanmedian(null[np.arange(len(null)), chosen], axis=1) if null.size else [np.nan]
+    null_low, null_middle, null_high = np.nanquantile(medians, [0.025, 0.5, 0.975])
+    below = np.nanmean(np.where(np.isnan(null), np.nan, null < 0), axis=1)
+    known = np.isfinite(below)
+    share_low, share_high = statistics.interval(
+        np.mean, below[known], part["fs_id"].to_numpy()[known], draws=draws
+    )
+    estimate = float(np.median(values)) if len(values) else np.nan
+    return {
+        "clips": len(part),
+        "nan": int(part["score"].isna().sum()),
+        "estimate": estimate,
+        "low": low,
+        "high": high,
+        "below_0": float((values < 0).mean()) if len(values) else np.nan,
+        "null_low": null_low,
+        "null": null_middle,
+        "null_high": null_high,
+        "null_below_0": float(np.nanmean(below)),
+        "null_below_0_low": share_low,
+        "null_below_0_high": share_high,
+        "ceiling": part["ceiling"].median(),
+        "sign": "negative" if high < 0 else "positive" if low > 0 else "around 0",
+        "null_verdict": "below null"
+        if estimate < null_low
+        else "above null"
+        if estimate > null_high
+        else "within null",
+    }
