@@ -4,3 +4,34 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const scrolls of document.querySelectorAll(".cell_output table, .formula, pre")) scrolls.tabIndex = 0;
   for (const entry of document.querySelectorAll("[role=doc-biblioentry]")) entry.setAttribute("role", "listitem"); // the other is deprecated
 });
+
+// The specification curve: a choice of values keeps the strokes that have them and spreads them over the width.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const figure of document.querySelectorAll(".curve")) {
+    const strokes = [...figure.querySelectorAll("g")].map((g) => ({ g, chosen: g.dataset.c.split(",").map(Number), at: Number(g.querySelector("circle").getAttribute("cy")) }));
+    const fields = document.createElement("fieldset"), said = document.createElement("output");
+    const zero = Number(figure.querySelectorAll("text")[2].getAttribute("y")) - 4; // where the score is 0
+    const selects = figure.dataset.choices.split("|").map((choice) => {
+      const [name, values] = choice.split(/=(.*)/s), label = document.createElement("label"), select = document.createElement("select");
+      select.append(new Option("all", ""), ...values.split(";").map((value, i) => new Option(value, i)));
+      label.append(name.replace("_", " "), select);
+      fields.append(label);
+      return select;
+    });
+    const left = Number(figure.dataset.left), width = Number(figure.dataset.right) - left;
+    const draw = () => {
+      const kept = strokes.filter(({ g, chosen }) => {
+        const keep = selects.every((select, i) => select.value === "" || Number(select.value) === chosen[i]);
+        g.style.display = keep ? "" : "none";
+        return keep;
+      });
+      kept.forEach(({ g }, i) => g.setAttribute("transform", `translate(${left + ((i + 0.5) / kept.length) * width})`));
+      const below = kept.filter(({ at }) => at > zero).length;
+      said.textContent = `${kept.length} of ${strokes.length} specifications; the median score of ${below} is below 0.`;
+    };
+    fields.addEventListener("change", draw);
+    said.setAttribute("aria-live", "polite");
+    figure.prepend(fields, said);
+    draw();
+  }
+});

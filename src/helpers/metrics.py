@@ -55,9 +55,9 @@ def table(run: Run) -> pd.DataFrame:
       "uniform": a number from U[0, 1); "zero"; "neighbours": the mean of the frames beside it; "mean": the
       training mean; "marginal": random values of training clips, two draws; "silence": what it is when
       its stretch of the waveform is silent (`silenced`). With U[0, 1) and other blocks, "rank": 13 cells
-      by rank, the thesis's; "patch": 13 x 13 cells; "coefficient": a whole row, without an answer for a map
-      that is the same at all coefficients, as Grad-CAM's of the last block is. Single cells are left
-      out: they would ask the network about as often as all other metrics together.
+      by rank, the thesis's; "patch": 13 x 13 cells; "cell": one, at one quadrature node, because there
+      are 5200; "coefficient": a whole row, without an answer for a map that is the same at all
+      coefficients, as Grad-CAM's of the last block is.
     - "SRG", "MoRF", "LeRF", "label flip": see `gains`.
     - "pixel flipping", "faith. corr.", "ROAD": see `quantus_values`.
 
@@ -85,7 +85,7 @@ def make(run: Run) -> Path:
                 rows = _clip(run, fast, maps, i, loudness=loud[i], values=values)
                 artifacts.write_text(part, rows.to_csv(index=False))
         rows = pd.concat([pd.read_csv(part) for part in parts], ignore_index=True)
-        rows.to_csv(work / path.name, index=False)
+        rows.to_csv(work / path.name, index=False, float_format="%.6f")
         own = rows[rows["map"] == MAPS[0]].groupby("metric", sort=False)["value"]
         return {
             "data": run.source.label,
@@ -128,11 +128,11 @@ def _clip(
         "marginal": Baseline.marginal(values, draws=2, seed=SEED + i),
         "silence": Baseline.edited(lambda clip: silenced(run, maps.names[i])),
     }
-    asked = {name: ("frame", baseline) for name, baseline in baselines.items()}
-    asked |= {"patch": ((13, 13), "uniform"), "coefficient": ("coefficient", "uniform")}
+    asked = {name: ("frame", {"baseline": baseline}) for name, baseline in baselines.items()}
+    asked |= {"patch": ((13, 13), {}), "coefficient": ("coefficient", {}), "cell": ("cell", {"nodes": 1})}
 
-    def effects(blocks: str | tuple | np.ndarray, baseline: str | Baseline) -> np.ndarray:
-        return faithfulness.effects(fast, inputs, category, blocks=blocks, baseline=baseline)
+    def effects(blocks: str | tuple | np.ndarray, options: dict) -> np.ndarray:
+        return faithfulness.effects(fast, inputs, category, blocks=blocks, **options)
 
     # these blocks do not depend on a map: one effect vector serves all maps
     held = {name: (given[0], effects(*given)) for name, given in asked.items()}
@@ -142,7 +142,7 @@ def _clip(
         rank = faithfulness.rank_blocks(own)
         found = {
             f"MC {key}": faithfulness.score(own[None], effect, blocks=blocks)[0]
-            for key, (blocks, effect) in (held | {"rank": (rank, effects(rank, "uniform"))}).items()
+            for key, (blocks, effect) in (held | {"rank": (rank, effects(rank, {}))}).items()
         }
         status = "constant map or effects"
         if own.min() < own.max():

@@ -109,8 +109,9 @@ def record(data: str) -> list[str]:
     provenance = {run.key: _provenance(run) for run in there}
     networks = list({run.key: run for run in map(_network, there)}.values())
     tables = {
+        "scores": (_scores, there),
         # runs that differ in what is explained share a network: its history and predictions are kept once
-        **{"scores": (_scores, there), "histories": (_history, networks)},
+        "histories": (_history, networks),
         **{
             "predictions": (_predictions, networks),
             "specifications": (_curve, _having(there, "specifications")),

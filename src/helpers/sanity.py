@@ -208,8 +208,8 @@ def untrained(run: Run) -> nn.Module:
 
     A new batch norm takes mean 0 and variance 1 for granted, so in eval mode it does nothing, and numbers
     grow from block to block: a deep network is then certain of one class, whatever it hears, and no frame
-    has an effect. One pass over the training clips, without labels and without a gradient, gives each batch norm
-    the means and variances that this network really has.
+    has an effect. One pass over the training clips, without labels and without a gradient, gives each batch
+    norm the means and variances that this network really has.
 
     Source: `models.build`. Chapter: notebooks/16_sanity.md
     """
@@ -284,6 +284,60 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
         facts |= {"median": known["value"].median(), "low": low, "high": high}
         found.append(dict(zip(COLUMNS[:3], keys, strict=True)) | facts)
     return pd.DataFrame(found)
+
+
+def stages(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the cascade where a whole stage of the network is randomised; layer names the stage.
+
+    Parameters
+    ----------
+    rows : from `table`.
+
+    Chapter: notebooks/16_sanity.md
+    """
+    rows = rows[rows["order"] == "top_down"]
+    ends = {layer.split(".")[0]: layer for layer in rows["layer"]}
+    stage = rows["layer"].map({layer: stage for stage, layer in ends.items()})
+    return rows.assign(layer=stage).dropna(subset="layer")
+
+
+def networks(rows: pd.DataFrame) -> pd.DataFrame:
+    """Frame scores of the trained network and of those that learned nothing, each by its own effects.
+
+    Parameters
+    ----------
+    rows : from `table`.
+
+    Returns
+    -------
+    Columns reading ("trained", "untrained", "shuffled labels"), name, fs_id, score; for `plots.readings`.
+
+    Chapter: notebooks/16_sanity.md
+    """
+    grad_cam = (rows["check"] == "score") & (rows["layer"] == "original") & (rows["order"] == "top_down")
+    rows = pd.concat([rows[grad_cam], rows[rows["check"].isin(NOTHING)]])
+    reading = rows["check"].replace("score", "trained")
+    return rows.assign(reading=reading).rename(columns={"value": "score"})[
+        ["reading", "name", "fs_id", "score"]
+    ]
+
+
+def differences(rows: pd.DataFrame) -> pd.DataFrame:
+    """How far the trained network's frame scores lie above those of each network that learned nothing.
+
+    Parameters
+    ----------
+    rows : from `table`.
+
+    Returns
+    -------
+    Columns difference and those of `statistics.paired`.
+
+    Chapter: notebooks/16_sanity.md
+    """
+    wide = networks(rows).pivot(index=["name", "fs_id"], columns="reading", values="score").reset_index()
+    tests = {name: statistics.paired(wide[name], wide["trained"], wide["fs_id"]) for name in NOTHING}
+    return pd.DataFrame([{"difference": f"trained minus {name}"} | test for name, test in tests.items()])
 
 
 def _said(maps: np.ndarray) -> np.ndarray:

@@ -10,9 +10,12 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 from tqdm import tqdm
 
-from helpers import specifications, statistics
+from helpers import specifications, statistics, study
+from helpers.controls import RIVALS
+from helpers.nulls import NULLS
 
 COMPARISONS = {"A": "random nodes", "B": "loudness"}  # of book/plan.md: Grad-CAM's score minus this
+CEILINGS = ("ceiling in nodes", "ceiling")
 LEVEL = 0.05  # of the family of planned tests
 FAMILIES = ("informed", "no better than loudness", "uninformed", "undecided")
 
@@ -53,8 +56,8 @@ def primary(rows: pd.DataFrame) -> pd.DataFrame:
 def kinds(tests: pd.DataFrame) -> pd.DataFrame:
     """What each run's Grad-CAM maps are called by the rule of book/plan.md.
 
-    "informed": A and B above 0; "no better than loudness": A above 0, B not; "uninformed": A not above 0. Above
-    0 means a positive mean and a corrected p below 0.05; for seeds that repeat, the uncorrected p.
+    "informed": A and B above 0; "no better than loudness": A above 0, B not; "uninformed": A not above 0.
+    Above 0 means a positive mean and a corrected p below 0.05; for seeds that repeat, the uncorrected p.
 
     Parameters
     ----------
@@ -93,6 +96,37 @@ def verdict(kinds: pd.DataFrame, architecture: str) -> str:
     return first.iloc[0] if agree > (len(others) + 1) / 2 else "undecided"
 
 
+def standing(rows: pd.DataFrame) -> pd.DataFrame:
+    """Grad-CAM's frame score beside those of the other maps of the same clips, one row per map.
+
+    Parameters
+    ----------
+    rows : one run's, as for `primary`.
+
+    Returns
+    -------
+    Columns map, clips (with a score), NaN, median, "below 0" (share of scores; for a null, of all its maps),
+    and "Grad-CAM higher": the share of clips where Grad-CAM's score is higher (ties half; for a null, higher
+    than the null's mean), with its interval low, high.
+
+    Chapter: notebooks/15_controls.md
+    """
+    found = []
+    for name in ("Grad-CAM", *NULLS, *RIVALS, *CEILINGS):
+        values = rows[name]
+        facts = {"map": name, "clips": values.notna().sum(), "NaN": values.isna().sum()}
+        facts["median"] = values.median()
+        below = rows[f"{name} below 0"] if f"{name} below 0" in rows else (values < 0)[values.notna()]
+        facts["below 0"] = below.mean()
+        if name != "Grad-CAM":
+            lead = (rows["Grad-CAM"] - values).dropna()
+            higher = (np.sign(lead) + 1) / 2
+            facts["Grad-CAM higher"] = higher.mean()
+            facts["low"], facts["high"] = statistics.share(higher, rows.loc[lead.index, "fsID"])
+        found.append(facts)
+    return pd.DataFrame(found)
+
+
 def strata(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """Exploratory: Grad-CAM's score and its lead over the rivals in groups of clips, one run.
 
@@ -103,8 +137,8 @@ def strata(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
 
     Returns
     -------
-    Columns group, value, clips, recordings, median (score), then for each of `COMPARISONS` the mean difference,
-    and its interval "low ...", "high ...".
+    Columns group, value, clips, recordings, median (score), then for each of `COMPARISONS` the mean
+    difference "minus ..." and its interval "low ...", "high ...".
 
     Chapter: notebooks/15_controls.md
     """
@@ -128,6 +162,72 @@ def strata(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def thesis_own(table: pd.DataFrame) -> pd.Series:
+    """Which rows of a curve read every open choice as this book's default does (book/choices.md).
+
+    Parameters
+    ----------
+    table : columns `specifications.CHOICES` and those of the network that are there (hop_length, padding,
+        scaling, seed).
+
+    Chapter: notebooks/18_specifications.md
+    """
+    own = {name: values[0] for name, values in study.CHOICES.items()} | {"seed": 0}
+    own |= {"effect": next(iter(specifications.EFFECTS)), "blocks": "rank", "baseline": "uniform"}
+    named = [name for name in own if name in table and name != "architecture"]
+    return (table[named] == pd.Series(own)[named]).all(axis=1)
+
+
+def shares(table: pd.DataFrame, *, by: list[str]) -> pd.DataFrame:
+    """Of groups of specifications: how many are negative, positive, within the null.
+
+    Parameters
+    ----------
+    table : from `curve`. by : columns that make the groups.
+
+    Returns
+    -------
+    The columns `by`, specifications, then shares: negative, around 0, positive (by the interval), below null,
+    within null, above null (by the estimate), and negative and below null (both).
+
+    Chapter: notebooks/18_specifications.md
+    """
+
+    def of(part: pd.DataFrame) -> pd.Series:
+        found = {"specifications": len(part)}
+        found |= {name: (part["sign"] == name).mean() for name in ("negative", "around 0", "positive")}
+        for name in ("below null", "within null", "above null"):
+            found[name] = (part["null_verdict"] == name).mean()
+        both = (part["sign"] == "negative") & (part["null_verdict"] == "below null")
+        return pd.Series(found | {"negative and below null": both.mean()})
+
+    found = table.groupby(by, sort=False)[["sign", "null_verdict"]].apply(of).reset_index()
+    return found.astype({"specifications": int})
+
+
+def ignorance(table: pd.DataFrame) -> pd.DataFrame:
+    """How often a random map of Grad-CAM's shape scores below 0 with the thesis's own blocks, per network.
+
+    Parameters
+    ----------
+    table : recorded specifications: from `curve`, with the columns run and those of the network.
+
+    Returns
+    -------
+    One row per network: run, "below 0" with its interval low, high, and sign: "negative" (interval above one
+    half), "positive" (below) or "either".
+
+    Chapter: notebooks/18_specifications.md
+    """
+    own = {"layer": "layer4[-1]", "explained": "predicted", "scored": "explained", "blocks": "rank"}
+    own |= {"baseline": "uniform", "effect": next(iter(specifications.EFFECTS))}
+    rows = table[(table[list(own)] == pd.Series(own)).all(axis=1)]
+    names = {"null_below_0": "below 0", "null_below_0_low": "low", "null_below_0_high": "high"}
+    found = rows[["run", *names]].rename(columns=names).reset_index(drop=True)
+    sign = np.select([found["low"] > 0.5, found["high"] < 0.5], ["negative", "positive"], "either")
+    return found.assign(sign=sign)
+
+
 def curve(rows: pd.DataFrame, *, draws: int = 1000) -> pd.DataFrame:
     """One row per specification, lowest estimate first.
 
@@ -138,10 +238,10 @@ def curve(rows: pd.DataFrame, *, draws: int = 1000) -> pd.DataFrame:
 
     Returns
     -------
-    Columns `specifications.CHOICES`; clips, nan; estimate: the median score, with its 95 % interval low, high;
-    below_0: share of scores below 0; null_low, null, null_high: 2.5, 50 and 97.5 % quantiles of the median
-    when each clip's map is one that knows nothing; null_below_0: share of these maps' scores below 0, with
-    its interval null_below_0_low, null_below_0_high; ceiling: median; sign: "negative", "positive" or
+    Columns `specifications.CHOICES`; clips, nan; estimate: the median score, with its 95 % interval low,
+    high; below_0: share of scores below 0; null_low, null, null_high: 2.5, 50 and 97.5 % quantiles of the
+    median when each clip's map is one that knows nothing; null_below_0: share of these maps' scores below 0,
+    with its interval null_below_0_low, null_below_0_high; ceiling: median; sign: "negative", "positive" or
     "around 0", by the interval; null_verdict: "below null", "within null" or "above null", by the estimate.
 
     Chapter: notebooks/18_specifications.md
