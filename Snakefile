@@ -149,15 +149,35 @@ rule engine:
         "{PYTHON} -m helpers.book execute {input[0]} {output} -p architecture={ARCHS[0]} {params}"
 
 
+RECORDED = sorted(str(path.relative_to(study.ROOT)) for path in study.RECORDED.iterdir())
+CONTROLS = {
+    "15_controls": "controls.csv", "16_sanity": "sanity.csv", "17_metrics": "metrics.csv",
+    "18_specifications": "specifications.csv",
+}  # what each chapter makes of the first network, beside the recorded results of both
+
+
+for page, artefact in CONTROLS.items():
+
+    rule:
+        name: artefact.removesuffix(".csv")
+        input:
+            chapter(page), expand(record("explanations.npz"), arch=ARCHS[0]), RECORDED,
+        output:
+            f"book/executed/{page}.ipynb", update(expand(record(artefact), arch=ARCHS[0])),
+        params:
+            SETTINGS,
+        threads: THREADS
+        shell:
+            "{PYTHON} -m helpers.book execute {input[0]} {output[0]} -p architecture={ARCHS[0]} {params}"
+
+
 rule recorded:
     input:
-        lambda wildcards: chapter(wildcards.page), "data/claims.yaml",
-        [f"data/recorded/{name}" for name in ("scores.csv", "predictions.csv", "histories.csv", "verdicts.csv",
-                                              "provenance.json")],
+        lambda wildcards: chapter(wildcards.page), "data/claims.yaml", RECORDED,
     output:
         "book/executed/{page}.ipynb",
     wildcard_constraints:
-        page="13_reference|14_ledger",
+        page="13_reference|14_ledger|19_answer|20_sheet",
     shell:
         "{PYTHON} -m helpers.book execute {input[0]} {output}"
 

@@ -32,6 +32,7 @@ MORE = (
 TABLES = ("controls", "metrics", "sanity")  # recorded row by row
 KEYS = ["run", "data", "architecture", "seed"]
 SCORES = [*KEYS, "specification", "clip", "fsID", "label", "predicted", "score", "explained", "status"]
+OLDER = "quantus 0.5.3"  # the specification of `helpers.peers`
 LEDGER = "draws"  # the thesis's metric on all clips, see `scores.table`
 
 
@@ -225,24 +226,46 @@ def accuracy() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def readings(architecture: str) -> pd.DataFrame:
-    """Scores under the default reading and under each recorded one that differs in one choice (seed 0).
+def agreement() -> pd.DataFrame:
+    """How far scores of the same clips by stock Quantus, its older version and the engine differ, per run.
 
-    Columns reading (what differs, as `hop_length=512`), fsID and score. The reading "effect as in the text"
-    has the default settings and the specification "text" of `scores.table`; all others have "rank".
+    Columns run, pair (of specifications, see `scores.table`), clips with both scores, largest difference.
+
+    Chapter: notebooks/13_reference.md
+    """
+    table = recorded("scores.csv")
+    wide = table.pivot(index=["run", "clip"], columns="specification", values="score")
+    rows = []
+    for run, part in wide.groupby("run", sort=False):
+        for other in ("draws", "rank", OLDER):
+            if "quantus" in part and other in part:
+                apart = (part["quantus"] - part[other]).abs().dropna()
+                facts = {"run": run, "pair": f"quantus 0.6.0 and {other}", "clips": len(apart)}
+                rows.append(facts | {"largest difference": apart.max()})
+    found = pd.DataFrame(rows, columns=["run", "pair", "clips", "largest difference"])
+    return found[found["clips"] > 0]
+
+
+def readings(architecture: str) -> pd.DataFrame:
+    """Scores under the default reading and under each recorded one that differs in one choice.
+
+    Columns reading (what differs, as `hop_length=512`), fsID and score. Two readings have the default settings
+    and another specification (see `scores.table`): "effect as in the text" and "Quantus 0.5.3", on fewer
+    clips; all others have "rank".
 
     Chapter: notebooks/13_reference.md
     """
     table = recorded("scores.csv")
     default = f"seed=0 hop_length={study.CHOICES['hop_length'][0]}"
     own = table[table["architecture"] == architecture]
-    text = own[(own["specification"] == "text") & (own["setting"] == default)]
     parts = []
     for setting, part in own[own["specification"] == "rank"].groupby("setting", sort=False):
         differs = [choice for choice in setting.split(" ") if choice not in default.split(" ")]
-        if len(differs) <= 1 and "seed=0" in setting.split(" "):
+        if len(differs) <= 1:
             parts.append(part[["fsID", "score"]].assign(reading=differs[0] if differs else "default reading"))
-    parts.append(text[["fsID", "score"]].assign(reading="effect as in the text"))
+    for specification, reading in ((OLDER, "Quantus 0.5.3"), ("text", "effect as in the text")):
+        part = own[(own["specification"] == specification) & (own["setting"] == default)]
+        parts.append(part[["fsID", "score"]].assign(reading=reading))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -18,6 +18,17 @@ COMPARISONS = {"A": "random nodes", "B": "loudness"}  # of book/plan.md: Grad-CA
 CEILINGS = ("ceiling in nodes", "ceiling")
 LEVEL = 0.05  # of the family of planned tests
 FAMILIES = ("informed", "no better than loudness", "uninformed", "undecided")
+ENDS = ("survives", "survives in part", "does not survive", "undecided", "not testable here")
+# What a first-year student should take home, by `verdict`.
+PLAIN = {
+    "informed": "points at moments that matter to the network, better than a guess and better than loudness",
+    "no better than loudness": (
+        "points at moments that matter to the network better than a guess, but not better than a curve of "
+        "how loud the sound is, which never saw the network"
+    ),
+    "uninformed": "points at moments that matter to the network no better than a guess",
+    "undecided": "gives different answers at different settings, so we cannot say",
+}
 
 
 def primary(rows: pd.DataFrame) -> pd.DataFrame:
@@ -289,3 +300,130 @@ def _estimate(part: pd.DataFrame, *, draws: int) -> dict:
         if estimate > null_high
         else "within null",
     }
+
+
+def depth(rows: pd.DataFrame) -> pd.DataFrame:
+    """ResNet101's frame score minus ResNet18's on the same clips, one row per setting that has both.
+
+    Parameters
+    ----------
+    rows : as for `primary`.
+
+    Returns
+    -------
+    Columns setting and those of `statistics.difference`.
+
+    Chapter: notebooks/15_controls.md
+    """
+    found = []
+    for setting, part in rows.groupby("setting", sort=False):
+        keys = ["clip", "fsID"]
+        wide = part.pivot(index=keys, columns="architecture", values="Grad-CAM").reset_index()
+        if {"resnet18", "resnet101"} <= set(wide):
+            lead = wide["resnet101"] - wide["resnet18"]
+            found.append({"setting": setting} | statistics.difference(lead, wide["fsID"]))
+    return pd.DataFrame(found)
+
+
+def claims(verdicts: pd.DataFrame, rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """What each claim of the thesis comes to, one row per claim.
+
+    The rules. Where the scores lie: by the ledger alone, over all recorded runs. *Most are below 0*: also a
+    majority of the network's specifications with the thesis's metric negative and below their null. Depth:
+    frame scores of the same clips, at every hop, p below 0.05. The verdict: by `verdict` of both networks: it
+    survives if both are uninformed, in part if they are no better than loudness, not if they are informed.
+
+    Parameters
+    ----------
+    verdicts : recorded ledger. rows : recorded controls. table : recorded specifications.
+
+    Returns
+    -------
+    Columns claim, statement, "before controls", end (of `ENDS`), why.
+
+    Chapter: notebooks/19_answer.md
+    """
+    found = kinds(primary(rows))
+    named = {name: verdict(found, name) for name in ("resnet18", "resnet101")}
+    lead = depth(rows)
+    made = []
+    for claim, part in verdicts.groupby("claim", sort=False):
+        counts = part["verdict"].value_counts()
+        before = ", ".join(f"{name} in {count}" for name, count in counts.items())
+        if claim.endswith("-sign"):
+            end, why = _sign(counts, table[table["architecture"] == part["network"].iloc[0]])
+        elif claim in ("depth", "depth-share"):
+            end, why = _depth(lead)
+        elif claim == "verdict":
+            end, why = _verdict(named)
+        else:
+            end, why = _ledger(counts)
+        row = {"claim": claim, "statement": part["statement"].iloc[0], "before controls": before}
+        made.append(row | {"end": end, "why": why})
+    return pd.DataFrame(made)
+
+
+def _ledger(counts: pd.Series) -> tuple[str, str]:
+    runs = counts.sum()
+    if "not testable here" in counts:
+        return "not testable here", "No recorded run can say it."
+    if counts.get("reproduced", 0) == runs:
+        return "survives", f"Reproduced in all {runs} settings."
+    if "contradicted" in counts and "reproduced" not in counts:
+        return (
+            "does not survive",
+            f"Contradicted in {counts['contradicted']} of {runs} settings, never reproduced.",
+        )
+    return "undecided", "The settings disagree, or their intervals are too wide."
+
+
+def _sign(counts: pd.Series, table: pd.DataFrame) -> tuple[str, str]:
+    own = table[(table["blocks"] == "rank") & (table["effect"] == next(iter(specifications.EFFECTS)))]
+    if own.empty:
+        return _ledger(counts)
+    found = shares(own.assign(all="all"), by=["all"]).iloc[0]
+    why = (
+        f"With the thesis's metric {found['negative']:.0%} of {found['specifications']} specifications are "
+        f"negative, {found['negative and below null']:.0%} negative and below their null."
+    )
+    if counts.get("reproduced", 0) == counts.sum() and found["negative and below null"] > 0.5:
+        return "survives", why
+    return (
+        "does not survive" if "reproduced" not in counts and found["negative"] < 0.5 else "undecided"
+    ), why
+
+
+def _depth(lead: pd.DataFrame) -> tuple[str, str]:
+    if lead.empty:
+        return "not testable here", "No setting has both networks."
+    lower = (lead["mean"] < 0) & (lead["p"] < LEVEL)
+    why = "; ".join(
+        f"{row['setting']}: mean difference {row['mean']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f}, "
+        f"p {row['p']:.3f})"
+        for row in lead.to_dict("records")
+    )
+    end = "survives" if lower.all() else "undecided" if lower.any() else "does not survive"
+    return end, f"ResNet101 minus ResNet18, frame scores of all clips. {why}."
+
+
+def _verdict(named: dict[str, str]) -> tuple[str, str]:
+    why = "; ".join(f"{name.replace('resnet', 'ResNet')}: {kind}" for name, kind in named.items())
+    ends = dict(zip(FAMILIES, ("does not survive", "survives in part", "survives", "undecided"), strict=True))
+    found = {ends[kind] for kind in named.values()}
+    return (found.pop() if len(found) == 1 else "undecided"), f"Maps by the planned rule: {why}."
+
+
+def plain(rows: pd.DataFrame) -> str:
+    """The answer for somebody who has never seen a correlation, as Markdown: one sentence per network.
+
+    Parameters
+    ----------
+    rows : recorded controls.
+
+    Chapter: notebooks/19_answer.md
+    """
+    found = kinds(primary(rows))
+    return "\n".join(
+        f"- **{name.replace('resnet', 'ResNet')}**: Grad-CAM {PLAIN[verdict(found, name)]}."
+        for name in found["architecture"].unique()
+    )
