@@ -809,16 +809,21 @@ def randomisation(rows: pd.DataFrame, *, source: str) -> Figure:
         similarity, score, empty = panels = figure.subplots(3, sharex=True, height_ratios=[3, 3, 1.5])
         for (order, label), (color, marker, line) in zip(looks.items(), MARKS, strict=False):
             look = {"color": color, "marker": marker, "linestyle": line, "markersize": 5, "label": label}
+            own = rows[rows["order"] == order]
             for axes, check in ((similarity, "MPRT"), (score, "score")):
-                part = rows[(rows["check"] == check) & (rows["order"] == order)]
-                values = part.groupby("layer")["value"]
+                values = own[own["check"] == check].groupby("layer")["value"]
                 low, middle, high = (values.quantile(q).reindex(layers) for q in (0.25, 0.5, 0.75))
                 axes.fill_between(at, low, high, color=color, alpha=0.15, linewidth=0)
                 axes.plot(at, middle, **look)
-            empty.plot(at, values.apply(lambda own: own.isna().mean()).reindex(layers), **look)
+            missing = own[own["check"] == "MPRT"].set_index("layer")["value"].isna()
+            empty.plot(at, missing.groupby("layer").mean().reindex(layers), **look)
         similarity.set(title="Similarity to the map of the trained network", ylabel="Spearman correlation")
         score.set(title="Frame score on the trained network", ylabel="Spearman correlation")
-        empty.set(title="Clips without a value", ylim=(-0.05, 1.05), xlabel="randomised layer")
+        empty.set(
+            title="Clips without a similarity, because a map is empty",
+            ylim=(-0.05, 1.05),
+            xlabel="randomised layer",
+        )
         empty.yaxis.set_major_formatter(PercentFormatter(xmax=1))
         empty.set_xticks(range(len(names)), names)
         for axes in panels:

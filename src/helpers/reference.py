@@ -249,9 +249,9 @@ def agreement() -> pd.DataFrame:
 def readings(architecture: str) -> pd.DataFrame:
     """Scores under the default reading and under each recorded one that differs in one choice.
 
-    Columns reading (what differs, as `hop_length=512`), fsID and score. Two readings have the default settings
-    and another specification (see `scores.table`): "effect as in the text" and "Quantus 0.5.3", on fewer
-    clips; all others have "rank".
+    Columns reading (what differs, as `hop_length=512`), fsID and score. Two readings have the default
+    settings and another specification (see `scores.table`): "effect as in the text" and "Quantus 0.5.3", on
+    fewer clips; all others have "rank".
 
     Chapter: notebooks/13_reference.md
     """

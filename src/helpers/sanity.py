@@ -5,7 +5,6 @@ Chapter: notebooks/16_sanity.md
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,17 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from helpers import artifacts, explain, faithfulness, features, forward, models, statistics, training
+from helpers import (
+    artifacts,
+    explain,
+    faithfulness,
+    features,
+    forward,
+    models,
+    shuffled,
+    statistics,
+    training,
+)
 from helpers.explain import Explanations
 from helpers.study import Run
 
@@ -52,7 +61,7 @@ def make(run: Run) -> Path:
     Chapter: notebooks/16_sanity.md
     """
     maps, network = explain.explanations(run), training.network(run).to(training.device())
-    taught = shuffled(run)
+    taught = shuffled.make(run)
     path = run.path("sanity.csv")
 
     def compute(work: Path) -> dict:
@@ -223,48 +232,6 @@ def untrained(run: Run) -> nn.Module:
         for x in torch.from_numpy(mfcc[order]).split(64):
             network(x.to(training.device()))
     return network.eval()
-
-
-def shuffled(run: Run) -> Path:
-    """The folder shuffled/ of a run: trained like its network, but on labels dealt out at random.
-
-    Weights, history and predictions as in `training.make`. Each class keeps its number of training clips;
-    the labels of the test clips are true.
-
-    Source: Adebayo et al. 2018. Chapter: notebooks/16_sanity.md
-    """
-    data = features.dataset(run)
-    path = run.path("shuffled")
-
-    def compute(work: Path) -> dict:
-        clips = data.training()
-        labels = np.random.default_rng((run.seed, 1)).permutation(clips.labels)
-        seconds = training.train(
-            models.build(run.architecture, seed=run.seed),
-            dataclasses.replace(clips, labels=labels),
-            data.test(),
-            epochs=run.profile.epochs,
-            seed=run.seed,
-            checkpoint=work / "checkpoint.pt",
-            folder=work / path.name,
-            progress=f"training {run.name} on shuffled labels",
-        )
-        history = pd.read_csv(work / path.name / "history.csv")
-        return {
-            "data": run.source.label,
-            "training_clips": len(labels),
-            "train_accuracy": history["train_accuracy"].iloc[-1],
-            "training_seconds": round(seconds, 1),
-            "threads": torch.get_num_threads(),
-            "device": str(training.device()),
-        }
-
-    return artifacts.produce(
-        path,
-        parameters=run.parameters("architecture", "seed", "scaling") | {"epochs": run.profile.epochs},
-        inputs={"features.npz": artifacts.digest_of(run.path("features.npz"))},
-        make=compute,
-    )
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:

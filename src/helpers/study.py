@@ -164,7 +164,10 @@ def profile_table() -> pd.DataFrame:
 
     Chapter: notebooks/11_runs.md
     """
-    rows = [vars(profile) | {"clips": profile.clips or "all"} for profile in profiles().values()]
+    rows = [
+        {name: "all" if value is None else value for name, value in vars(profile).items()}
+        for profile in profiles().values()
+    ]
     return pd.DataFrame(rows).rename(columns=lambda name: name.replace("_", " "))
 
 

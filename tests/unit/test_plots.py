@@ -52,6 +52,33 @@ DRAWN = pd.DataFrame(
         "score": [0.5, 0.6, 0.4, 0.8, 0.7, np.nan],
     }
 )
+RANDOMISED = pd.DataFrame(
+    [
+        (check, order, layer, np.nan if check == "MPRT" and layer == "fc" and clip == 0 else value)
+        for check in ("MPRT", "score")
+        for order in ("top_down", "independent")
+        for layer, value in (("original", 1.0), ("fc", 0.5), ("layer1.1", 0.25), ("layer1.0", 0.0))
+        for clip in range(4)
+    ],
+    columns=["check", "order", "layer", "value"],
+)
+METRICS = ["MC neighbours", "MC coefficient", *(f"MC metric {n}" for n in range(15))]  # as many as there are
+AGREED = pd.DataFrame(
+    [
+        (first, second, np.nan if "MC coefficient" in (first, second) else sign * 0.88, 50)
+        for sign, first in zip([1, -1] * 9, METRICS, strict=False)
+        for second in METRICS
+    ],
+    columns=["first", "second", "correlation", "clips"],
+)
+WON = pd.DataFrame(
+    [
+        (metric, rival, share, share - 0.1, share + 0.05, 50)
+        for metric in METRICS
+        for rival, share in (("random nodes", 0.9), ("loudness", 0.4))
+    ],
+    columns=["metric", "rival", "share", "low", "high", "clips"],
+)
 MODES = [(-0.7, -0.5, "R18-mode"), (-0.3, -0.1, "R18-mode2")]
 
 
@@ -94,6 +121,9 @@ EVERY = {
     "density": lambda: plots.density(SCORES, thesis_modes=MODES, source=SOURCE),
     "effects": lambda: plots.effects(MAP[0], MAP[0] ** 2, source=SOURCE),
     "convergence": lambda: plots.convergence(DRAWN, source=SOURCE),
+    "randomisation": lambda: plots.randomisation(RANDOMISED, source=SOURCE),
+    "agreement": lambda: plots.agreement(AGREED, source=SOURCE),
+    "wins": lambda: plots.wins(WON, source=SOURCE),
 }
 
 
@@ -454,6 +484,9 @@ def test_convergence_marks_every_score_and_joins_the_means():
         (plots.history, HISTORY, "test_loss"),
         (plots.density, SCORES, "architecture"),
         (plots.convergence, DRAWN, "method"),
+        (plots.randomisation, RANDOMISED, "order"),
+        (plots.agreement, AGREED, "clips"),
+        (plots.wins, WON, "rival"),
         (lambda t, source: plots.confusion(t, classes=NAMES, source=source), PREDICTIONS, "label"),
     ],
 )
@@ -462,3 +495,81 @@ def test_a_missing_column_or_row_is_named(draw, table, column):
         draw(table.drop(columns=column), source=SOURCE)
     with pytest.raises(InputError, match="has no rows"):
         draw(table[:0], source=SOURCE)
+
+
+def test_randomisation_draws_the_middle_of_the_clips_that_have_a_value():
+    rows = RANDOMISED.assign(clip=RANDOMISED.groupby(["check", "order", "layer"]).cumcount())
+    rows["value"] -= rows["clip"] / 100
+    rows.loc[rows["check"] == "score", "value"] /= 2
+    other_way = rows["order"] == "independent"  # Quantus gives these from the input to the output
+    rows = pd.concat([rows[~other_way], rows[other_way][::-1]])
+    similarity, score, empty = plots.randomisation(rows, source=SOURCE).axes
+    cascade, alone, *_ = similarity.lines
+    # a stage is one unit wide: its first of two layers lies in the middle, its last on the tick
+    for line in (cascade, alone):
+        np.testing.assert_allclose(line.get_xdata(), [0, 1, 1.5, 2])
+        np.testing.assert_allclose(line.get_ydata(), [0.985, 0.48, 0.235, -0.015])  # fc: of three clips
+    np.testing.assert_allclose(score.lines[0].get_ydata(), [0.4925, 0.2425, 0.1175, -0.0075])
+    np.testing.assert_allclose(empty.lines[0].get_ydata(), [0, 0.25, 0, 0])
+    assert [label.get_text() for label in empty.get_xticklabels()] == ["original", "fc", "layer1"]
+    assert cascade.get_linestyle() != alone.get_linestyle()
+    assert cascade.get_marker() != alone.get_marker()
+    band = similarity.collections[0].get_paths()[0].vertices
+    at_original = band[band[:, 0] == 0][:, 1]
+    assert (at_original.min(), at_original.max()) == pytest.approx((0.9775, 0.9925))
+
+
+def agreed(**correlations: float) -> pd.DataFrame:
+    """agreed(ab=0.5): of metrics a, b, c in that order; pairs that are not named have no correlation."""
+    rows = [
+        (a, b, 1.0 if a == b else correlations.get("".join(sorted(a + b)), np.nan), 7 if "a" in a + b else 9)
+        for a in "abc"
+        for b in "abc"
+    ]
+    return pd.DataFrame(rows, columns=AGREED.columns)
+
+
+def cells(figure):
+    """Numbers of the matrix by row and column."""
+    (axes,) = figure.axes
+    rows, columns = ([t.get_text() for t in a.get_ticklabels()] for a in (axes.yaxis, axes.xaxis))
+    return {
+        (rows[int(t.get_position()[1])], columns[int(t.get_position()[0])]): t.get_text() for t in axes.texts
+    }
+
+
+def test_agreement_writes_each_pair_once():
+    figure = plots.agreement(agreed(ab=-0.123, ac=1.0, bc=0.5), source=SOURCE)
+    assert cells(figure) == {("b", "a"): "-.12", ("c", "a"): "+1", ("c", "b"): "+.50"}
+    assert "over 7 to 9 clips" in figure.axes[0].get_title(loc="left")
+    mesh = figure.axes[0].collections[0]
+    assert mesh.get_clim() == (-1, 1)
+    for value in (-1, 1):  # black lettering on the darkest cells
+        assert 21 / contrast_on_white(mesh.cmap(mesh.norm(value))[:3]) >= 4.5
+
+
+def test_agreement_leaves_out_a_metric_that_nothing_can_be_compared_with():
+    assert cells(plots.agreement(agreed(ac=-0.004), source=SOURCE)) == {("c", "a"): "-.00"}
+    assert cells(plots.agreement(agreed(ab=0.1, ac=0.2), source=SOURCE))["c", "b"] == "–"
+    figure = plots.agreement(agreed(), source=SOURCE)
+    figure.draw_without_rendering()
+    assert "too few clips" in words(figure)
+
+
+def test_wins_are_marked_with_their_intervals():
+    table = WON[WON["metric"].isin(METRICS[:2])].copy()
+    table.loc[table["metric"] == METRICS[1], "clips"] = [3, 2]
+    (axes,) = plots.wins(table, source=SOURCE).axes
+    blind, loud = (line for line in axes.lines if line.get_marker() in "os")
+    np.testing.assert_allclose(blind.get_xdata(), [0.9, 0.9])
+    np.testing.assert_allclose(loud.get_xdata(), [0.4, 0.4])
+    assert (blind.get_ydata() < loud.get_ydata()).all()
+    np.testing.assert_array_equal(np.round(blind.get_ydata()), [0, 1])
+    for line, spans in zip((blind, loud), axes.collections, strict=True):
+        for (x, y), (start, end) in zip(line.get_xydata(), spans.get_segments(), strict=True):
+            np.testing.assert_allclose([start, end], [[x - 0.1, y], [x + 0.05, y]])
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "MC neighbours, n = 50",
+        "MC coefficient, n = 2",
+    ]
+    assert [0.5, 0.5] in [list(line.get_xdata()) for line in axes.lines]

@@ -9,9 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 from scipy import stats
 
-from helpers import artifacts, explain, faithfulness, features, models, sanity, scores, study, training
+from helpers import (
+    artifacts,
+    explain,
+    faithfulness,
+    features,
+    models,
+    sanity,
+    scores,
+    shuffled,
+    study,
+    training,
+)
 
 NAN = float("nan")
 SEEDS = itertools.count(1000)
@@ -58,7 +70,7 @@ def maps_by_hand(network, maps, i, order):
 @pytest.mark.parametrize("order", sanity.ORDERS)
 def test_maps_are_those_of_the_network_that_loses_its_layers(run, order):
     network, maps = training.network(run), explain.explanations(run)
-    for i in (0, 2):
+    for i in (0, 2):  # each clip has random weights of its own
         similar, found = sanity.randomised(network, maps, i, layer=run.layer, order=order)
         assert list(similar) == (TOP_DOWN if order == "top_down" else TOP_DOWN[:1] + TOP_DOWN[:0:-1])
         expected = maps_by_hand(network, maps, i, order)
@@ -168,8 +180,8 @@ def test_shuffled_labels_are_a_permutation_and_the_test_clips_keep_theirs(fresh,
         return train(model, clips, test, **options)
 
     monkeypatch.setattr(training, "train", spy)
-    folder = sanity.shuffled(run)
-    assert folder == run.path("shuffled") == sanity.shuffled(run)
+    folder = shuffled.make(run)
+    assert folder == run.path("shuffled") == shuffled.make(run)
     ((clips, test, options),) = asked
     assert (options["epochs"], options["seed"]) == (2, 3)
     own = data.training()
@@ -191,6 +203,27 @@ def test_shuffled_labels_are_a_permutation_and_the_test_clips_keep_theirs(fresh,
 def own_recipe(monkeypatch):
     """A recipe of this test alone, which no other test has computed."""
     monkeypatch.setattr(sanity, "EFFICIENT_SEED", next(SEEDS))
+
+
+class Cascade:
+    """Stands for `sanity.randomised`: notes what it is asked, and may stop before a clip."""
+
+    def __init__(self) -> None:
+        self.asked, self.stop = [], None
+
+    def __call__(self, network, maps, i, *, layer, order):
+        if i == self.stop:
+            raise KeyboardInterrupt
+        self.asked.append((i, order))
+        return {"original": 1.0}, maps.maps[[i]]
+
+
+@pytest.fixture
+def no_cascade(monkeypatch):
+    """No layer is randomised; returns what was asked for."""
+    cascade = Cascade()
+    monkeypatch.setattr(sanity, "randomised", cascade)
+    return cascade
 
 
 def part_of(table, *keys):
@@ -229,16 +262,22 @@ def test_the_score_is_that_of_the_randomised_map_on_the_trained_network(run):
 
 
 @pytest.mark.parametrize("explained", ["predicted", "true"])
-def test_another_network_is_held_against_its_own_effects(settings, stand_in, explained):
+def test_another_network_is_held_against_its_own_effects(
+    settings, stand_in, explained, own_recipe, no_cascade, monkeypatch
+):
     run = study.open(profile="smoke", data=str(stand_in), explained=explained)
-    table, maps = sanity.table(run), explain.explanations(run)
+    maps = explain.explanations(run)
+    others = {name: (getattr(maps, name) + 1) % 10 for name in ("predicted", "explained")}
+    maps = dataclasses.replace(maps, **others)
+    monkeypatch.setattr(explain, "explanations", lambda run: maps)
+    table = sanity.table(run)
     taught = models.build(run.architecture, seed=run.seed)
-    taught.load_state_dict(sanity._load(run, sanity.shuffled(run)).state_dict())
+    taught.load_state_dict(load_file(shuffled.make(run) / "weights.safetensors"))
     for check, network in (("untrained", sanity.untrained(run)), ("shuffled labels", taught.eval())):
         predicted = training.predict(network, maps.inputs).argmax(1).numpy()
         classes = predicted if explained == "predicted" else maps.labels
         assert predicted.tolist() != maps.labels.tolist()
-        assert classes.tolist() != maps.predicted.tolist()  # else this test says nothing
+        assert classes.tolist() != maps.explained.tolist()  # else this test says nothing
         at = models.layer(network, run.layer)
         own = explain.gradcam(network, maps.inputs, layer=at, classes=classes)
         expected = faithfulness.score(own, faithfulness.effects(network, maps.inputs, classes))
@@ -246,26 +285,18 @@ def test_another_network_is_held_against_its_own_effects(settings, stand_in, exp
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_an_interrupted_call_goes_on_after_the_last_whole_clip(run, own_recipe, monkeypatch):
-    asked, own = [], sanity.randomised
-    stop = {3}
-
-    def randomised(network, maps, i, **options):
-        if i in stop:
-            raise KeyboardInterrupt
-        asked.append((i, options["order"]))
-        return own(network, maps, i, **options)
-
-    monkeypatch.setattr(sanity, "randomised", randomised)
+def test_an_interrupted_call_goes_on_after_the_last_whole_clip(run, own_recipe, no_cascade, monkeypatch):
+    monkeypatch.setattr(faithfulness, "effects", lambda *given: np.arange(400.0)[None])
+    no_cascade.stop = 3
     with pytest.raises(KeyboardInterrupt):
         sanity.make(run)
-    assert asked == [(i, order) for i in range(3) for order in sanity.ORDERS]
-    stop.clear()
+    assert no_cascade.asked == [(i, order) for i in range(3) for order in sanity.ORDERS]
+    no_cascade.stop, no_cascade.asked = None, []
     first = sanity.make(run).read_bytes()
-    assert asked[6:] == [(3, order) for order in sanity.ORDERS]
+    assert no_cascade.asked == [(3, order) for order in sanity.ORDERS]
     run.path("sanity.csv").unlink()  # the same bytes as without an interruption
     assert sanity.make(run).read_bytes() == first
-    assert len(asked) == 8 + 8
+    assert len(no_cascade.asked) == 2 + 8
 
 
 # What is said of the table

@@ -337,8 +337,9 @@ def test_the_profile_table_says_all_where_nothing_limits():
     assert list(table) == [
         *("clips", "epochs", "explanations"),
         *("stock clips", "stock clips deep", "drawn clips", "draws"),
+        *("control clips", "null maps"),
     ]
-    assert table.loc["thesis", "clips"] == "all"
+    assert set(table.loc["thesis", ["clips", "control clips"]]) == {"all"}
     assert table.loc["quick", "stock clips"] == study.profiles()["quick"].stock_clips
 
 

@@ -1,0 +1,508 @@
+"""Every metric of a clip's maps, and what is said of the table."""
+
+import dataclasses
+import functools
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as options
+from hypothesis import strategies as st
+from torch import nn
+
+from helpers import (
+    InputError,
+    artifacts,
+    controls,
+    explain,
+    faithfulness,
+    features,
+    forward,
+    metrics,
+    nulls,
+    study,
+    training,
+)
+
+NAN = float("nan")
+SEEDS = itertools.count(1000)
+NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explain.explanations)
+MC = ("uniform", "zero", "neighbours", "mean", "marginal", "silence", "patch", "coefficient", "cell", "rank")
+EVERY = [*(f"MC {name}" for name in MC), *metrics.CURVES, *metrics.QUANTUS]
+
+
+class Weighs(nn.Module):
+    """Two logits: a weighted sum of all cells, and 0. Keeps what it was asked."""
+
+    def __init__(self, weights: np.ndarray) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.as_tensor(weights, dtype=torch.float32))
+        self.asked = []
+        self.eval()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.asked.append(x[:, 0].clone().numpy())
+        logit = (x[:, 0] * self.weights).sum((1, 2))
+        return torch.stack([logit, torch.zeros_like(logit)], 1)
+
+
+# The curves
+
+
+def test_removal_replaces_frames_in_the_order_of_the_map_s_sums():
+    clip = np.arange(1.0, 11.0, dtype=np.float32).reshape(2, 5)
+    own = np.array([[0.0, 3, 0, 1, 2], [1, 0, 0, 0, 0]])  # sums 1, 3, 0, 1, 2
+    fill = np.array([-1.0, -2.0])
+    network = Weighs(np.ones((2, 5)))
+    logits = metrics.removal(network, clip, own, fill=fill, step=2)
+    (asked,) = network.asked
+    most, least = asked[:4], asked[4:]
+    for curve, gone in ((most, [[], [1, 4], [1, 4, 0, 3]]), (least, [[], [2, 0], [2, 0, 3, 4]])):
+        for changed, frames in zip(curve, [*gone, range(5)], strict=True):
+            expected = clip.copy()
+            expected[:, list(frames)] = fill[:, None]
+            np.testing.assert_array_equal(changed, expected)
+    np.testing.assert_allclose(logits[..., 0], asked.sum((1, 2)).reshape(2, 4))
+    assert logits.shape == (2, 4, 2)
+    assert logits.dtype == np.float64
+
+
+def test_sums_that_differ_by_rounding_are_equal_and_the_earlier_frame_comes_first():
+    own = np.full((2, 4), 0.5) + 1e-8 * np.array([0, 3, 1, 2])
+    own[:, 3] = 1
+    network = Weighs(np.ones((2, 4)))
+    metrics.removal(network, np.ones((2, 4), np.float32), own, fill=np.zeros(2), step=1)
+    lost = [[int(np.flatnonzero(d)[0]) for d in np.diff(network.asked[0][s, 0], axis=0)] for s in HALVES]
+    assert lost == [[3, 0, 1, 2], [0, 1, 2, 3]]
+
+
+HALVES = (slice(0, 5), slice(5, 10))
+
+
+@given(st.lists(st.integers(0, 4), min_size=12, max_size=12).filter(lambda v: len(set(v)) > 1))
+@options(deadline=None, max_examples=30)
+def test_a_map_and_its_opposite_exchange_the_curves(values):
+    own = np.tile(np.array(values, float), (2, 1))
+    rng = np.random.default_rng(sum(values))
+    network, clip = Weighs(rng.normal(size=(2, 12))), rng.normal(size=(2, 12)).astype(np.float32)
+    first, second = (
+        metrics.removal(network, clip, m, fill=np.zeros(2), step=3) for m in (own, own.max() - own)
+    )
+    np.testing.assert_array_equal(first, second[::-1])
+    assert metrics.gains(first, 0)["SRG"] == pytest.approx(-metrics.gains(second, 0)["SRG"])
+    higher = metrics.removal(network, clip, 3 * own + 1, fill=np.zeros(2), step=3)
+    np.testing.assert_array_equal(first, higher)
+
+
+def logits_of(*curves: list[float]) -> np.ndarray:
+    """Logits whose softmax gives class 0 these probabilities, class 1 the rest."""
+    p = np.array(curves, float)
+    return np.stack([np.log(p), np.log1p(-p)], axis=2)
+
+
+def test_gains_by_hand():
+    # areas: (0.9 / 2 + 0.4 + 0.1 / 2) / 2 = 0.45 and (0.9 / 2 + 0.8 + 0.1 / 2) / 2 = 0.65
+    found = metrics.gains(logits_of([0.9, 0.4, 0.1], [0.9, 0.8, 0.1]), 0)
+    assert found == pytest.approx({"SRG": 0.2, "MoRF": 0.55, "LeRF": 0.65, "label flip": 0.5})
+    # of the other class: the areas are 1 minus those
+    found = metrics.gains(logits_of([0.9, 0.4, 0.1], [0.9, 0.8, 0.1]), 1)
+    assert found == pytest.approx({"SRG": -0.2, "MoRF": 0.45, "LeRF": 0.35, "label flip": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [
+        ([0.9, 0.8, 0.7, 0.6, 0.6], 0),  # never
+        ([0.9, 0.8, 0.7, 0.6, 0.4], 0),  # only when everything is gone
+        ([0.9, 0.4, 0.9, 0.4, 0.4], 0.75),  # first, and back again
+        ([0.1, 0.2, 0.3, 0.6, 0.4], 0.25),  # the answer need not be the class
+    ],
+)
+def test_the_label_flips_when_the_answer_first_changes(most, expected):
+    least = [most[0], 0.4, 0.6, 0.4, 0.6]  # least important first: says nothing of it
+    assert metrics.gains(logits_of(most, least), 0)["label flip"] == pytest.approx(expected)
+
+
+# Quantus
+
+
+def quantus_of(network: nn.Module, clip: np.ndarray, own: np.ndarray, *, seed=(0, 0), category=0, answer=0):
+    inputs = clip[None, None].astype(np.float32)
+    return metrics.quantus_values(network, inputs, category, own, answer=answer, seed=seed)
+
+
+def example(scale: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(13, 400)).astype(np.float32), scale * rng.normal(size=(13, 400))
+
+
+def test_pixel_flipping_replaces_the_most_important_cells_by_the_mean_of_what_is_there():
+    clip, weights = example()
+    own = np.random.default_rng(2).random((13, 400)).astype(np.float32)
+    values, curve = clip.ravel().copy(), []
+    for cells in np.argsort(-own.ravel()).reshape(40, 130):
+        values[cells] = values.mean()
+        curve.append(1 / (1 + np.exp(-(values @ weights.ravel()))))
+    for category, expected in ((0, curve), (1, 1 - np.array(curve))):
+        found = quantus_of(Weighs(weights), clip, own, category=category)["pixel flipping"]
+        assert found == pytest.approx(1 - np.trapezoid(expected) / 39, abs=1e-6)
+
+
+def test_faithfulness_correlation_of_an_exact_map_is_one_and_its_subsets_are_seeded():
+    clip, weights = example(scale=1e-4)  # so small that the probability is a straight line
+    exact = weights * (clip - clip.mean())
+    found = quantus_of(Weighs(weights), clip, exact)["faith. corr."]
+    assert found == pytest.approx(1, abs=1e-3)
+    assert quantus_of(Weighs(weights), clip, exact, category=1)["faith. corr."] == pytest.approx(-found)
+    other = np.random.default_rng(3).random((13, 400))
+    first, again, second = (quantus_of(Weighs(weights), clip, other, seed=(0, s)) for s in (1, 1, 2))
+    assert first == again
+    assert first["faith. corr."] != second["faith. corr."]
+
+
+def test_faithfulness_correlation_has_no_answer_where_the_probability_stands_still():
+    clip, weights = example()
+    found = quantus_of(Weighs(0 * weights), clip, np.random.default_rng(2).random((13, 400)))
+    assert np.isnan(found["faith. corr."])
+
+
+@pytest.mark.parametrize(("start", "answer", "expected"), [(200, 0, 5 / 9), (200, 1, 4 / 9), (0, 0, 0)])
+def test_road_counts_the_levels_at_which_the_answer_is_lost(start, answer, expected):
+    # the last frame is heard; frames go from the last to the first and become what lies left of them, so
+    # the answer is lost once all the sound from `start` on is gone, from five tenths on
+    clip, weights = np.zeros((13, 400)), np.zeros((13, 400))
+    clip[:, start:] = 10
+    weights[0, 399] = 1
+    own = np.tile(np.arange(400.0), (13, 1))
+    heard = nn.Sequential(Weighs(weights), Above(5)).eval()
+    assert quantus_of(heard, clip, own, answer=answer)["ROAD"] == pytest.approx(expected)
+
+
+class Above(nn.Module):
+    """Lowers the first of two logits, so that it must be above a level to win."""
+
+    def __init__(self, level: float) -> None:
+        super().__init__()
+        self.level = level
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x - torch.tensor([self.level, 0.0])
+
+
+def test_quantus_leaves_numpy_s_generator_as_it_was():
+    np.random.seed(5)  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    clip, weights = example()
+    quantus_of(Weighs(weights), clip, np.abs(weights))
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+def test_quantus_stops_at_a_map_that_is_the_same_everywhere():
+    # why the table does not ask it there
+    clip, weights = example()
+    with pytest.raises(AssertionError):
+        quantus_of(Weighs(weights), clip, np.full((13, 400), 0.5))
+
+
+# Silence
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(monkeypatch):
+    """Networks and maps are loaded once for all tests; made and checked they are in other files."""
+    monkeypatch.setattr(training, "network", NETWORK)
+    monkeypatch.setattr(explain, "explanations", EXPLANATIONS)
+
+
+def test_a_frame_s_own_stretch_of_the_waveform_is_silenced(settings, stand_in):
+    run = study.open(profile="smoke", data=str(stand_in), hop_length=512)
+    test = features.dataset(run).test()
+    i = int(test.frames.argmin())  # a clip with padding
+    found = metrics.silenced(run, test.names[i])
+    assert found.shape == (400, 13, 400)
+    assert found.dtype == np.float32
+    sound = explain.sound(run, test.names[i])
+    wave = features.resample(sound.rate)(torch.from_numpy(sound.samples)[None])
+    for frame, first, last in ((0, 0, 256), (5, 2304, 2816)):
+        edited = wave.clone()
+        edited[:, first:last] = 0
+        expected = features.mfcc(edited, 44_100, hop_length=512)[0]
+        np.testing.assert_array_equal(found[frame], expected.numpy())
+        assert (found[frame] != sound.mfcc).any()
+    assert test.frames[i] < 400
+    np.testing.assert_array_equal(found[test.frames[i] :] - sound.mfcc, 0)
+    np.testing.assert_array_equal(sound.mfcc, test.mfcc[i, 0])
+
+
+def test_a_frame_reaches_its_neighbours_and_no_further_unless_it_is_the_loudest(
+    monkeypatch, settings, stand_in
+):
+    run = study.open(profile="smoke", data=str(stand_in))
+    rng = np.random.default_rng(0)
+    samples = rng.normal(size=44_100).astype(np.float32)
+    samples[19_968:20_992] *= 1e2  # the stretch of frame 20; 40 dB above the rest
+    samples[32_000:] *= 1e-3  # 100 dB below that
+    sound = explain.Sound("x.wav", 1, "siren", samples, 44_100, np.zeros((13, 400), np.float32), 44)
+    mfcc = features.mfcc(torch.from_numpy(samples)[None], 44_100)[0].numpy()
+    monkeypatch.setattr(explain, "sound", lambda run, name: dataclasses.replace(sound, mfcc=mfcc))
+    changed = (metrics.silenced(run, "x.wav") != mfcc).any(axis=1)
+    assert np.flatnonzero(changed[10]).tolist() == [9, 10, 11]
+    assert changed[20, 33:44].all()  # no longer cut off
+    assert not changed[44:].any()
+
+
+def test_silence_is_scaled_as_the_inputs_are(settings, stand_in):
+    runs = [study.open(profile="smoke", data=str(stand_in), scaling=s) for s in ("raw", "standardised")]
+    test = features.dataset(runs[1]).test()
+    i = int(test.frames.argmin())
+    raw, scaled = (metrics.silenced(run, test.names[i]) for run in runs)
+    np.testing.assert_array_equal(scaled[-1], test.mfcc[i, 0])  # padding: nothing changes, to the last bit
+    known = features.dataset(runs[0]).training().mfcc[:, 0]
+    mean, deviation = (of(known, axis=(0, 2))[:, None] for of in (np.mean, np.std))
+    np.testing.assert_allclose(scaled[3], (raw[3] - mean) / deviation, rtol=1e-4, atol=1e-4)
+
+
+# The table
+
+
+@pytest.fixture
+def given_answers(monkeypatch):
+    """Two clips, and answers of our own instead of the slow ones; returns what was asked."""
+    asked = {"effects": [], "quantus": [], "silenced": [], "before": None}
+    monkeypatch.setattr(metrics, "SEED", next(SEEDS))  # a recipe of this test alone
+    every = explain.explanations
+
+    def first_two(run):
+        return explain.Explanations(**{name: values[:2] for name, values in vars(every(run)).items()})
+
+    def effects(network, inputs, classes, *, blocks, baseline="uniform", nodes=2):
+        if asked["before"] == len(asked["effects"]):
+            raise KeyboardInterrupt
+        labels = faithfulness.block_labels(blocks, (13, 400), clips=1)
+        number = len(asked["effects"])
+        asked["effects"].append(
+            {
+                "input": inputs[0],
+                "class": int(classes[0]),
+                "blocks": blocks,
+                "baseline": baseline,
+                "nodes": nodes,
+            }
+        )
+        return np.random.default_rng(number).random((1, labels.max() + 1))
+
+    def quantus_values(network, inputs, category, own, *, answer, seed):
+        asked["quantus"].append({"class": category, "map": own, "answer": answer, "seed": seed})
+        return dict(zip(metrics.QUANTUS, (0.5, NAN, 0.25), strict=True))
+
+    def silenced(run, name):
+        asked["silenced"].append(name)
+        return np.zeros((400, 13, 400), np.float32)
+
+    monkeypatch.setattr(explain, "explanations", first_two)
+    monkeypatch.setattr(faithfulness, "effects", effects)
+    monkeypatch.setattr(metrics, "quantus_values", quantus_values)
+    monkeypatch.setattr(metrics, "silenced", silenced)
+    return asked
+
+
+def test_the_table_has_one_row_per_clip_map_and_metric(run, given_answers):
+    table, maps = metrics.table(run), explain.explanations(run)
+    assert list(table) == ["metric", "map", "name", "fs_id", "value", "status"]
+    assert set(table["metric"]) == set(EVERY)
+    keys = list(zip(table["name"], table["map"], strict=True))
+    assert keys == [(n, m) for n in maps.names for m in metrics.MAPS for _ in EVERY]
+    assert table["fs_id"].tolist() == [f for f in maps.fs_ids for _ in range(3 * len(EVERY))]
+    assert not table.duplicated(["metric", "map", "name"]).any()
+    assert (table["value"].isna() == (table["status"] != "ok")).all()
+    nothing = table[table["metric"] == "faith. corr."]
+    assert set(nothing["status"]) == {"constant map or effects"}
+    assert table.loc[table["metric"] == "ROAD", "value"].unique().tolist() == [0.25]
+    made = artifacts.record(run.path("metrics.csv"))["made"]
+    assert made["clips"] == 2
+    assert made["nan"] == {
+        name: 2 if name in ("faith. corr.", "MC coefficient") else 0 for name in table["metric"].unique()
+    }
+
+
+def test_the_network_is_asked_once_for_all_maps_where_blocks_are_fixed(run, given_answers):
+    metrics.make(run)
+    maps, known = explain.explanations(run), features.dataset(run).training().mfcc
+    assert len(given_answers["effects"]) == 2 * 12  # nine of fixed blocks, one by rank for each map
+    for i in range(2):
+        asked = given_answers["effects"][12 * i : 12 * (i + 1)]
+        assert all(np.array_equal(a["input"], maps.inputs[i]) for a in asked)
+        assert {a["class"] for a in asked} == {maps.explained[i]}
+        fixed, ranked = asked[:9], asked[9:]
+        assert [str(a["blocks"]) for a in fixed] == ["frame"] * 6 + ["(13, 13)", "coefficient", "cell"]
+        assert [a["nodes"] for a in fixed] == [2] * 8 + [1]
+        assert [a["baseline"] for a in fixed[:3]] == ["uniform", "zero", "neighbours"]
+        assert {a["baseline"] for a in [*fixed[6:], *ranked]} == {"uniform"}
+        np.testing.assert_array_equal(ranked[0]["blocks"], faithfulness.rank_blocks(maps.maps[i]))
+        mean, marginal, silence = (a["baseline"] for a in fixed[3:6])
+        labels = np.zeros((13, 400), int)
+        assert mean.values(0, maps.inputs[i, 0], labels)[0, 4, 0] == pytest.approx(known[:, 0, 4].mean())
+        assert marginal.weights.tolist() == [0.5, 0.5]
+        silence.values(0, maps.inputs[i, 0], labels)
+        assert silence.whole
+    assert given_answers["silenced"] == maps.names.tolist()
+    drawn = [given_answers["effects"][k]["baseline"].values(0, maps.inputs[0, 0], labels) for k in (4, 16)]
+    assert (drawn[0] != drawn[1]).any()  # each clip its own
+
+
+def test_the_three_maps(run, given_answers):
+    metrics.make(run)
+    maps, loud = explain.explanations(run), controls.loudness(run, explain.explanations(run).names)
+    asked = given_answers["quantus"]
+    assert len(asked) == 6
+    for i in range(2):
+        own, blind, loudness = (a["map"] for a in asked[3 * i : 3 * i + 3])
+        np.testing.assert_array_equal(own, maps.maps[i])
+        random = np.random.default_rng((metrics.SEED, i))
+        expected = nulls.random_nodes(maps.nodes.shape[1:], count=1, random=random)[0]
+        np.testing.assert_array_equal(blind, expected)
+        np.testing.assert_allclose(loudness, np.tile(loud[i] / loud[i].max(), (13, 1)), rtol=1e-6)
+        assert (loudness.max(), loudness.dtype) == (1, np.float32)
+        assert {a["seed"] for a in asked[3 * i : 3 * i + 3]} == {(metrics.SEED, i)}
+
+
+def test_metrics_of_the_answer_ask_for_the_network_s_own(settings, stand_in, given_answers):
+    run = study.open(profile="smoke", data=str(stand_in), explained="true")
+    maps = explain.explanations(run)
+    assert maps.labels.tolist() != maps.predicted.tolist()  # else this test says nothing
+    metrics.make(run)
+    assert [a["class"] for a in given_answers["quantus"]] == np.repeat(maps.labels, 3).tolist()
+    assert [a["answer"] for a in given_answers["quantus"]] == np.repeat(maps.predicted, 3).tolist()
+
+
+def test_a_map_that_is_the_same_everywhere_has_no_value_and_says_so(run, given_answers, monkeypatch):
+    maps = explain.explanations(run)
+    empty = dataclasses.replace(maps, maps=np.where(np.arange(2)[:, None, None] == 0, 0, maps.maps))
+    monkeypatch.setattr(explain, "explanations", lambda run: empty)
+    monkeypatch.setattr(controls, "loudness", lambda run, names: np.zeros((2, 400), np.float32))
+    table = metrics.table(run).set_index(["name", "map"])
+    silent = [(name, "loudness") for name in maps.names]
+    for key in [(maps.names[0], "Grad-CAM"), *silent]:
+        assert table.loc[[key], "value"].isna().all()
+        assert set(table.loc[[key], "status"]) == {"constant map"}
+    assert len(given_answers["quantus"]) == 3
+    assert table.loc[[(maps.names[1], "Grad-CAM")], "value"].notna().any()
+
+
+def test_an_interrupted_call_goes_on_after_the_last_whole_clip(run, given_answers):
+    given_answers["before"] = 15  # in the second clip
+    with pytest.raises(KeyboardInterrupt):
+        metrics.make(run)
+    given_answers["before"] = None
+    metrics.make(run)
+    assert len(given_answers["effects"]) == 15 + 12
+    names = [a["blocks"] for a in given_answers["effects"][15:18]]
+    assert names == ["frame"] * 3
+    assert len(metrics.table(run)) == 2 * 3 * len(EVERY)
+
+
+def test_the_values_are_those_of_engine_curves_and_quantus(run, monkeypatch):
+    # the real calls, on one clip
+    maps, network = explain.explanations(run), training.network(run)
+    one = explain.Explanations(**{name: values[:1] for name, values in vars(maps).items()})
+    fast, known = forward.prepare(network, shape=(1, 13, 400)), features.dataset(run).training().mfcc
+    loud = controls.loudness(run, one.names)[0]
+    table = metrics._clip(run, fast, one, 0, loudness=loud, values=known)
+    found = table[table["map"] == "Grad-CAM"].set_index("metric")["value"]
+    x, c, own = one.inputs, one.explained, one.maps
+    for name, asked in {
+        "uniform": {},
+        "mean": {"baseline": faithfulness.Baseline.mean(known)},
+        "patch": {"blocks": (13, 13)},
+        "rank": {"blocks": faithfulness.rank_blocks(own[0])},
+        "silence": {"baseline": faithfulness.Baseline.edited(lambda i: metrics.silenced(run, one.names[0]))},
+    }.items():
+        effects = faithfulness.effects(fast, x, c, **asked)
+        (expected,) = faithfulness.score(own, effects, blocks=asked.get("blocks", "frame"))
+        assert found[f"MC {name}"] == pytest.approx(expected, abs=1e-6), name
+    mean = known[:, 0].mean(axis=(0, 2))
+    curves = metrics.removal(network, x[0, 0], own[0], fill=mean)
+    assert found[list(metrics.CURVES)].to_dict() == pytest.approx(metrics.gains(curves, c[0]), abs=1e-5)
+    assert curves.shape == (2, 41, 10)
+    given = {"answer": one.predicted[0], "seed": (metrics.SEED, 0)}
+    expected = metrics.quantus_values(network, x, c[0], own[0], **given)
+    assert found[list(metrics.QUANTUS)].to_dict() == pytest.approx(expected, abs=1e-4)
+    assert np.isnan(found["MC coefficient"])
+
+
+# What is said of the table
+
+
+def rows_of(**values: list[float]) -> pd.DataFrame:
+    """Rows of one map: rows_of(a=[0.1, 0.2]) are metric "a" of clips 0 and 1."""
+    rows = [(m, "Grad-CAM", f"{i}.wav", 7 * i, v, "") for m, own in values.items() for i, v in enumerate(own)]
+    return pd.DataFrame(rows, columns=metrics.COLUMNS)
+
+
+def table_of(rows: pd.DataFrame) -> dict:
+    return {(a, b): (r, n) for a, b, r, n in rows.to_numpy()}
+
+
+def test_agreement_by_hand():
+    rows = rows_of(b=[1, 2, 3, 4], a=[10, 30, 20, NAN], c=[NAN, 5, 4, NAN], d=[2, 2, 2, 2])
+    table = metrics.agreement(
+        rows.sample(frac=1, random_state=0).sort_values("metric", key=lambda m: m != "b")
+    )
+    assert list(table) == ["first", "second", "correlation", "clips"]
+    found = table_of(table)
+    assert found["b", "a"] == found["a", "b"] == (0.5, 3)  # ranks 1 2 3 and 1 3 2: 1 - 6 * 2 / 24
+    assert found["b", "b"] == (1, 4)
+    assert found["b", "c"][1] == 2
+    assert np.isnan(found["b", "c"][0])  # two points always lie on a line
+    assert np.isnan(found["b", "d"][0])
+    assert found["b", "d"][1] == 4
+    assert table["first"].unique()[0] == "b"
+    assert len(table) == 16
+
+
+def test_ranks_are_those_among_the_common_clips():
+    # among all clips b orders 1 2 3 4 5; among those that a has, only the order of three counts
+    found = table_of(metrics.agreement(rows_of(a=[3, NAN, 2, NAN, 1], b=[1, 9, 2, 0, 3])))
+    assert found["a", "b"] == (-1, 3)
+
+
+def test_what_belongs_to_the_clip_alone_can_be_taken_out():
+    own = rows_of(a=[11, 22, 33, 44], b=[14, 23, 32, 41])
+    other = rows_of(a=[10, 20, 30, 40], b=[10, 20, 30, 40]).assign(map="loudness")
+    rows = pd.concat([own, other])
+    assert table_of(metrics.agreement(rows))["a", "b"] == (1, 4)
+    assert table_of(metrics.agreement(rows, minus="loudness"))["a", "b"] == (-1, 4)
+    assert table_of(metrics.agreement(rows, map="loudness"))["a", "b"] == (1, 4)
+
+
+def test_a_map_that_is_not_there_is_named():
+    with pytest.raises(InputError, match='map "Grad-Cam" is not in rows; choose from Grad-CAM'):
+        metrics.agreement(rows_of(a=[1, 2]), map="Grad-Cam")
+
+
+def test_wins_by_hand(few):
+    own = rows_of(b=[1, 2, 3, 4, NAN], a=[1, 1, 1, 1, 1])
+    blind = rows_of(b=[0, 2, 9, 1, 1], a=[0, 0, 0, 0, 0]).assign(map="random nodes")
+    loud = rows_of(b=[NAN, NAN, 4, 5, 6], a=[NAN] * 5).assign(map="loudness")
+    table = metrics.wins(pd.concat([loud, own, blind]))
+    assert list(table) == ["metric", "rival", "share", "low", "high", "clips", "NaN"]
+    assert list(zip(table["metric"], table["rival"], strict=True)) == [
+        *(("b", "random nodes"), ("b", "loudness"), ("a", "random nodes"), ("a", "loudness"))
+    ]
+    assert table["share"].tolist()[:3] == [(1 + 0.5 + 0 + 1) / 4, 0, 1]
+    assert table["clips"].tolist() == [4, 2, 5, 0]
+    assert table["NaN"].tolist() == [1, 3, 0, 5]
+    assert table.loc[3, ["share", "low", "high"]].isna().all()
+    assert (table["low"] <= table["share"])[:3].all()
+    # all of five recordings: the exact interval of a binomial, 0.025 ** (1 / 5)
+    assert table.loc[2, ["low", "high"]].tolist() == pytest.approx([0.025**0.2, 1])
+
+
+def test_intervals_are_over_recordings(few):
+    own = rows_of(a=[1, 1, 1, 1])
+    same = pd.concat([own, own.assign(map="random nodes", value=0), own.assign(map="loudness", value=0)])
+    two = metrics.wins(same.assign(fs_id=np.tile([3, 3, 3, 8], 3)))
+    assert two["low"].tolist() == pytest.approx([0.025**0.5] * 2)
