@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from pandas.io.formats.style import Styler
 from torch import nn
 from tqdm import tqdm
 
@@ -361,6 +362,20 @@ def wins(rows: pd.DataFrame) -> pd.DataFrame:
             facts = {"metric": metric, "rival": rival, "share": won.mean(), "low": low, "high": high}
             found.append(facts | {"clips": len(known), "NaN": len(difference) - len(known)})
     return pd.DataFrame(found)
+
+
+def shown(found: pd.DataFrame) -> Styler:
+    """The table of `wins` to read: a row per metric, the share and its interval against each rival.
+
+    Chapter: notebooks/17_metrics.md
+    """
+    text = [
+        f"{share:.0%} ({low:.0%} to {high:.0%})" if share == share else "–"
+        for share, low, high in found[["share", "low", "high"]].to_numpy()
+    ]
+    wide = found.assign(text=text).pivot(index="metric", columns="rival", values="text")
+    counts = found.groupby("metric").agg({"clips": "min", "NaN": "max"})
+    return wide.join(counts).loc[found["metric"].unique()].style
 
 
 def _wide(rows: pd.DataFrame, map: str) -> pd.DataFrame:

@@ -79,6 +79,30 @@ WON = pd.DataFrame(
     ],
     columns=["metric", "rival", "share", "low", "high", "clips"],
 )
+BLIND = {
+    kind: np.random.default_rng(number).uniform(-0.8, 0.6, 200)
+    for number, kind in enumerate(
+        ("random nodes", "shifted", "same class", "other class", "independent frames")
+    )
+}
+STANDING = {"Grad-CAM": 0.31, "loudness": 0.42, "ceiling in nodes": 0.9}
+TESTS = pd.DataFrame(
+    [
+        (f"resnet{depth} seed={seed} hop_length={hop}", minus, mean, mean - 0.1, mean + 0.05)
+        for depth, seed, hop in ((18, 0, 1024), (18, 0, 512), (101, 0, 1024), (18, 2, 1024))
+        for minus, mean in (("random nodes", 0.2), ("loudness", -0.05))
+    ],
+    columns=["run", "minus", "mean", "low", "high"],
+)
+SPECIFIED = pd.DataFrame(
+    [
+        (layer, effect, "rank", 0.4 - 0.7 * k - 0.2 * n, -0.2, 0.25)
+        for k, layer in enumerate(("layer4[-1]", "layer3[-1]"))
+        for n, effect in enumerate(("squared change of p", "loss after - before", "loss before - after"))
+    ],
+    columns=["layer", "effect", "blocks", "estimate", "null_low", "null_high"],
+)
+SPECIFIED = SPECIFIED.assign(low=SPECIFIED["estimate"] - 0.15, high=SPECIFIED["estimate"] + 0.1)
 MODES = [(-0.7, -0.5, "R18-mode"), (-0.3, -0.1, "R18-mode2")]
 
 
@@ -108,6 +132,11 @@ def representations(waveform, **options):
     )
 
 
+def specifications(table=SPECIFIED, own=None, choices=("layer", "effect", "blocks"), **options):
+    own = table["estimate"] == 0.4 if own is None else own
+    return plots.specifications(table, **{"choices": choices, "own": own, "source": SOURCE, **options})
+
+
 EVERY = {
     "two_classes": lambda: two_classes(
         events={"dog_bark": (0.1, 0.3), "siren": [(0.2, 0.4), (0.5, 0.6)]}, sounding_frames=30
@@ -124,6 +153,9 @@ EVERY = {
     "randomisation": lambda: plots.randomisation(RANDOMISED, source=SOURCE),
     "agreement": lambda: plots.agreement(AGREED, source=SOURCE),
     "wins": lambda: plots.wins(WON, source=SOURCE),
+    "nulls": lambda: plots.nulls(BLIND, STANDING, source=SOURCE),
+    "differences": lambda: plots.differences(TESTS, source=SOURCE),
+    "specifications": specifications,
 }
 
 
@@ -487,6 +519,8 @@ def test_convergence_marks_every_score_and_joins_the_means():
         (plots.randomisation, RANDOMISED, "order"),
         (plots.agreement, AGREED, "clips"),
         (plots.wins, WON, "rival"),
+        (plots.differences, TESTS, "minus"),
+        (specifications, SPECIFIED, "null_low"),
         (lambda t, source: plots.confusion(t, classes=NAMES, source=source), PREDICTIONS, "label"),
     ],
 )
@@ -573,3 +607,97 @@ def test_wins_are_marked_with_their_intervals():
         "MC coefficient, n = 2",
     ]
     assert [0.5, 0.5] in [list(line.get_xdata()) for line in axes.lines]
+
+
+def test_nulls_count_the_maps_of_each_kind_and_mark_other_scores():
+    scores = {
+        "random nodes": [-0.5, -0.1, 0.0, np.nan, 0.3],
+        "shifted": [0.2, np.nan],
+        "same class": [np.nan],
+    }
+    marks = {"Grad-CAM": 0.31, "loudness": np.nan, "ceiling": 0.9}
+    figure = plots.nulls(scores, marks, source=SOURCE)
+    random, shifted = figure.axes  # a kind without a score has no panel
+    assert random.get_title(loc="left") == "random nodes, 4 maps, 50% below 0"  # 0 is not below
+    assert shifted.get_title(loc="left") == "shifted, 1 maps, 0% below 0"
+    bars = {bar.get_x(): bar.get_height() for bar in random.patches if bar.get_height()}
+    assert sum(bars.values()) == 4
+    assert sorted(bars) == pytest.approx([-0.5, -0.1, 0.0, 0.3], abs=0.026)
+    for axes in figure.axes:
+        assert [line.get_xdata()[0] for line in axes.lines] == [0.31, 0.9]
+        assert axes.lines[0].get_linestyle() != axes.lines[1].get_linestyle()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Grad-CAM", "ceiling"]
+    assert random.get_xlim() == (-1, 1)
+
+
+@pytest.mark.parametrize("scores", [{}, {"shifted": []}, {"shifted": [np.nan]}])
+def test_nulls_need_a_score(scores):
+    with pytest.raises(InputError, match="scores has no finite score; there is nothing to draw"):
+        plots.nulls(scores, STANDING, source=SOURCE)
+
+
+def test_differences_stand_in_the_row_of_their_run():
+    table = TESTS[:5].sample(frac=1, random_state=1)
+    table = table.assign(mean=table["mean"] + np.arange(5) / 100)
+    (axes,) = plots.differences(table, source=SOURCE).axes
+    runs = list(table["run"].unique())
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == [run.replace("resnet", "ResNet") for run in runs]
+    marked = [line for line in axes.lines if line.get_marker() in "os"]
+    assert len(marked) == 2
+    offsets = []
+    for line, spans in zip(marked, axes.collections, strict=True):
+        rival = line.get_label().removeprefix("Grad-CAM minus ")
+        known = {(round(y), round(x, 6)) for x, y in line.get_xydata() if np.isfinite(x)}
+        own = table[table["minus"] == rival]
+        assert known == {
+            (runs.index(run), round(mean, 6)) for run, mean in zip(own["run"], own["mean"], strict=True)
+        }
+        drawn = {
+            (round(start[1]), round(start[0], 6), round(end[0], 6))
+            for start, end in spans.get_segments()
+            if np.isfinite(start).all()
+        }
+        assert drawn == {
+            (runs.index(run), round(low, 6), round(high, 6))
+            for run, low, high in zip(own["run"], own["low"], own["high"], strict=True)
+        }
+        offsets.append(float(line.get_ydata()[0]))
+    assert offsets[0] < offsets[1]  # beside each other
+    assert [0, 0] in [list(line.get_xdata()) for line in axes.lines]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first run at the top
+
+
+def test_the_specification_curve_rises_and_shows_its_choices_below():
+    table = SPECIFIED.sample(frac=1, random_state=3)
+    table.loc[table.index[0], "estimate"] = np.nan  # has no place on the curve
+    own = table["layer"].eq("layer4[-1]") & table["effect"].eq("squared change of p")
+    figure = specifications(table, own=own)
+    top, bottom = figure.axes
+    order = table.dropna().sort_values("estimate")
+    dots, marked, _ = top.lines
+    assert len(order) == 5
+    np.testing.assert_allclose(dots.get_xydata(), np.column_stack([np.arange(5), order["estimate"]]))
+    place = list(order["layer"] + order["effect"]).index("layer4[-1]squared change of p")
+    np.testing.assert_allclose(marked.get_xydata(), [[place, order["estimate"].iloc[place]]])
+    band, spans = top.collections
+    assert (band.get_paths()[0].vertices[:, 1].min(), band.get_paths()[0].vertices[:, 1].max()) == (
+        -0.2,
+        0.25,
+    )
+    for (start, end), (x, row) in zip(spans.get_segments(), enumerate(order.to_dict("records")), strict=True):
+        np.testing.assert_allclose([start, end], [[x, row["low"]], [x, row["high"]]])
+    # a choice with one value is left out
+    values = [tuple(label.get_text().split(": ")) for label in bottom.get_yticklabels()]
+    assert {choice for choice, _ in values} == {"layer", "effect"}
+    assert len(values) == 5
+    for row, (choice, value) in enumerate(values):
+        ticks = bottom.lines[row]
+        np.testing.assert_array_equal(ticks.get_xdata(), np.flatnonzero(order[choice] == value))
+        assert set(ticks.get_ydata()) == {row}
+
+
+def test_the_choices_of_a_curve_have_names_without_underscores():
+    table = SPECIFIED.assign(hop_length=[1024, 512] * 3)
+    (_, bottom) = specifications(table, choices=["hop_length"]).axes
+    assert {label.get_text() for label in bottom.get_yticklabels()} == {"hop length: 512", "hop length: 1024"}

@@ -281,3 +281,101 @@ def test_a_share_of_none_or_all_is_not_certain(count):
 
 def test_a_share_without_clips_is_nan():
     assert np.isnan(statistics.share([], [])).all()
+
+
+# How far differences lie from 0
+
+
+def test_a_difference_by_hand():
+    # clips 0.3, 0.1 | -0.2 | 0.2, none of three recordings: sums 0.4, -0.2, 0.2
+    values, recordings = [0.3, 0.1, -0.2, 0.2, NAN], [4, 4, 5, 6, 6]
+    found = statistics.difference(values, recordings)
+    assert list(found) == [
+        *("clips", "recordings", "nan", "mean", "low", "high", "superiority", "p", "needed")
+    ]
+    assert (found["clips"], found["recordings"], found["nan"]) == (5, 3, 1)
+    assert found["mean"] == pytest.approx(0.4 / 5)
+    assert found["superiority"] == (3 + 0.5) / 5
+    # turned sums are 0.8, 0.4 (ours), 0.4, 0, 0, -0.4, -0.4, -0.8: three of eight at least 0.4, twice
+    assert found["p"] == pytest.approx(6 / 8)
+    low, high = statistics.interval(np.mean, [0.3, 0.1, -0.2, 0.2, 0], recordings)
+    assert (found["low"], found["high"]) == pytest.approx((low, high))
+
+
+def test_a_clip_without_a_score_is_a_difference_of_zero(few):
+    values, recordings = [0.3, NAN, -0.2, NAN, 0.4], [1, 2, 3, 3, 4]
+    found = statistics.difference(values, recordings)
+    assert found["nan"] == 2
+    assert found == statistics.difference([0.3, 0, -0.2, 0, 0.4], recordings) | {"nan": 2}
+
+
+@pytest.mark.parametrize("count", [3, 4, 7])
+@pytest.mark.parametrize("seed", range(3))
+def test_p_of_a_difference_is_exact_for_few_recordings(few, count, seed):
+    random = np.random.default_rng(seed)
+    recordings = np.concatenate([np.arange(count), random.integers(count, size=6)])
+    values = random.normal(0.2, 0.4, size=count + 6)
+    found = statistics.difference(values, recordings)
+    assert found["p"] == pytest.approx(enumerated(np.bincount(recordings, values)), abs=1e-12)
+
+
+def test_p_of_a_difference_counts_recordings_and_not_clips(few):
+    values = np.full(8, 0.2)
+    assert statistics.difference(values, np.arange(8))["p"] == pytest.approx(2 / 2**8)
+    assert statistics.difference(values, [1, 1, 1, 1, 2, 2, 2, 2])["p"] == pytest.approx(2 / 2**2)
+    # 9999 turns and the observed one
+    assert statistics.difference(np.full(40, 0.1), np.arange(40))["p"] == pytest.approx(2 / 10_000)
+
+
+@given(st.integers(0, 1000), st.integers(2, 15))
+@settings(deadline=None, max_examples=6)
+def test_the_other_sign_turns_the_mean_and_keeps_p(seed, count):
+    random = np.random.default_rng(seed)
+    values, recordings = random.uniform(-1, 1, count), np.append([0, 1], random.integers(5, size=count - 2))
+    one, other = (statistics.difference(v, recordings) for v in (values, -values))
+    assert other["mean"] == pytest.approx(-one["mean"])
+    assert (other["low"], other["high"]) == pytest.approx((-one["high"], -one["low"]), abs=1e-12)
+    assert other["superiority"] == pytest.approx(1 - one["superiority"])
+    assert other["p"] == one["p"]
+    assert other["needed"] == pytest.approx(one["needed"], rel=1e-6)
+
+
+def test_as_many_clips_are_needed_as_the_interval_asks():
+    values = np.random.default_rng(0).normal(0.05, 0.3, size=60)
+    found = statistics.difference(values, np.arange(60))
+    # power 80 %: the mean must be 1.96 + 0.84 standard errors; an interval is 2 x 1.96 of them wide
+    error = (found["high"] - found["low"]) / (2 * 1.959964)
+    assert found["needed"] == pytest.approx(
+        60 * ((1.959964 + 0.841621) * error / found["mean"]) ** 2, rel=1e-5
+    )
+
+
+@pytest.mark.parametrize(("factor", "clips"), [(1, 100), (2, 25), (-2, 25), (0.5, 400)])
+def test_a_mean_twice_as_large_needs_a_quarter_of_the_clips(monkeypatch, factor, clips):
+    mean = 0.1
+    half = mean * 1.959964 / (1.959964 + 0.841621)  # just found four times in five
+    monkeypatch.setattr(statistics, "interval", lambda *given, **options: (-half, half))
+    found = statistics.difference(np.full(100, factor * mean), np.arange(100))
+    assert found["needed"] == pytest.approx(clips, rel=1e-5)
+
+
+def test_no_number_of_clips_finds_no_difference(few):
+    found = statistics.difference([0.1, -0.1, 0.0], [1, 2, 3])
+    assert found["needed"] == np.inf
+    assert (found["mean"], found["superiority"], found["p"]) == (0, 0.5, 1)
+
+
+@pytest.mark.parametrize(("values", "recordings"), [([0.1, 0.2, NAN], [7, 7, 7]), ([0.3], [1]), ([], [])])
+def test_a_difference_of_one_recording_says_nothing_of_others(values, recordings):
+    found = statistics.difference(values, recordings)
+    facts = (len(values), len(set(recordings)), sum(np.isnan(values)))
+    assert (found["clips"], found["recordings"], found["nan"]) == facts
+    assert np.isnan([found[name] for name in ("mean", "low", "high", "superiority", "p", "needed")]).all()
+
+
+def test_the_seed_of_a_difference_is_used():
+    values = np.random.default_rng(0).standard_normal(30)
+    one, same, other = (statistics.difference(values, np.arange(30), seed=seed) for seed in (0, 0, 1))
+    assert one == same
+    assert one["p"] != other["p"]
+    assert one["low"] != other["low"]
