@@ -957,6 +957,6 @@ def specifications(table: pd.DataFrame, *, choices: Sequence[str], own: pd.Serie
         bottom.set_yticks(
             range(len(rows)), [f"{choice.replace('_', ' ')}: {value}" for choice, value in rows]
         )
-        bottom.tick_params(axis="y", labelsize=9, length=0)
+        bottom.tick_params(axis="y", length=0)
         bottom.set(ylim=(len(rows) - 0.4, -0.6), xlabel="specifications, lowest median first")
     return figure

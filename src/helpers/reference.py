@@ -31,6 +31,7 @@ MORE = (
 )
 TABLES = ("controls", "metrics", "sanity")  # recorded row by row
 KEYS = ["run", "data", "architecture", "seed"]
+UNHEARD = ("layer", "explained", "scored")  # choices of a run that its network does not know
 SCORES = [*KEYS, "specification", "clip", "fsID", "label", "predicted", "score", "explained", "status"]
 OLDER = "quantus 0.5.3"  # the specification of `helpers.peers`
 LEDGER = "draws"  # the thesis's metric on all clips, see `scores.table`
@@ -346,8 +347,11 @@ def answer() -> str:
 
 def _network(run: Run) -> Run:
     """The run with the same network whose explanations and scores are the default ones."""
-    default = {name: study.CHOICES[name][0] for name in ("layer", "explained", "scored")}
-    return dataclasses.replace(run, **default)
+    return _by_default(run, *UNHEARD)
+
+
+def _by_default(run: Run, *choices: str) -> Run:
+    return dataclasses.replace(run, **{name: study.CHOICES[name][0] for name in choices})
 
 
 def _keys(run: Run) -> dict:
@@ -373,8 +377,16 @@ def _predictions(run: Run) -> pd.DataFrame:
     return table.assign(**_keys(run))[[*KEYS, *table.columns]]
 
 
+def _has(run: Run, artefact: str) -> bool:
+    """Whether an artefact is there, and not that of a run which differs in a choice the artefact ignores."""
+    path = run.path(artefact)
+    others = (_by_default(run, choice) for choice in UNHEARD)
+    shared = any(other != run and other.path(artefact) == path for other in others)
+    return not shared and artifacts.record_path(path).exists()
+
+
 def _having(runs: list[Run], name: str, *, suffix: str = ".csv") -> list[Run]:
-    return [run for run in runs if artifacts.record_path(run.path(name + suffix)).exists()]
+    return [run for run in runs if _has(run, name + suffix)]
 
 
 def _table(name: str, run: Run) -> pd.DataFrame:
@@ -408,7 +420,7 @@ def _record_arrays(
             arrays = {key: old[key] for key in old.files}
     for run in there:
         arrays |= of(run)
-    known = {key: values for run in order for key, values in arrays.items() if _belongs(key, run, order)}
+    known = {key: values for run in order for key, values in arrays.items() if _belongs(key, run)}
     if not known:
         return
     part = path.with_suffix(".part")
@@ -417,14 +429,15 @@ def _record_arrays(
     os.replace(part, path)
 
 
-def _belongs(key: str, run: str, order: list[str]) -> bool:
-    """Whether an array's key is the run's, or the run's and one word; other runs' keys may begin alike."""
-    return key == run or (key not in order and key.rpartition(" ")[0] == run)
+def _belongs(key: str, run: str) -> bool:
+    """Whether an array's key is the run's, or the run's and a name; a choice (with a "=") is no name."""
+    head, _, name = key.rpartition(" ")
+    return key == run or (head == run and "=" not in name)
 
 
 def _provenance(run: Run) -> dict:
     """The run's parameters and the records of its artefacts, checked to belong to each other."""
-    there = [*ARTEFACTS, *(name for name in MORE if artifacts.record_path(run.path(name)).exists())]
+    there = [*ARTEFACTS, *(name for name in MORE if _has(run, name))]
     records = {name: artifacts.record(run.path(name)) for name in there}
     for name, known in records.items():
         if artifacts.content_digest(run.path(name)) != known["content"]:

@@ -644,26 +644,17 @@ def test_differences_stand_in_the_row_of_their_run():
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == [run.replace("resnet", "ResNet") for run in runs]
     marked = [line for line in axes.lines if line.get_marker() in "os"]
-    assert len(marked) == 2
-    offsets = []
-    for line, spans in zip(marked, axes.collections, strict=True):
-        rival = line.get_label().removeprefix("Grad-CAM minus ")
-        known = {(round(y), round(x, 6)) for x, y in line.get_xydata() if np.isfinite(x)}
-        own = table[table["minus"] == rival]
-        assert known == {
-            (runs.index(run), round(mean, 6)) for run, mean in zip(own["run"], own["mean"], strict=True)
-        }
-        drawn = {
-            (round(start[1]), round(start[0], 6), round(end[0], 6))
-            for start, end in spans.get_segments()
-            if np.isfinite(start).all()
-        }
-        assert drawn == {
-            (runs.index(run), round(low, 6), round(high, 6))
-            for run, low, high in zip(own["run"], own["low"], own["high"], strict=True)
-        }
-        offsets.append(float(line.get_ydata()[0]))
-    assert offsets[0] < offsets[1]  # beside each other
+    rivals = [line.get_label().removeprefix("Grad-CAM minus ") for line in marked]
+    assert rivals == list(table["minus"].unique())
+    for rival, line, spans in zip(rivals, marked, axes.collections, strict=True):
+        own = table[table["minus"] == rival].set_index("run")
+        assert np.isnan(line.get_xdata()).sum() == len(runs) - len(own)
+        for (x, y), vertices in zip(line.get_xydata(), spans.get_segments(), strict=True):
+            if np.isfinite(x):
+                low, middle, high = own.loc[runs[round(y)], ["low", "mean", "high"]]
+                assert x == middle
+                np.testing.assert_allclose(vertices, [[low, y], [high, y]])
+    assert (marked[0].get_ydata() < marked[1].get_ydata()).all()  # beside each other
     assert [0, 0] in [list(line.get_xdata()) for line in axes.lines]
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first run at the top
 
@@ -681,10 +672,8 @@ def test_the_specification_curve_rises_and_shows_its_choices_below():
     place = list(order["layer"] + order["effect"]).index("layer4[-1]squared change of p")
     np.testing.assert_allclose(marked.get_xydata(), [[place, order["estimate"].iloc[place]]])
     band, spans = top.collections
-    assert (band.get_paths()[0].vertices[:, 1].min(), band.get_paths()[0].vertices[:, 1].max()) == (
-        -0.2,
-        0.25,
-    )
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (-0.2, 0.25)
     for (start, end), (x, row) in zip(spans.get_segments(), enumerate(order.to_dict("records")), strict=True):
         np.testing.assert_allclose([start, end], [[x, row["low"]], [x, row["high"]]])
     # a choice with one value is left out

@@ -1,16 +1,33 @@
 """The reference runs: computed, recorded as tables, and read back; then the tables that are committed."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import InputError, artifacts, explain, ledger, models, reference, study
+from helpers import (
+    InputError,
+    artifacts,
+    controls,
+    effects,
+    explain,
+    ledger,
+    models,
+    peers,
+    reference,
+    scores,
+    specifications,
+    study,
+    survival,
+)
 from tests.unit.conftest import SMALL, build_tiny
 
 RUNS = """
@@ -178,8 +195,7 @@ def test_what_is_there_is_not_computed_again(world, recordings, capsys):
     assert {path: path.read_bytes() for path in before} == before
     assert {path: path.read_bytes() for path in made} == made
     assert len(before) == len(made) == 3
-    # the engine first, for all; stock Quantus takes longest
-    assert capsys.readouterr().out.splitlines() == [ONE, DEEP, TRUE] * 2
+    assert capsys.readouterr().out.splitlines() == [ONE, DEEP, TRUE]
 
 
 # Recording
@@ -246,7 +262,7 @@ def test_the_provenance_has_the_records_of_every_artefact(kept, recordings):
     for key in (ONE, DEEP, TRUE):
         run = run_of(key, recordings)
         own = known[key]
-        assert list(own["artefacts"]) == list(reference.ARTEFACTS)
+        assert list(own["artefacts"]) == [*reference.ARTEFACTS, "quantus.csv"]
         for name, record in own["artefacts"].items():
             assert record == artifacts.record(run.path(name))
             assert record["content"] == artifacts.content_digest(run.path(name))
@@ -421,12 +437,12 @@ def test_readings_are_the_default_and_those_that_differ_once(monkeypatch):
     settings = [
         "seed=0 hop_length=1024",
         "seed=0 hop_length=512",
-        "seed=1 hop_length=1024",  # another seed is not another reading
+        "seed=1 hop_length=1024",
         "seed=0 hop_length=1024 explained=true",
         "seed=0 hop_length=512 explained=true",
-        "seed=10 hop_length=1024",
+        "seed=10 hop_length=512",
     ]
-    names = ("draws", "rank", "text", "frame")
+    names = ("draws", "rank", "text", "frame", "quantus 0.5.3")
     rows = [
         (architecture, setting, specification, 7, i + j / 10 + k / 100)
         for k, architecture in enumerate(("resnet18", "resnet101"))
@@ -440,7 +456,9 @@ def test_readings_are_the_default_and_those_that_differ_once(monkeypatch):
     assert list(zip(found["reading"], found["score"], strict=True)) == [
         ("default reading", pytest.approx(0.11)),
         ("hop_length=512", pytest.approx(1.11)),
+        ("seed=1", pytest.approx(2.11)),
         ("explained=true", pytest.approx(3.11)),
+        ("Quantus 0.5.3", pytest.approx(0.41)),
         ("effect as in the text", pytest.approx(0.21)),
     ]
 
@@ -573,3 +591,251 @@ def test_signs_by_hand():
     assert (second["share below 0"], second["low"]) == (0, 0)
     assert second["high"] == pytest.approx(1 - 0.025**0.5)
     assert second["verdict"] == "undecided"
+
+
+# What only some runs have
+
+WITH_MORE = """
+- {architecture: resnet18, also: [peers, controls, specifications]}
+- {architecture: resnet101, stock: false, also: [controls]}
+- {architecture: resnet18, explained: "true", engine: true}
+- {architecture: resnet18, scored: "true", engine: true}
+"""
+SCORED = f"{ONE} scored=true"  # shares its maps with ONE, and all that is made of them
+FEW = specifications.Axes(layers=("layer4[-1]",), pairs=(("predicted", "explained"),), baselines=("uniform",))
+
+
+def repository(folder: Path, runs: str) -> Path:
+    """A repository with other runs."""
+    for name in ("config", "data"):
+        (folder / name).mkdir(parents=True)
+    (folder / "config" / "reference.yaml").write_text(runs)
+    shutil.copy(Path(reference.__file__).parents[2] / "data" / "claims.yaml", folder / "data")
+    return folder
+
+
+def older_scores(command, **options) -> None:
+    """Stands for the older Quantus: clip i scores i / 10."""
+    with np.load(command[3]) as arrays:
+        for i in range(len(arrays["maps"])):
+            (command[3].parent / f"clip-{i}.txt").write_text(f"{i / 10!r}\nok\n")
+
+
+@pytest.fixture(scope="module")
+def more_computed(computed, recordings, tmp_path_factory):
+    """The results of `make` with what only some runs have, read only; the repository; what was printed."""
+    root = repository(tmp_path_factory.mktemp("more"), WITH_MORE)
+    data = tmp_path_factory.mktemp("more-computed") / "data"
+    shutil.copytree(computed, data)
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
+        small(patch, root, data)
+        patch.setattr(specifications, "axes", lambda run: FEW)
+        patch.setattr(specifications, "RANK_NULLS", 1)
+        patch.setattr(scores, "make_stock", lambda run: None)  # they are there, or nothing is asked for
+        patch.setattr(peers, "python", lambda folder, *packages: "python")
+        patch.setattr(peers, "subprocess", SimpleNamespace(run=older_scores))
+        reference.make(str(recordings))
+    return data, root, said.getvalue().splitlines()
+
+
+@pytest.fixture
+def more(more_computed, monkeypatch, tmp_path, few):
+    """As `world`, with what only some runs have."""
+    folder, root, _ = more_computed
+    data = tmp_path / "data"
+    shutil.copytree(folder, data)
+    small(monkeypatch, root, data)
+    return data
+
+
+@pytest.fixture
+def more_kept(more, recordings):
+    reference.record(str(recordings))
+    return more / "recorded"
+
+
+def test_what_else_is_computed_follows_the_scores_of_all_runs(monkeypatch, world, recordings, tmp_path):
+    monkeypatch.setattr(study, "ROOT", repository(tmp_path / "other", WITH_MORE))
+    asked = []
+    for name, module, function in (
+        ("scores", scores, "make"),
+        ("stock", scores, "make_stock"),
+        ("controls", controls, "make"),
+        ("specifications", specifications, "make"),
+        ("peers", peers, "make"),
+    ):
+        monkeypatch.setattr(module, function, lambda run, name=name: asked.append((name, run.key)))
+    reference.make(str(recordings))
+    assert asked == [
+        *(("scores", key) for key in (ONE, DEEP, TRUE, SCORED)),
+        *((name, ONE) for name in ("peers", "controls", "specifications")),
+        ("controls", DEEP),
+        *(("stock", key) for key in (ONE, DEEP, TRUE, SCORED)),
+    ]
+
+
+def test_every_step_is_said(more_computed):
+    _, _, said = more_computed
+    also = [f"{ONE}: peers", f"{ONE}: controls", f"{ONE}: specifications", f"{DEEP}: controls"]
+    assert said == [ONE, DEEP, TRUE, SCORED, *also]
+
+
+def test_the_controls_are_those_of_the_runs(more_kept, recordings):
+    table = pd.read_csv(more_kept / "controls.csv")
+    assert table["run"].unique().tolist() == [ONE, DEEP]
+    assert set(table["data"]) == {"UrbanSound8K"}
+    for key in (ONE, DEEP):
+        run = run_of(key, recordings)
+        own = pd.read_csv(run.path("controls.csv"))
+        part = table[table["run"] == key].reset_index(drop=True)
+        assert list(part) == [*reference.KEYS, *own]
+        pd.testing.assert_frame_equal(part[list(own)], own)
+        assert set(part["architecture"]) == {run.architecture}
+    assert set(reference.recorded("controls.csv")["setting"]) == {"seed=0 hop_length=1024"}
+
+
+def test_the_specifications_are_recorded_as_a_curve(more_kept, recordings):
+    table, run = pd.read_csv(more_kept / "specifications.csv"), run_of(ONE, recordings)
+    own = survival.curve(pd.read_csv(run.path("specifications.csv")))
+    assert len(own) == 8  # four effects, each by frame and by rank
+    assert list(table) == [*reference.KEYS, "hop_length", "padding", "scaling", *own]
+    pd.testing.assert_frame_equal(table[list(own)], own)
+    facts = table[["run", "hop_length", "padding", "scaling"]].drop_duplicates().to_numpy().tolist()
+    assert facts == [[ONE, 1024, "zero", "raw"]]
+    assert survival.thesis_own(table).sum() == 1
+
+
+def test_effects_are_kept_beside_the_nodes(more_kept, recordings):
+    names = ("names", "nodes", "effects", "again")
+    with np.load(more_kept / "effects.npz", allow_pickle=False) as arrays:
+        assert arrays.files == [f"{key} {name}" for key in (ONE, DEEP) for name in names]
+        for key in (ONE, DEEP):
+            own = effects.frames(run_of(key, recordings))
+            for name in names:
+                np.testing.assert_array_equal(arrays[f"{key} {name}"], getattr(own, name))
+
+
+def test_what_runs_share_is_recorded_of_the_one_it_was_made_for(more_kept, recordings):
+    one, true, scored = (run_of(key, recordings) for key in (ONE, TRUE, SCORED))
+    assert one.path("specifications.csv") == true.path("specifications.csv")
+    assert one.path("controls.csv") == scored.path("controls.csv") != true.path("controls.csv")
+    for name, runs in (("controls.csv", [ONE, DEEP]), ("specifications.csv", [ONE])):
+        assert pd.read_csv(more_kept / name)["run"].unique().tolist() == runs
+    with np.load(more_kept / "nodes.npz") as arrays:
+        assert arrays.files == [ONE, DEEP, TRUE, SCORED]
+
+
+def test_scores_of_the_older_quantus_stand_beside_the_others(more_kept):
+    table = pd.read_csv(more_kept / "scores.csv")
+    older = table[table["specification"] == "quantus 0.5.3"]
+    assert set(older["run"]) == {ONE}
+    assert older["score"].tolist() == [0, 0.1, 0.2]
+    rank = table[(table["specification"] == "rank") & (table["run"] == ONE)]
+    assert older["clip"].tolist() == rank["clip"].tolist()
+    assert list(table) == COLUMNS
+
+
+def test_the_provenance_has_what_only_some_runs_have(more_kept, recordings):
+    known = reference.recorded("provenance.json")
+    more = {
+        ONE: ["quantus.csv", "quantus-older.csv", "effects.npz", "controls.csv", "specifications.csv"],
+        DEEP: ["quantus.csv", "effects.npz", "controls.csv"],
+        # the specifications are those of ONE, whose network both have, and so are the controls of SCORED
+        TRUE: ["quantus.csv"],
+        SCORED: [],
+    }
+    for key, names in more.items():
+        own = known[key]["artefacts"]
+        assert list(own) == [*reference.ARTEFACTS, *names]
+        for name in names:
+            assert own[name] == artifacts.record(run_of(key, recordings).path(name))
+
+
+def test_recording_more_again_leaves_the_same_bytes(more_kept, recordings):
+    before = contents(more_kept)
+    assert {"controls.csv", "specifications.csv", "effects.npz"} < set(before)
+    for name in before:
+        assert not names_a_folder(more_kept / name)
+    assert reference.record(str(recordings)) == [ONE, DEEP, TRUE, SCORED]
+    assert contents(more_kept) == before
+
+
+def test_controls_of_a_run_whose_results_are_gone_stay_recorded(more_kept, recordings):
+    before = contents(more_kept)
+    remove(run_of(ONE, recordings), "controls.csv", "effects.npz", "specifications.csv")
+    reference.record(str(recordings))
+    after = contents(more_kept)
+    for name in ("controls.csv", "effects.npz", "specifications.csv"):
+        assert after[name] == before[name], name
+
+
+def test_a_run_that_left_the_list_leaves_no_arrays(more_kept, recordings, monkeypatch, tmp_path):
+    runs = "- {architecture: resnet18}\n"
+    monkeypatch.setattr(study, "ROOT", repository(tmp_path / "other", runs))
+    reference.record(str(recordings))
+    for name in ("controls.csv", "specifications.csv", "scores.csv"):
+        assert set(pd.read_csv(more_kept / name)["run"]) == {ONE}
+    with np.load(more_kept / "effects.npz") as arrays:
+        assert {key.rpartition(" ")[0] for key in arrays.files} == {ONE}
+    # TRUE is the key of ONE and a word
+    with np.load(more_kept / "nodes.npz") as arrays:
+        assert arrays.files == [ONE]
+
+
+def test_which_arrays_are_a_runs():
+    assert reference._belongs(ONE, ONE)
+    assert reference._belongs(f"{ONE} effects", ONE)
+    assert reference._belongs(f"{TRUE} effects", TRUE)
+    assert not reference._belongs(TRUE, ONE)
+    assert not reference._belongs(f"{TRUE} effects", ONE)
+    assert not reference._belongs(f"{DEEP} effects", ONE)
+    assert not reference._belongs(ONE, TRUE)
+
+
+@pytest.mark.parametrize(
+    "artefact", ["quantus-older.csv", "effects.npz", "controls.csv", "specifications.csv"]
+)
+def test_more_that_was_changed_by_hand_is_not_recorded(more_kept, recordings, artefact):
+    before = contents(more_kept)
+    with run_of(ONE, recordings).path(artefact).open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(InputError, match=rf"{artefact} has changed since it was made"):
+        reference.record(str(recordings))
+    assert contents(more_kept) == before
+
+
+@pytest.mark.parametrize(
+    ("artefact", "source"),
+    [("controls.csv", "effects.npz"), ("effects.npz", "explanations.npz"), ("specifications.csv", "network")],
+)
+def test_more_that_was_made_from_something_else_is_not_recorded(more_kept, recordings, artefact, source):
+    path = artifacts.record_path(run_of(ONE, recordings).path(artefact))
+    known = json.loads(path.read_text())
+    known["recipe"]["inputs"][source] = "0" * 64
+    path.write_text(json.dumps(known))
+    with pytest.raises(InputError, match=rf"{artefact} was made from another {source}"):
+        reference.record(str(recordings))
+
+
+def test_agreement_by_hand(monkeypatch):
+    scored = {
+        "a": {"quantus": [0.1, 0.2, np.nan], "draws": [0.1, 0.25, 0.3], "rank": [0.4, 0.2, 0.3]},
+        "b": {"quantus": [0.5, -0.5], "draws": [0.5, -0.5], "quantus 0.5.3": [0.5, np.nan]},
+        "c": {"draws": [0.1], "rank": [0.1]},
+    }
+    rows = [
+        (run, f"{i}.wav", specification, score)
+        for run, own in scored.items()
+        for specification, values in own.items()
+        for i, score in enumerate(values)
+    ]
+    table = pd.DataFrame(rows, columns=["run", "clip", "specification", "score"])
+    monkeypatch.setattr(reference, "recorded", lambda name: table)
+    found = reference.agreement()
+    assert list(found) == ["run", "pair", "clips", "largest difference"]
+    assert found.to_numpy().tolist() == [
+        ["a", "quantus 0.6.0 and draws", 2, pytest.approx(0.05)],
+        ["a", "quantus 0.6.0 and rank", 2, pytest.approx(0.3)],
+        ["b", "quantus 0.6.0 and draws", 2, 0],
+        ["b", "quantus 0.6.0 and quantus 0.5.3", 1, 0],
+    ]

@@ -491,3 +491,185 @@ def test_what_maps_that_know_nothing_say_with_the_thesiss_blocks(low, high, sign
     assert found["run"].tolist() == ["hop 1024", "hop 512", "hop 441"]
     assert found["below 0"].tolist() == [0.6] * 3
     assert found["sign"].tolist() == [sign] * 3
+
+
+# What each claim comes to
+
+
+def deep_rows(**scores: dict[str, list[float]]) -> pd.DataFrame:
+    """deep_rows(setting={"resnet18": scores, "resnet101": scores}): a clip of its own recording each."""
+    rows = [
+        (setting, architecture, f"{i}.wav", i, score)
+        for setting, own in scores.items()
+        for architecture, values in own.items()
+        for i, score in enumerate(values)
+    ]
+    return pd.DataFrame(rows, columns=["setting", "architecture", "clip", "fsID", "Grad-CAM"])
+
+
+def test_depth_is_the_deep_networks_score_minus_the_shallow_ones():
+    rows = deep_rows(
+        a={"resnet18": [0.5, 0.1, 0.3], "resnet101": [0.1, 0.2, NAN]},
+        b={"resnet18": [0.5, 0.1, 0.3]},
+        c={"resnet101": [0.4, 0.4], "resnet18": [0.1, 0.2]},
+    )
+    found = survival.depth(rows.sample(frac=1, random_state=0).sort_values("setting", kind="stable"))
+    assert found["setting"].tolist() == ["a", "c"]
+    first, second = found.to_dict("records")
+    # a clip without a score counts as no difference
+    assert first["mean"] == pytest.approx((-0.4 + 0.1 + 0) / 3)
+    assert (first["clips"], first["nan"], second["clips"]) == (3, 1, 2)
+    assert second["mean"] == pytest.approx(0.25)
+    expected = statistics.difference([-0.4, 0.1, NAN], [0, 1, 2])
+    assert first == {"setting": "a"} | {name: pytest.approx(value) for name, value in expected.items()}
+
+
+def test_without_both_networks_there_is_no_depth():
+    assert survival.depth(deep_rows(a={"resnet18": [0.5, 0.1]}, b={"resnet101": [0.5]})).empty
+
+
+@pytest.fixture
+def claimed(monkeypatch):
+    """What claims come to: claimed({claim: verdicts}, kinds=..., lead=..., table=...)."""
+
+    def claims(of: dict[str, list[str]], *, kinds=("undecided", "undecided"), lead=(), table=None) -> dict:
+        lead = pd.DataFrame(lead, columns=["setting", "mean", "low", "high", "p"])
+        named = dict(zip(("resnet18", "resnet101"), kinds, strict=True))
+        monkeypatch.setattr(survival, "primary", lambda rows: rows)
+        monkeypatch.setattr(survival, "kinds", lambda tests: tests)
+        monkeypatch.setattr(survival, "verdict", lambda kinds, name: named[name])
+        monkeypatch.setattr(survival, "depth", lambda rows: lead)
+        rows = [
+            (claim, f"says {claim}", "resnet101" if claim.startswith("R101") else "resnet18", verdict)
+            for claim, verdicts in of.items()
+            for verdict in verdicts
+        ]
+        verdicts = pd.DataFrame(rows, columns=["claim", "statement", "network", "verdict"])
+        if table is None:
+            table = signs_of("resnet18", [])
+        found = survival.claims(verdicts, pd.DataFrame(), table)
+        assert list(found) == ["claim", "statement", "before controls", "end", "why"]
+        assert found["claim"].tolist() == list(of)
+        assert set(found["end"]) <= set(survival.ENDS)
+        return found.set_index("claim").to_dict("index")
+
+    return claims
+
+
+THESIS_EFFECT = next(iter(specifications.EFFECTS))
+
+
+def signs_of(architecture: str, own: list[tuple[str, str]], *, effect=THESIS_EFFECT, blocks="rank"):
+    """A curve of one network: sign and null verdict of each specification."""
+    table = pd.DataFrame(own, columns=["sign", "null_verdict"])
+    return table.assign(architecture=architecture, effect=effect, blocks=blocks)
+
+
+YES, NO, MAYBE = "reproduced", "contradicted", "undecided"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "end", "why"),
+    [
+        ([YES, YES], "survives", "Reproduced in all 2 settings."),
+        ([NO, NO, MAYBE], "does not survive", "Contradicted in 2 of 3 settings, never reproduced."),
+        ([YES, NO], "undecided", "The settings disagree"),
+        ([YES, MAYBE], "undecided", "The settings disagree"),
+        ([MAYBE], "undecided", "The settings disagree"),
+        (["not testable here", YES], "not testable here", "No recorded run can say it."),
+    ],
+)
+def test_where_scores_lie_is_the_ledgers_to_say(claimed, verdicts, end, why):
+    found = claimed({"R18-mode": verdicts})["R18-mode"]
+    assert found["end"] == end
+    assert found["why"].startswith(why)
+    assert found["statement"] == "says R18-mode"
+
+
+def test_what_was_said_before_is_counted(claimed):
+    found = claimed({"R18-mode": [NO, YES, NO], "R18-median": [MAYBE]})
+    assert found["R18-mode"]["before controls"] == "contradicted in 2, reproduced in 1"
+    assert found["R18-median"]["before controls"] == "undecided in 1"
+
+
+BELOW, WITHIN = ("negative", "below null"), ("negative", "within null")
+ABOVE = ("positive", "above null")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "own", "end"),
+    [
+        ([YES, YES], [BELOW, BELOW, ABOVE], "survives"),
+        ([YES, YES], [BELOW, WITHIN, WITHIN], "undecided"),  # negative, but as maps that know nothing
+        ([YES, YES], [BELOW, ABOVE], "undecided"),  # half is no majority
+        ([YES, NO], [BELOW, BELOW], "undecided"),
+        ([NO, NO], [BELOW, ABOVE, ABOVE], "does not survive"),
+        ([NO, MAYBE], [ABOVE], "does not survive"),
+        ([NO, NO], [BELOW, ABOVE], "undecided"),
+        ([NO, YES], [ABOVE, ABOVE], "undecided"),
+        ([NO, NO], [], "does not survive"),  # without specifications the ledger alone
+        ([YES, YES], [], "survives"),
+    ],
+)
+def test_most_are_below_zero_needs_specifications_below_their_null(claimed, verdicts, own, end):
+    others = [
+        signs_of("resnet18", [ABOVE] * 20 if end == "survives" else [BELOW] * 20, blocks="frame"),
+        signs_of("resnet18", [BELOW] * 20, effect="loss after - before"),
+        signs_of("resnet101", [BELOW] * 20),
+    ]
+    found = claimed({"R18-sign": verdicts}, table=pd.concat([signs_of("resnet18", own), *others]))["R18-sign"]
+    assert found["end"] == end
+    if own:
+        below = sum(pair == BELOW for pair in own) / len(own)
+        assert f"of {len(own)} specifications" in found["why"]
+        assert f"{below:.0%} negative and below their null" in found["why"]
+
+
+@pytest.mark.parametrize(
+    ("lead", "end"),
+    [
+        ([("x", -0.1, -0.2, -0.05, 0.01), ("y", -0.2, -0.3, -0.1, 0.04)], "survives"),
+        ([("x", -0.1, -0.2, -0.05, 0.01), ("y", -0.2, -0.5, 0.1, 0.05)], "undecided"),
+        ([("x", -0.1, -0.2, -0.05, 0.01), ("y", 0.2, 0.1, 0.3, 0.001)], "undecided"),
+        ([("x", 0.1, 0.05, 0.2, 0.001), ("y", -0.2, -0.5, 0.1, 0.2)], "does not survive"),
+        ([], "not testable here"),
+    ],
+)
+@pytest.mark.parametrize("claim", ["depth", "depth-share"])
+def test_depth_survives_where_deeper_is_lower_at_every_hop(claimed, claim, lead, end):
+    found = claimed({claim: [NO]}, lead=lead)[claim]
+    assert found["end"] == end
+    if lead:
+        assert "x: mean difference " + f"{lead[0][1]:+.2f}" in found["why"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "end"),
+    [
+        ((NOTHING, NOTHING), "survives"),
+        ((LOUD, LOUD), "survives in part"),
+        ((INFORMED, INFORMED), "does not survive"),
+        ((INFORMED, NOTHING), "undecided"),
+        ((LOUD, "undecided"), "undecided"),
+        (("undecided", "undecided"), "undecided"),
+    ],
+)
+def test_the_thesiss_verdict_is_what_both_networks_maps_are_called(claimed, kinds, end):
+    found = claimed({"verdict": [NO]}, kinds=kinds)["verdict"]
+    assert found["end"] == end
+    assert found["why"] == f"Maps by the planned rule: ResNet18: {kinds[0]}; ResNet101: {kinds[1]}."
+
+
+def test_every_family_has_an_end_and_a_sentence():
+    assert set(survival.PLAIN) == set(survival.FAMILIES)
+
+
+def test_the_answer_in_plain_words_has_a_sentence_per_network(monkeypatch):
+    kinds = survival.kinds(
+        outcomes(("resnet101", 0, "x", UP, UP), ("resnet18", 0, "x", DOWN, UP), ("resnet101", 1, "x", UP, UP))
+    )
+    monkeypatch.setattr(survival, "primary", lambda rows: rows)
+    monkeypatch.setattr(survival, "kinds", lambda tests: kinds)
+    first, second = survival.plain(pd.DataFrame()).splitlines()
+    assert first == f"- **ResNet101**: Grad-CAM {survival.PLAIN['informed']}."
+    assert second == f"- **ResNet18**: Grad-CAM {survival.PLAIN['uninformed']}."
