@@ -64,8 +64,10 @@ def _stroke(row: dict, marked: bool, *, at: float, values: dict[str, list[str]])
     if pd.isna(row["estimate"]):
         return ""
     said = ", ".join(f"{choice} {row[choice]}" for choice in values)
-    facts = f"{said}: median {row['estimate']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f}), null "
-    facts += f"{row['null_low']:+.2f} to {row['null_high']:+.2f}, {row['clips']} clips, {row['nan']} NaN"
+    facts = f"{said}: median {row['estimate']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f}), "
+    if not pd.isna(row["null_low"]):
+        facts += f"null {row['null_low']:+.2f} to {row['null_high']:+.2f}, "
+    facts += f"{row['clips']} clips, {row['nan']} NaN"
     chosen = ",".join(str(known.index(str(row[choice]))) for choice, known in values.items())
 
     def line(name: str, low: float, high: float) -> str:

@@ -67,7 +67,7 @@ def interval(
     return float(low), float(high)
 
 
-def share(counts: ArrayLike, recordings: ArrayLike) -> tuple[float, float]:
+def share(counts: ArrayLike, recordings: ArrayLike, *, draws: int = 5000) -> tuple[float, float]:
     """95 % interval of a mean of numbers from 0 to 1, such as the share of clips of some kind.
 
     As `interval`; where all clips count 0, or all 1, the bootstrap sees no spread, and the exact interval
@@ -76,6 +76,7 @@ def share(counts: ArrayLike, recordings: ArrayLike) -> tuple[float, float]:
     Parameters
     ----------
     counts : (clips,), 0 to 1. recordings : (clips,), which recording each clip is cut from.
+    draws : as in `interval`.
 
     Source: Clopper & Pearson 1934. Chapter: notebooks/14_ledger.md
     """
@@ -84,7 +85,7 @@ def share(counts: ArrayLike, recordings: ArrayLike) -> tuple[float, float]:
         clips = len(np.unique(recordings))
         exact = stats.binomtest(int(counts[0]) * clips, clips).proportion_ci(LEVEL, "exact")
         return float(exact.low), float(exact.high)
-    return interval(np.mean, counts, recordings)
+    return interval(np.mean, counts, recordings, draws=draws)
 
 
 def densest(scores: ArrayLike) -> float:

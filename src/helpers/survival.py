@@ -268,38 +268,27 @@ def _estimate(part: pd.DataFrame, *, draws: int) -> dict:
     valid = part.dropna(subset="score")
     values, recordings = valid["score"].to_numpy(), valid["fs_id"].to_numpy()
     low, high = statistics.interval(np.median, values, recordings, draws=draws)
-    null = part.filter(regex=r"^null \d+$").dropna(axis=1, how="all").to_numpy()
-    random = np.random.default_rng(0)
-    chosen = random.integers(null.shape[1], size=(draws, len(null))) if null.size else None
-    medians = np.nanmedian(null[np.arange(len(null)), chosen], axis=1) if null.size else [np.nan]
-    null_low, null_middle, null_high = np.nanquantile(medians, [0.025, 0.5, 0.975])
-    below = np.nanmean(np.where(np.isnan(null), np.nan, null < 0), axis=1)
-    known = np.isfinite(below)
-    share_low, share_high = statistics.interval(
-        np.mean, below[known], part["fs_id"].to_numpy()[known], draws=draws
-    )
-    estimate = float(np.median(values)) if len(values) else np.nan
-    return {
-        "clips": len(part),
-        "nan": int(part["score"].isna().sum()),
-        "estimate": estimate,
-        "low": low,
-        "high": high,
-        "below_0": float((values < 0).mean()) if len(values) else np.nan,
-        "null_low": null_low,
-        "null": null_middle,
-        "null_high": null_high,
-        "null_below_0": float(np.nanmean(below)),
-        "null_below_0_low": share_low,
-        "null_below_0_high": share_high,
-        "ceiling": part["ceiling"].median(),
-        "sign": "negative" if high < 0 else "positive" if low > 0 else "around 0",
-        "null_verdict": "below null"
-        if estimate < null_low
-        else "above null"
-        if estimate > null_high
-        else "within null",
-    }
+    found = {"clips": len(part), "nan": len(part) - len(valid)}
+    found |= {"estimate": valid["score"].median(), "low": low, "high": high}
+    found |= {"below_0": (valid["score"] < 0).mean()} | _null(part, draws=draws)
+    found["ceiling"] = part["ceiling"].median()
+    found["sign"] = "negative" if high < 0 else "positive" if low > 0 else "around 0"
+    under, over = found["estimate"] < found["null_low"], found["estimate"] > found["null_high"]
+    return found | {"null_verdict": "below null" if under else "above null" if over else "within null"}
+
+
+def _null(part: pd.DataFrame, *, draws: int) -> dict:
+    """Where the median would lie if each clip's map were one of its maps that know nothing."""
+    null = part.filter(regex=r"^null \d+$").dropna(axis=1, how="all")
+    names = ("null_low", "null", "null_high", "null_below_0", "null_below_0_low", "null_below_0_high")
+    if null.empty:
+        return dict.fromkeys(names, np.nan)
+    chosen = np.random.default_rng(0).integers(null.shape[1], size=(draws, len(null)))
+    medians = np.nanmedian(null.to_numpy()[np.arange(len(null)), chosen], axis=1)
+    below = (null < 0).astype(float).where(null.notna()).mean(axis=1).dropna()
+    ends = statistics.share(below, part.loc[below.index, "fs_id"], draws=draws)
+    quantiles = np.nanquantile(medians, [0.025, 0.5, 0.975])
+    return dict(zip(names, (*quantiles, below.mean(), *ends), strict=True))
 
 
 def depth(rows: pd.DataFrame) -> pd.DataFrame:

@@ -99,7 +99,7 @@ def test_a_title_tells_the_facts_of_a_stroke():
         "layer layer3[-1], hop 512: median -0.25 (-0.50 to +0.00), null -0.30 to +0.30, 50 clips, 1 NaN",
         "layer layer4[-1], hop 1024: median +0.50 (+0.40 to +0.60), null -0.20 to +0.20, 50 clips, 0 NaN",
     ]
-    assert titles[1].startswith("layer layer4[-1], hop 512: median +0.00 (-0.10 to +0.10), null ")
+    assert titles[1].startswith("layer layer4[-1], hop 512: median +0.00 (-0.10 to +0.10), 49 clips")
 
 
 def test_the_rows_of_the_thesis_are_marked():
