@@ -36,7 +36,7 @@ rule book:
         "_config.yml", "_toc.yml", "book/references.bib",
         [f"{page}.md" for page in book.files(book.contents(ARCHS)) if "/executed/" not in page],
         "book/_static/book.css", "book/_static/book.js", "src/helpers/book.py", "src/helpers/pages.py",
-        "data/recorded/answer.md",
+        "data/recorded/answer.md", "data/recorded/sheet.md",
     output:
         "_build/html/.complete",
     params:
@@ -177,7 +177,7 @@ rule recorded:
     output:
         "book/executed/{page}.ipynb",
     wildcard_constraints:
-        page="13_reference|14_ledger|19_answer|20_sheet",
+        page="13_reference|14_ledger|19_answer",
     shell:
         "{PYTHON} -m helpers.book execute {input[0]} {output}"
 

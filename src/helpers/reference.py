@@ -139,6 +139,9 @@ def record(data: str) -> list[str]:
     artifacts.write_text(study.RECORDED / "provenance.json", json.dumps(both, indent=1) + "\n")
     artifacts.write_text(study.RECORDED / "verdicts.csv", verdicts().to_csv(index=False))
     artifacts.write_text(study.RECORDED / "answer.md", answer())
+    if all((study.RECORDED / f"{name}.csv").exists() for name in ("controls", "specifications")):
+        given = (recorded(f"{name}.csv") for name in ("verdicts", "controls", "specifications"))
+        artifacts.write_text(study.RECORDED / "sheet.md", survival.sheet(*given))
     return list(provenance)
 
 

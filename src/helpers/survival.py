@@ -416,3 +416,27 @@ def plain(rows: pd.DataFrame) -> str:
         f"- **{name.replace('resnet', 'ResNet')}**: Grad-CAM {PLAIN[verdict(found, name)]}."
         for name in found["architecture"].unique()
     )
+
+
+def sheet(verdicts: pd.DataFrame, rows: pd.DataFrame, table: pd.DataFrame) -> str:
+    """The answer on one page, as Markdown: in plain words, the planned tests, and what the claims come to.
+
+    Parameters
+    ----------
+    As `claims`.
+
+    Chapter: notebooks/19_answer.md
+    """
+    tests = primary(rows)
+    lines = ["**In plain words.**", "", plain(rows), ""]
+    lines += ["| network | hop | Grad-CAM minus | mean, 95 % interval | Grad-CAM higher | clips |"]
+    lines += ["|---|---|---|---|---|---|"]
+    for row in tests[tests["seed"] == 0].to_dict("records"):
+        hop = row["setting"].rpartition("=")[2]
+        lead = f"{row['mean']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
+        cells = [row["architecture"].replace("resnet", "ResNet"), hop, row["minus"], lead]
+        lines.append(f"| {' | '.join(cells)} | {row['superiority']:.0%} | {row['clips']} |")
+    lines += ["", "**The thesis's claims after the controls.**", ""]
+    for end, part in claims(verdicts, rows, table).groupby("end", sort=False):
+        lines.append(f"- *{end}*: {', '.join(part['claim'])}")
+    return "\n".join(lines) + "\n"
