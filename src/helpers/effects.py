@@ -106,6 +106,16 @@ def make(run: Run) -> Path:
     )
 
 
+def sample(run: Run) -> explain.Explanations:
+    """The explained clips that the dearer controls take: the first `run.profile.control_clips`, or all.
+
+    Chapter: notebooks/16_sanity.md
+    """
+    first = slice(run.profile.control_clips)
+    found = vars(explain.explanations(run))
+    return explain.Explanations(**{name: values[first] for name, values in found.items()})
+
+
 def clips(run: Run) -> features.Features:
     """The test clips that the controls take: those that are explained, and others up to the profile's number.
 

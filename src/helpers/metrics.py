@@ -20,6 +20,7 @@ from helpers import (
     InputError,
     artifacts,
     controls,
+    effects,
     explain,
     faithfulness,
     features,
@@ -72,7 +73,7 @@ def make(run: Run) -> Path:
 
     Chapter: notebooks/17_metrics.md
     """
-    maps = explain.explanations(run)
+    maps = effects.sample(run)
     network = training.network(run).to(training.device())
     path = run.path("metrics.csv")
 
@@ -98,7 +99,7 @@ def make(run: Run) -> Path:
 
     return artifacts.produce(
         path,
-        parameters={"metric_seed": SEED},
+        parameters={"metric_seed": SEED, "control_clips": run.profile.control_clips},
         inputs={
             name: artifacts.digest_of(run.path(name))
             for name in ("explanations.npz", "features.npz", "network")

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from helpers import (
     artifacts,
+    effects,
     explain,
     faithfulness,
     features,
@@ -60,7 +61,7 @@ def make(run: Run) -> Path:
 
     Chapter: notebooks/16_sanity.md
     """
-    maps, network = explain.explanations(run), training.network(run).to(training.device())
+    maps, network = effects.sample(run), training.network(run).to(training.device())
     taught = shuffled.make(run)
     path = run.path("sanity.csv")
 
@@ -100,7 +101,8 @@ def make(run: Run) -> Path:
 
     return artifacts.produce(
         path,
-        parameters=run.parameters("layer", "explained", "seed") | {"efficient_seed": EFFICIENT_SEED},
+        parameters=run.parameters("layer", "explained", "seed")
+        | {"efficient_seed": EFFICIENT_SEED, "control_clips": run.profile.control_clips},
         inputs={
             name: artifacts.digest_of(run.path(name))
             for name in ("explanations.npz", "features.npz", "network", "shuffled")

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from helpers import (
     artifacts,
+    effects,
     explain,
     faithfulness,
     features,
@@ -112,7 +113,7 @@ def make(run: Run) -> Path:
 
     Chapter: notebooks/18_specifications.md
     """
-    sample = explain.explanations(run)
+    sample = effects.sample(run)
     network = training.network(run).to(training.device())
     path, chosen = run.path("specifications.csv"), axes(run)
     blind = min(20, run.profile.null_maps)
@@ -148,7 +149,7 @@ def make(run: Run) -> Path:
 
     return artifacts.produce(
         path,
-        parameters=vars(chosen) | {"nulls": blind, "explanations": run.profile.explanations},
+        parameters=vars(chosen) | {"nulls": blind, "control_clips": run.profile.control_clips},
         inputs={
             "explanations.npz": artifacts.digest_of(run.path("explanations.npz")),
             "network": artifacts.digest_of(run.path("network")),

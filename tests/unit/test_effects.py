@@ -182,3 +182,11 @@ def test_an_interrupted_call_goes_on_after_the_last_whole_clip(empty, asked):
     whole = effects.frames(run)
     for name, values in vars(whole).items():
         np.testing.assert_array_equal(values, getattr(resumed, name))
+
+
+def test_the_dearer_controls_take_the_first_explained_clips(monkeypatch):
+    maps = explain.Explanations(*(np.arange(10) + i for i in range(9)))
+    monkeypatch.setattr(explain, "explanations", lambda run: maps)
+    run = study.open(profile="smoke")
+    assert effects.sample(with_clips(run, 3)).names.tolist() == [8, 9, 10]
+    assert effects.sample(with_clips(run, None)).maps.tolist() == list(range(10))

@@ -576,7 +576,9 @@ def test_what_the_chapter_says_of_the_readings_is_so():
     for architecture in ("resnet18", "resnet101"):
         found = reference.signs(reference.readings(architecture)).set_index("reading")["verdict"]
         assert "reproduced" not in set(found.drop("effect as in the text"))
-        assert set(found.drop(["effect as in the text", "padding=minimum"], errors="ignore")) == {"contradicted"}
+        assert set(found.drop(["effect as in the text", "padding=minimum"], errors="ignore")) == {
+            "contradicted"
+        }
         text = "reproduced" if architecture == "resnet101" else "undecided"
         assert found["effect as in the text"] == text
 

@@ -407,7 +407,7 @@ def test_the_record_says_which_choices_and_how_many_clips(run, asked):
         "pairs": [list(pair) for pair in axes.pairs],
         "baselines": list(axes.baselines),
         "nulls": 20,
-        "explanations": 4,
+        "control_clips": 4,
     }
 
 
