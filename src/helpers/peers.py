@@ -18,7 +18,7 @@ from helpers import artifacts, explain, scores, study, training
 from helpers.study import Run
 
 OLDER = "0.5.3"  # of Quantus: current when the thesis was handed in
-OLDER_CLIPS = 10  # a clip takes a minute or so
+OLDER_CLIPS = 5  # a clip takes a minute or so
 # what Quantus 0.5.3 needs beside the study's own packages, which are built for another numpy
 _OLDER_PACKAGES = (f"quantus=={OLDER}", "numpy==1.26.4", "pandas==2.2.3", "pytz==2024.1", "tzdata==2024.1")
 _SCORE = """

@@ -27,7 +27,7 @@ PLAIN = {
         "how loud the sound is, which never saw the network"
     ),
     "uninformed": "points at moments that matter to the network no better than a guess",
-    "undecided": "gives different answers at different settings, so we cannot say",
+    "undecided": "was not tested at both settings, or gives different answers there, so we cannot say",
 }
 
 
@@ -100,7 +100,7 @@ def verdict(kinds: pd.DataFrame, architecture: str) -> str:
     """
     own = kinds[kinds["architecture"] == architecture]
     first = own[own["seed"] == 0]["kind"]
-    if not len(first) or first.nunique() > 1:
+    if len(first) < 2 or first.nunique() > 1:
         return "undecided"
     others = own[own["seed"] > 0]["kind"]
     agree = (others == first.iloc[0]).sum() + 1
