@@ -176,12 +176,13 @@ INFORMED, LOUD, NOTHING = survival.FAMILIES[:3]
     ("first", "others", "expected"),
     [
         ([INFORMED, INFORMED], [], INFORMED),
-        ([NOTHING], [], NOTHING),
+        ([NOTHING, NOTHING], [], NOTHING),
+        ([NOTHING], [], "undecided"),  # one hop of two
         ([INFORMED, LOUD], [INFORMED, INFORMED], "undecided"),  # the hops disagree
         ([LOUD, LOUD], [LOUD, NOTHING], LOUD),  # two seeds of three
         ([LOUD, LOUD], [NOTHING, INFORMED], "undecided"),
-        ([LOUD], [NOTHING], "undecided"),  # one seed of two is not most
-        ([LOUD], [LOUD], LOUD),
+        ([LOUD, LOUD], [NOTHING], "undecided"),  # one seed of two is not most
+        ([LOUD, LOUD], [LOUD], LOUD),
         ([], [LOUD, LOUD], "undecided"),
         ([], [], "undecided"),
     ],
@@ -665,9 +666,9 @@ def test_every_family_has_an_end_and_a_sentence():
 
 
 def test_the_answer_in_plain_words_has_a_sentence_per_network(monkeypatch):
-    kinds = survival.kinds(
-        outcomes(("resnet101", 0, "x", UP, UP), ("resnet18", 0, "x", DOWN, UP), ("resnet101", 1, "x", UP, UP))
-    )
+    one, two = ("resnet101", 0, "x", UP, UP), ("resnet18", 0, "x", DOWN, UP)
+    again = [(*row[:2], "y", *row[3:]) for row in (one, two)]
+    kinds = survival.kinds(outcomes(one, two, *again, ("resnet101", 1, "x", UP, UP)))
     monkeypatch.setattr(survival, "primary", lambda rows: rows)
     monkeypatch.setattr(survival, "kinds", lambda tests: kinds)
     first, second = survival.plain(pd.DataFrame()).splitlines()
