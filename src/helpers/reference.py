@@ -233,7 +233,8 @@ def accuracy() -> pd.DataFrame:
 def agreement() -> pd.DataFrame:
     """How far scores of the same clips by stock Quantus, its older version and the engine differ, per run.
 
-    Columns run, pair (of specifications, see `scores.table`), clips with both scores, largest difference.
+    Columns run, pair (of specifications, see `scores.table`), clips with both scores, median difference and
+    largest difference (absolute).
 
     Chapter: notebooks/13_reference.md
     """
@@ -245,8 +246,10 @@ def agreement() -> pd.DataFrame:
             if "quantus" in part and other in part:
                 apart = (part["quantus"] - part[other]).abs().dropna()
                 facts = {"run": run, "pair": f"quantus 0.6.0 and {other}", "clips": len(apart)}
-                rows.append(facts | {"largest difference": apart.max()})
-    found = pd.DataFrame(rows, columns=["run", "pair", "clips", "largest difference"])
+                facts |= {"median difference": apart.median(), "largest difference": apart.max()}
+                rows.append(facts)
+    heads = ["run", "pair", "clips", "median difference", "largest difference"]
+    found = pd.DataFrame(rows, columns=heads)
     return found[found["clips"] > 0]
 
 

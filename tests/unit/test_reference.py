@@ -835,10 +835,10 @@ def test_agreement_by_hand(monkeypatch):
     table = pd.DataFrame(rows, columns=["run", "clip", "specification", "score"])
     monkeypatch.setattr(reference, "recorded", lambda name: table)
     found = reference.agreement()
-    assert list(found) == ["run", "pair", "clips", "largest difference"]
+    assert list(found) == ["run", "pair", "clips", "median difference", "largest difference"]
     assert found.to_numpy().tolist() == [
-        ["a", "quantus 0.6.0 and draws", 2, pytest.approx(0.05)],
-        ["a", "quantus 0.6.0 and rank", 2, pytest.approx(0.3)],
-        ["b", "quantus 0.6.0 and draws", 2, 0],
-        ["b", "quantus 0.6.0 and quantus 0.5.3", 1, 0],
+        ["a", "quantus 0.6.0 and draws", 2, pytest.approx(0.025), pytest.approx(0.05)],
+        ["a", "quantus 0.6.0 and rank", 2, pytest.approx(0.15), pytest.approx(0.3)],
+        ["b", "quantus 0.6.0 and draws", 2, 0, 0],
+        ["b", "quantus 0.6.0 and quantus 0.5.3", 1, 0, 0],
     ]
