@@ -36,7 +36,7 @@ rule book:
         "_config.yml", "_toc.yml", "book/references.bib",
         [f"{page}.md" for page in book.files(book.contents(ARCHS)) if "/executed/" not in page],
         "book/_static/book.css", "book/_static/book.js", "src/helpers/book.py", "src/helpers/pages.py",
-        "data/recorded/answer.md", "data/recorded/sheet.md",
+        "data/recorded/answer.md",
     output:
         "_build/html/.complete",
     params:
@@ -150,10 +150,7 @@ rule engine:
 
 
 RECORDED = sorted(str(path.relative_to(study.ROOT)) for path in study.RECORDED.iterdir())
-CONTROLS = {
-    "15_controls": "controls.csv", "16_sanity": "sanity.csv", "17_metrics": "metrics.csv",
-    "18_specifications": "specifications.csv",
-}  # what each chapter makes of the first network, beside the recorded results of both
+CONTROLS = {"15_controls": "controls.csv"}  # what each chapter makes of the first network, beside the recorded results of both
 
 
 for page, artefact in CONTROLS.items():
@@ -177,7 +174,7 @@ rule recorded:
     output:
         "book/executed/{page}.ipynb",
     wildcard_constraints:
-        page="13_reference|14_ledger|19_answer",
+        page="13_reference|14_ledger",
     shell:
         "{PYTHON} -m helpers.book execute {input[0]} {output}"
 
