@@ -150,24 +150,6 @@ rule engine:
 
 
 RECORDED = sorted(str(path.relative_to(study.ROOT)) for path in study.RECORDED.iterdir())
-CONTROLS = {"15_controls": "controls.csv"}  # what each chapter makes of the first network, beside the recorded results of both
-
-
-for page, artefact in CONTROLS.items():
-
-    rule:
-        name: artefact.removesuffix(".csv")
-        input:
-            chapter(page), expand(record("explanations.npz"), arch=ARCHS[0]), RECORDED,
-        output:
-            f"book/executed/{page}.ipynb", update(expand(record(artefact), arch=ARCHS[0])),
-        params:
-            SETTINGS,
-        threads: THREADS
-        shell:
-            "{PYTHON} -m helpers.book execute {input[0]} {output[0]} -p architecture={ARCHS[0]} {params}"
-
-
 rule recorded:
     input:
         lambda wildcards: chapter(wildcards.page), "data/claims.yaml", RECORDED,
