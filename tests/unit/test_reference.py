@@ -581,6 +581,12 @@ def test_what_the_chapter_says_of_the_readings_is_so():
         }
         text = "reproduced" if architecture == "resnet101" else "undecided"
         assert found["effect as in the text"] == text
+        if architecture == "resnet18":
+            assert found["padding=minimum"] == "undecided"
+    depth = pd.read_csv(RECORDED / "verdicts.csv").set_index(["claim", "run"])["verdict"]["depth"]
+    for hop, verdict in ((1024, "undecided"), (512, "contradicted")):
+        (run,) = (key for key in depth.index if key.endswith(f"hop_length={hop}"))
+        assert depth[run] == verdict
 
 
 def test_signs_by_hand():
