@@ -572,17 +572,22 @@ def test_the_answer_is_shown_as_recorded_and_says_what_the_ledger_says():
     assert (signs["high"] < 0.5).all()
 
 
+# too few clips, another effect, or honestly between
+OPEN = ["Quantus 0.5.3", "effect as in the text", "padding=minimum"]
+
+
 def test_what_the_chapter_says_of_the_readings_is_so():
     for architecture in ("resnet18", "resnet101"):
-        found = reference.signs(reference.readings(architecture)).set_index("reading")["verdict"]
+        scores = reference.readings(architecture)
+        found = reference.signs(scores).set_index("reading")["verdict"]
         assert "reproduced" not in set(found.drop("effect as in the text"))
-        assert set(found.drop(["effect as in the text", "padding=minimum"], errors="ignore")) == {
-            "contradicted"
-        }
+        assert set(found.drop(OPEN, errors="ignore")) == {"contradicted"}
         text = "reproduced" if architecture == "resnet101" else "undecided"
         assert found["effect as in the text"] == text
         if architecture == "resnet18":
             assert found["padding=minimum"] == "undecided"
+            repeated = scores[scores["reading"] == "padding=repeat"]["score"].quantile([0.25, 0.75])
+            assert repeated[0.25] < 0 < repeated[0.75]
     depth = pd.read_csv(RECORDED / "verdicts.csv").set_index(["claim", "run"])["verdict"]["depth"]
     for hop, verdict in ((1024, "undecided"), (512, "contradicted")):
         (run,) = (key for key in depth.index if key.endswith(f"hop_length={hop}"))
