@@ -165,9 +165,10 @@ def modules_of(code: str) -> set[str]:
     waiting = [code]
     while waiting:
         for node in ast.walk(ast.parse(waiting.pop())):
-            if not isinstance(node, ast.ImportFrom) or node.module != "helpers":
+            if not isinstance(node, ast.ImportFrom) or (node.module or "").partition(".")[0] != "helpers":
                 continue
-            fresh = {a.name for a in node.names if source_of(a.name).exists()} - found
+            names = [node.module.partition(".")[2]] if "." in node.module else [a.name for a in node.names]
+            fresh = {name for name in names if source_of(name).exists()} - found
             found |= fresh
             waiting += [source_of(name).read_text() for name in fresh]
     return found

@@ -18,7 +18,7 @@ def interval(monkeypatch):
     """Sets the interval's ends: interval(0.1, 0.2)."""
 
     def fix(low: float, high: float) -> None:
-        monkeypatch.setattr(statistics, "interval", lambda *given: (low, high))
+        monkeypatch.setattr(statistics, "interval", lambda *given, **options: (low, high))
 
     return fix
 
