@@ -149,7 +149,10 @@ rule engine:
         "{PYTHON} -m helpers.book execute {input[0]} {output} -p architecture={ARCHS[0]} {params}"
 
 
-RECORDED = sorted(str(path.relative_to(study.ROOT)) for path in study.RECORDED.iterdir())
+# every recorded table, but no lock or other hidden file
+RECORDED = sorted(str(path.relative_to(study.ROOT)) for path in study.RECORDED.glob("[!.]*"))
+
+
 rule recorded:
     input:
         lambda wildcards: chapter(wildcards.page), "data/claims.yaml", RECORDED,

@@ -114,10 +114,8 @@ def record(data: str) -> list[str]:
         "scores": (_scores, there),
         # runs that differ in what is explained share a network: its history and predictions are kept once
         "histories": (_history, networks),
-        **{
-            "predictions": (_predictions, networks),
-            "specifications": (_curve, _having(there, "specifications")),
-        },
+        "predictions": (_predictions, networks),
+        "specifications": (_curve, _having(there, "specifications")),
         **{name: (functools.partial(_table, name), _having(there, name)) for name in TABLES},
     }
     for name, (of, having) in tables.items():
