@@ -21,6 +21,7 @@ from helpers.study import Run
 
 NULL_SEED = 0  # of the maps that know nothing
 RIVALS = ("loudness", "distance from 0.5", "sound or padding", "MFCC 0")
+INSIDE = ("Grad-CAM", "loudness", "distance from 0.5", "MFCC 0", "ceiling in nodes")
 GIVEN = ("sound or padding", "loudness", "MFCC 0")
 SALIENCE = ("foreground", "background")
 
@@ -88,8 +89,9 @@ def table(run: Run) -> pd.DataFrame:
     Columns: clip, fsID, label, predicted, explained, frames (that hold sound), salience; "Grad-CAM"; for
     each kind of `helpers.nulls` its mean score, share "below 0" and the "percentile" of Grad-CAM's score
     among them; the score of each of `RIVALS`; "ceiling", the effects measured at other values, and
-    "ceiling in nodes", the same squeezed into as many nodes as Grad-CAM has; "... inside", scores among the
-    frames that hold sound; "given ...", Grad-CAM's score with a rival's part removed (`partial`).
+    "ceiling in nodes", the same squeezed into as many nodes as Grad-CAM has; "... inside", scores of `INSIDE`
+    and random nodes among the frames that hold sound; "given ...", Grad-CAM's score with a rival's part
+    removed (`partial`).
 
     Chapter: notebooks/15_controls.md
     """
@@ -158,9 +160,9 @@ def _row(
     ceilings = {"ceiling": again, "ceiling in nodes": squeezed}
     for name, curve in (rivals | ceilings).items():
         row[name] = nulls.scores(curve[None], v)[0]
-    inside = {"Grad-CAM": own, "loudness": loud}
-    for name, curve in inside.items():
-        row[f"{name} inside"] = nulls.scores(curve[None, :sounding], v[:sounding])[0]
+    curves = {"Grad-CAM": own} | rivals | ceilings
+    for name in INSIDE:
+        row[f"{name} inside"] = nulls.scores(curves[name][None, :sounding], v[:sounding])[0]
     null = nulls.scores(blind["random nodes"][:, :sounding], v[:sounding])
     row["random nodes inside"] = null[np.isfinite(null)].mean() if np.isfinite(null).any() else np.nan
     for name in GIVEN:

@@ -200,7 +200,12 @@ def test_the_columns_are_those_that_are_documented(six, found):
         *("clip", "fsID", "label", "predicted", "explained", "frames", "salience", "Grad-CAM"),
         *itertools.chain.from_iterable(blind),
         *controls.RIVALS,
-        *("ceiling", "ceiling in nodes", "Grad-CAM inside", "loudness inside", "random nodes inside"),
+        *(
+            "ceiling",
+            "ceiling in nodes",
+            *(f"{name} inside" for name in controls.INSIDE),
+            "random nodes inside",
+        ),
         *("given sound or padding", "given loudness", "given MFCC 0"),
     ]
     heads = {"clip": "names", "fsID": "fs_ids", "label": "labels", "predicted": "predicted"}
@@ -238,6 +243,8 @@ def test_every_number_is_what_its_column_says(six, found):
             "ceiling": rho(found.again[i]),
             "Grad-CAM inside": rho(own, n=n),
             "loudness inside": rho(loud[i], n=n),
+            "distance from 0.5 inside": rho(np.abs(mfcc[i, 0] - 0.5).sum(axis=0), n=n),
+            "MFCC 0 inside": spearmanr(mfcc[i, 0, 0, :n], v[:n]).statistic,
             "given sound or padding": controls.partial(own, v, np.arange(400) < n),
             "given loudness": controls.partial(own, v, loud[i]),
             "given MFCC 0": controls.partial(own, v, mfcc[i, 0, 0]),
@@ -257,7 +264,7 @@ def test_every_number_is_what_its_column_says(six, found):
         expected["random nodes inside"] = np.nanmean(inside)
         for name, value in expected.items():
             # scipy ties no frames that are almost the same
-            digits = 1e-3 if name == "MFCC 0" else 1.1e-5
+            digits = 1e-3 if name.startswith("MFCC 0") else 1.1e-5
             assert row[name] == pytest.approx(value, abs=digits, nan_ok=True), name
 
 
