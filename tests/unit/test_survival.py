@@ -665,15 +665,44 @@ def test_every_family_has_an_end_and_a_sentence():
     assert set(survival.PLAIN) == set(survival.FAMILIES)
 
 
-def test_the_answer_in_plain_words_has_a_sentence_per_network(monkeypatch):
+def within(*runs: tuple[str, str, float]) -> pd.DataFrame:
+    """Rows of the first seed: (architecture, setting, lead over random maps within the sound) each."""
+    parts = []
+    for architecture, setting, lead in runs:
+        rows = planned((architecture, 0, setting), lead=lead, clips=20)
+        names = {f"{name} inside": rows[name] for name in ("Grad-CAM", "random nodes", "loudness")}
+        # scores of all frames do not matter here
+        parts.append(rows.assign(**names, **{"Grad-CAM": -1.0}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_scores_within_the_sound_take_the_place_of_all():
+    rows = within(("resnet18", "x", 0.2))
+    found = survival.inside(rows)
+    for name in ("Grad-CAM", "random nodes", "loudness"):
+        assert found[name].tolist() == rows[f"{name} inside"].tolist()
+    assert survival.primary(found)["mean"][0] == pytest.approx(0.2, abs=0.05)
+    assert survival.primary(rows)["mean"][0] != pytest.approx(0.2, abs=0.05)
+
+
+def test_the_answer_in_plain_words_has_an_entry_per_network(monkeypatch):
     one, two = ("resnet101", 0, "x", UP, UP), ("resnet18", 0, "x", DOWN, UP)
     again = [(*row[:2], "y", *row[3:]) for row in (one, two)]
     kinds = survival.kinds(outcomes(one, two, *again, ("resnet101", 1, "x", UP, UP)))
-    monkeypatch.setattr(survival, "primary", lambda rows: rows)
     monkeypatch.setattr(survival, "kinds", lambda tests: kinds)
-    first, second = survival.plain(pd.DataFrame()).splitlines()
-    assert first == f"- **ResNet101**: Grad-CAM {survival.PLAIN['informed']}."
-    assert second == f"- **ResNet18**: Grad-CAM {survival.PLAIN['uninformed']}."
+    rows = within(*[(name, hop, 0.3) for name in ("resnet101", "resnet18") for hop in "xy"])
+    other = within(("resnet18", "z", 0.3)).assign(seed=1, **{"Grad-CAM inside": -2.0})
+    first, second = survival.plain(pd.concat([rows, other])).splitlines()
+    assert first == f"- **ResNet101**: Grad-CAM {survival.PLAIN['informed']}. {survival.WITHIN['all']}"
+    assert second == f"- **ResNet18**: Grad-CAM {survival.PLAIN['uninformed']}. {survival.WITHIN['all']}"
+
+
+@pytest.mark.parametrize(
+    ("leads", "where"), [((0.3, 0.3), "all"), ((0.3, -0.3), "some"), ((-0.3, 0.0), "none"), ((0.3,), "all")]
+)
+def test_where_the_lead_is_within_the_sound_is_said_in_plain_words(leads, where):
+    rows = within(*[("resnet18", hop, lead) for hop, lead in zip("xyz", leads, strict=False)])
+    assert survival.plain(rows).endswith(survival.WITHIN[where])
 
 
 def test_the_sheet_has_the_tests_of_the_first_seed_and_the_ends(monkeypatch):
