@@ -226,16 +226,16 @@ def shares(table: pd.DataFrame, *, by: list[str]) -> pd.DataFrame:
     Chapter: notebooks/18_specifications.md
     """
 
-    def of(part: pd.DataFrame) -> pd.Series:
-        found = {"specifications": len(part)}
-        found |= {name: (part["sign"] == name).mean() for name in ("negative", "around 0", "positive")}
-        for name in ("below null", "within null", "above null"):
-            found[name] = (part["null_verdict"] == name).mean()
+    signs, against = ("negative", "around 0", "positive"), ("below null", "within null", "above null")
+    found = []
+    for key, part in table.groupby(by, sort=False):
+        facts = dict(zip(by, key, strict=True)) | {"specifications": len(part)}
+        facts |= {name: (part["sign"] == name).mean() for name in signs}
+        facts |= {name: (part["null_verdict"] == name).mean() for name in against}
         both = (part["sign"] == "negative") & (part["null_verdict"] == "below null")
-        return pd.Series(found | {"negative and below null": both.mean()})
-
-    found = table.groupby(by, sort=False)[["sign", "null_verdict"]].apply(of).reset_index()
-    return found.astype({"specifications": int})
+        found.append(facts | {"negative and below null": both.mean()})
+    heads = [*by, "specifications", *signs, *against, "negative and below null"]
+    return pd.DataFrame(found, columns=heads)
 
 
 def ignorance(table: pd.DataFrame) -> pd.DataFrame:

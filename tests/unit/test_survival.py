@@ -461,6 +461,7 @@ def test_shares_by_hand():
     }
     assert (second["layer"], second["specifications"], second["negative and below null"]) == ("a", 2, 0.5)
     assert found["specifications"].dtype == int
+    assert list(survival.shares(table[:0], by=["layer"])) == list(found)  # a network without specifications
     both = survival.shares(table, by=["blocks", "layer"])
     assert both[["blocks", "layer", "specifications"]].to_numpy().tolist() == [
         ["rank", "b", 4],
