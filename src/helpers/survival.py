@@ -73,6 +73,18 @@ def primary(rows: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def said(rows: pd.DataFrame, *, of: str = "mean", low: str = "low", high: str = "high") -> list[str]:
+    """A number and its interval in words, such as "+0.12 (-0.03 to +0.27)", row by row.
+
+    Parameters
+    ----------
+    rows : columns `of`, `low` and `high`.
+
+    Chapter: notebooks/15_controls.md
+    """
+    return [f"{v:+.2f} ({a:+.2f} to {b:+.2f})" for v, a, b in rows[[of, low, high]].to_numpy()]
+
+
 def kinds(tests: pd.DataFrame) -> pd.DataFrame:
     """What each run's Grad-CAM maps are called by the rule of book/plan.md.
 
@@ -238,6 +250,20 @@ def shares(table: pd.DataFrame, *, by: list[str]) -> pd.DataFrame:
     return pd.DataFrame(found, columns=heads)
 
 
+def percentages(found: pd.DataFrame) -> pd.DataFrame:
+    """The table of `shares` to read: the three shares by sign in one column, those by null in another.
+
+    Chapter: notebooks/18_specifications.md
+    """
+    groups = {"negative / around 0 / positive": ["negative", "around 0", "positive"]}
+    groups["below / within / above null"] = ["below null", "within null", "above null"]
+    groups["both negative and below"] = ["negative and below null"]
+    kept = found.drop(columns=[name for names in groups.values() for name in names])
+    for head, names in groups.items():
+        kept[head] = [" / ".join(f"{share:.0%}" for share in row) for row in found[names].to_numpy()]
+    return kept
+
+
 def ignorance(table: pd.DataFrame) -> pd.DataFrame:
     """How often a random map of Grad-CAM's shape scores below 0 with the thesis's own blocks, per network.
 
@@ -339,7 +365,8 @@ def depth(rows: pd.DataFrame) -> pd.DataFrame:
 def claims(verdicts: pd.DataFrame, rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """What each claim of the thesis comes to, one row per claim.
 
-    The rules. Where the scores lie: by the ledger alone, over all recorded runs. *Most are below 0*: also a
+    The rules. Where the scores lie: by the ledger alone, over all recorded runs; most must contradict it and
+    none reproduce it for it not to survive. *Most are below 0*: also a
     majority of the network's specifications with the thesis's metric negative and below their null. Depth:
     frame scores of the same clips, at every hop, p below 0.05. The verdict: by `verdict` of both networks: it
     survives if both are uninformed, in part if they are no better than loudness, not if they are informed.
@@ -380,11 +407,9 @@ def _ledger(counts: pd.Series) -> tuple[str, str]:
         return "not testable here", "No recorded run can say it."
     if counts.get("reproduced", 0) == runs:
         return "survives", f"Reproduced in all {runs} settings."
-    if "contradicted" in counts and "reproduced" not in counts:
-        return (
-            "does not survive",
-            f"Contradicted in {counts['contradicted']} of {runs} settings, never reproduced.",
-        )
+    against = counts.get("contradicted", 0)
+    if against > runs / 2 and "reproduced" not in counts:
+        return "does not survive", f"Contradicted in {against} of {runs} settings, never reproduced."
     return "undecided", "The settings disagree, or their intervals are too wide."
 
 
@@ -460,10 +485,10 @@ def sheet(verdicts: pd.DataFrame, rows: pd.DataFrame, table: pd.DataFrame) -> st
     lines = ["**In plain words.**", "", plain(rows), ""]
     lines += ["| network | hop | Grad-CAM minus | mean, 95 % interval | Grad-CAM higher | clips |"]
     lines += ["|---|---|---|---|---|---|"]
-    for row in tests[tests["seed"] == 0].to_dict("records"):
+    tests = tests[tests["seed"] == 0]
+    for row in tests.assign(lead=said(tests)).to_dict("records"):
         hop = row["setting"].rpartition("=")[2]
-        lead = f"{row['mean']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
-        cells = [row["architecture"].replace("resnet", "ResNet"), hop, row["minus"], lead]
+        cells = [row["architecture"].replace("resnet", "ResNet"), hop, row["minus"], row["lead"]]
         lines.append(f"| {' | '.join(cells)} | {row['superiority']:.0%} | {row['clips']} |")
     lines += ["", "**The thesis's claims after the controls.**", ""]
     for end, part in claims(verdicts, rows, table).groupby("end", sort=False):

@@ -443,6 +443,26 @@ def test_the_architecture_is_not_among_the_choices_and_columns_may_be_missing():
 # Of many specifications
 
 
+def test_a_number_is_said_with_its_interval():
+    rows = pd.DataFrame({"mean": [0.124, -1.0], "low": [-0.03, -1.0], "high": [0.27, 0.0], "b": [0.5, NAN]})
+    assert survival.said(rows) == ["+0.12 (-0.03 to +0.27)", "-1.00 (-1.00 to +0.00)"]
+    assert survival.said(rows, of="b", high="b")[0] == "+0.50 (-0.03 to +0.50)"
+
+
+def test_shares_are_read_in_three_columns():
+    table = pd.DataFrame(
+        [("a", "negative", "below null"), ("a", "positive", "within null"), ("b", "around 0", "above null")],
+        columns=["layer", "sign", "null_verdict"],
+    )
+    found = survival.percentages(survival.shares(table, by=["layer"]))
+    assert list(found)[:2] == ["layer", "specifications"]
+    assert found.iloc[:, 2:].to_numpy().tolist() == [
+        ["50% / 0% / 50%", "50% / 50% / 0%", "50%"],
+        ["0% / 100% / 0%", "0% / 0% / 100%", "0%"],
+    ]
+    assert survival.percentages(survival.shares(table[:0], by=["layer"])).empty
+
+
 def test_shares_by_hand():
     rows = [
         ("b", "rank", "negative", "below null"),
@@ -576,6 +596,7 @@ YES, NO, MAYBE = "reproduced", "contradicted", "undecided"
         ([YES, YES], "survives", "Reproduced in all 2 settings."),
         ([NO, NO, MAYBE], "does not survive", "Contradicted in 2 of 3 settings, never reproduced."),
         ([YES, NO], "undecided", "The settings disagree"),
+        ([NO, MAYBE], "undecided", "The settings disagree"),  # half is no majority
         ([YES, MAYBE], "undecided", "The settings disagree"),
         ([MAYBE], "undecided", "The settings disagree"),
         (["not testable here", YES], "not testable here", "No recorded run can say it."),
