@@ -321,7 +321,7 @@ def verdicts() -> pd.DataFrame:
 
 
 def answer() -> str:
-    """What the recorded runs say of the thesis's verdict, as Markdown: a table and no judgement.
+    """What the recorded runs say of the thesis's verdict, as Markdown: a table, and what the controls say.
 
     `make record` writes it to data/recorded/answer.md, which the README and the first page show.
 
@@ -346,6 +346,9 @@ def answer() -> str:
         f"UrbanSound8K, training on folds {' and '.join(map(str, folds))} (the thesis: nine), test on "
         "fold 10; the thesis's metric with Quantus' own random values; intervals over recordings.",
     ]
+    if (study.RECORDED / "controls.csv").exists():
+        lines += ["", "What the controls say, on all clips of fold 10:", ""]
+        lines.append(survival.plain(recorded("controls.csv")))
     return "\n".join(lines) + "\n"
 
 

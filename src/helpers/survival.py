@@ -492,5 +492,5 @@ def sheet(verdicts: pd.DataFrame, rows: pd.DataFrame, table: pd.DataFrame) -> st
         lines.append(f"| {' | '.join(cells)} | {row['superiority']:.0%} | {row['clips']} |")
     lines += ["", "**The thesis's claims after the controls.**", ""]
     for end, part in claims(verdicts, rows, table).groupby("end", sort=False):
-        lines.append(f"- *{end}*: {', '.join(part['claim'])}")
+        lines.append(f"- *{end}*: {' '.join(part['statement'])}")
     return "\n".join(lines) + "\n"

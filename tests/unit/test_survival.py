@@ -732,10 +732,10 @@ def test_the_sheet_has_the_tests_of_the_first_seed_and_the_ends(monkeypatch):
     row |= {"mean": -0.126, "low": -0.2, "high": 0.0, "superiority": 0.25, "clips": 40}
     monkeypatch.setattr(survival, "primary", lambda rows: pd.DataFrame([row, row | {"seed": 1, "clips": 7}]))
     monkeypatch.setattr(survival, "plain", lambda rows: "- plain")
-    ends = pd.DataFrame({"claim": ["a", "b", "c"], "end": ["survives", "undecided", "survives"]})
+    ends = pd.DataFrame({"statement": ["A.", "B.", "C."], "end": ["survives", "undecided", "survives"]})
     monkeypatch.setattr(survival, "claims", lambda *given: ends)
     lines = survival.sheet(pd.DataFrame(), pd.DataFrame(), pd.DataFrame()).splitlines()
     assert "| ResNet18 | 512 | loudness | -0.13 (-0.20 to +0.00) | 25% | 40 |" in lines
     assert not [line for line in lines if line.endswith("| 7 |")]
-    assert lines[-2:] == ["- *survives*: a, c", "- *undecided*: b"]
+    assert lines[-2:] == ["- *survives*: A. C.", "- *undecided*: B."]
     assert "- plain" in lines
