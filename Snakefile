@@ -36,7 +36,7 @@ rule book:
         "_config.yml", "_toc.yml", "book/references.bib",
         [f"{page}.md" for page in book.files(book.contents(ARCHS)) if "/executed/" not in page],
         "book/_static/book.css", "book/_static/book.js", "src/helpers/book.py", "src/helpers/pages.py",
-        "data/recorded/answer.md",
+        "data/recorded/answer.md", "data/recorded/sheet.md",
     output:
         "_build/html/.complete",
     params:
@@ -151,6 +151,25 @@ rule engine:
 
 # every recorded table, but no lock or other hidden file
 RECORDED = sorted(str(path.relative_to(study.ROOT)) for path in study.RECORDED.glob("[!.]*"))
+CONTROLS = {
+    "15_controls": "controls.csv", "16_sanity": "sanity.csv", "17_metrics": "metrics.csv",
+    "18_specifications": "specifications.csv",
+}  # what each chapter makes of the first network, beside the recorded results of both
+
+
+for page, artefact in CONTROLS.items():
+
+    rule:
+        name: artefact.removesuffix(".csv")
+        input:
+            chapter(page), expand(record("explanations.npz"), arch=ARCHS[0]), RECORDED,
+        output:
+            f"book/executed/{page}.ipynb", update(expand(record(artefact), arch=ARCHS[0])),
+        params:
+            SETTINGS,
+        threads: THREADS
+        shell:
+            "{PYTHON} -m helpers.book execute {input[0]} {output[0]} -p architecture={ARCHS[0]} {params}"
 
 
 rule recorded:
@@ -159,7 +178,7 @@ rule recorded:
     output:
         "book/executed/{page}.ipynb",
     wildcard_constraints:
-        page="13_reference|14_ledger",
+        page="13_reference|14_ledger|19_answer",
     shell:
         "{PYTHON} -m helpers.book execute {input[0]} {output}"
 

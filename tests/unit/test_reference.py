@@ -9,9 +9,11 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from helpers import (
     InputError,
@@ -20,6 +22,7 @@ from helpers import (
     effects,
     explain,
     ledger,
+    metrics,
     models,
     peers,
     reference,
@@ -853,3 +856,56 @@ def test_agreement_by_hand(monkeypatch):
         ["b", "quantus 0.6.0 and draws", 2, 0, 0],
         ["b", "quantus 0.6.0 and quantus 0.5.3", 1, 0, 0],
     ]
+
+
+# The recorded controls
+
+
+@pytest.fixture(scope="module")
+def recorded_effects():
+    """The recorded effects by run: names, nodes and effects."""
+    with np.load(RECORDED / "effects.npz", allow_pickle=False) as arrays:
+        return {key: arrays[key] for key in arrays.files}
+
+
+def test_recorded_controls_follow_from_the_recorded_effects(recorded_effects):
+    rows = pd.read_csv(RECORDED / "controls.csv")
+    random = np.random.default_rng(7)
+    for key, part in rows.groupby("run", sort=False):
+        names, nodes, v = (recorded_effects[f"{key} {name}"] for name in ("names", "nodes", "effects"))
+        assert part["clip"].tolist() == names.tolist()
+        for i in (0, len(part) // 2):
+            own = np.maximum(nodes[i], 0)
+            blind = np.maximum(random.normal(size=(300, *nodes.shape[1:])), 0)
+            found = []
+            for map_ in (own, *blind):
+                profile = cv2.resize(map_.astype(np.float32), (400, 13)).sum(axis=0)
+                found.append(stats.spearmanr(profile, v[i]).statistic)
+            row = part.iloc[i]
+            # scipy ties no frames that are almost the same
+            assert row["Grad-CAM"] == pytest.approx(found[0], abs=0.01, nan_ok=True)
+            spread = np.nanstd(found[1:]) / np.sqrt(300)
+            assert row["random nodes"] == pytest.approx(np.nanmean(found[1:]), abs=5 * spread)
+            assert row["random nodes below 0"] == pytest.approx(np.mean(np.array(found[1:]) < 0), abs=0.15)
+
+
+def test_what_the_first_pages_say_of_the_controls_is_so():
+    rows = reference.recorded("controls.csv")
+    found = survival.kinds(survival.primary(rows))
+    for architecture in ("resnet18", "resnet101"):
+        assert survival.verdict(found, architecture) == "no better than loudness"
+    within = survival.primary(survival.inside(rows)).query("comparison == 'A'")
+    assert (within["low"] <= 0).all()  # no better than random maps
+    lower = survival.primary(rows).query("comparison == 'B'")["high"] < 0
+    assert lower.all()  # loudness scores higher
+    for _, part in rows.groupby("run"):
+        assert part["sound or padding"].median() > part["Grad-CAM"].median()
+    kept = reference.recorded("metrics.csv").rename(columns={"clip": "name", "fsID": "fs_id"})
+    wins = metrics.wins(kept[kept["run"] == ONE])
+    over = wins[(wins["rival"] == "loudness") & (wins["low"] > 0.5)]
+    assert over["metric"].tolist() == ["MC mean", "MC marginal"]
+
+
+def test_the_recorded_sheet_is_made_of_the_recorded_tables():
+    given = map(reference.recorded, ("verdicts.csv", "controls.csv", "specifications.csv"))
+    assert (RECORDED / "sheet.md").read_text() == survival.sheet(*given)
