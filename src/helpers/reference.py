@@ -349,6 +349,8 @@ def answer() -> str:
     if (study.RECORDED / "controls.csv").exists():
         lines += ["", "What the controls say, on all clips of fold 10:", ""]
         lines.append(survival.plain(recorded("controls.csv")))
+    if (study.RECORDED / "specifications.csv").exists():
+        lines += ["", survival.reading(recorded("specifications.csv"))]
     return "\n".join(lines) + "\n"
 
 

@@ -728,14 +728,49 @@ def test_where_the_lead_is_within_the_sound_is_said_in_plain_words(leads, where)
 
 
 def test_the_sheet_has_the_tests_of_the_first_seed_and_the_ends(monkeypatch):
-    row = {"seed": 0, "setting": "seed=0 hop_length=512", "architecture": "resnet18", "minus": "loudness"}
+    row = {"seed": 0, "setting": "seed=0 hop_length=512", "architecture": "resnet18", "comparison": "B"}
     row |= {"mean": -0.126, "low": -0.2, "high": 0.0, "superiority": 0.25, "clips": 40}
-    monkeypatch.setattr(survival, "primary", lambda rows: pd.DataFrame([row, row | {"seed": 1, "clips": 7}]))
+    first = row | {"comparison": "A", "mean": 0.5, "low": 0.4, "high": 0.6, "superiority": 0.9}
+    rows = [row, first, row | {"seed": 1, "mean": 7}]
+    monkeypatch.setattr(survival, "primary", lambda rows_: pd.DataFrame(rows))
     monkeypatch.setattr(survival, "plain", lambda rows: "- plain")
+    monkeypatch.setattr(survival, "reading", lambda table: "the sign")
     ends = pd.DataFrame({"statement": ["A.", "B.", "C."], "end": ["survives", "undecided", "survives"]})
     monkeypatch.setattr(survival, "claims", lambda *given: ends)
     lines = survival.sheet(pd.DataFrame(), pd.DataFrame(), pd.DataFrame()).splitlines()
-    assert "| ResNet18 | 512 | loudness | -0.13 (-0.20 to +0.00) | 25% | 40 |" in lines
-    assert not [line for line in lines if line.endswith("| 7 |")]
+    assert "| ResNet18 | 512 | +0.50 (+0.40 to +0.60) | 90% | -0.13 (-0.20 to +0.00) | 25% |" in lines
+    assert not [line for line in lines if "+7.00" in line]
     assert lines[-2:] == ["- *survives*: A. C.", "- *undecided*: B."]
-    assert "- plain" in lines
+    assert {"- plain", "the sign"} <= set(lines)
+
+
+def signs_at(*rows: tuple[str, int, float, float, float], **choices: object) -> pd.DataFrame:
+    """Recorded specifications as the thesis has them: (architecture, hop, share below 0, low, high) each."""
+    heads = ("architecture", "hop_length", "null_below_0", "null_below_0_low", "null_below_0_high")
+    own = {"layer": "layer4[-1]", "explained": "predicted", "scored": "explained", "blocks": "rank"}
+    own |= {"baseline": "uniform", "effect": THESIS_EFFECT, "seed": 0, "padding": "zero", "scaling": "raw"}
+    table = pd.DataFrame(rows, columns=heads)
+    return table.assign(run=table["architecture"], **(own | choices))
+
+
+@pytest.mark.parametrize(
+    ("rows", "end"),
+    [
+        ([("resnet18", 1024, 0.5, 0.4, 0.6), ("resnet18", 512, 0.5, 0.4, 0.6)], "map survives."),
+        ([("resnet18", 1024, 0.5, 0.4, 0.6), ("resnet18", 512, 0.7, 0.6, 0.8)], "map does not survive."),
+        ([("resnet18", 1024, 0.7, 0.6, 0.8)], "map is undecided: not both hops are recorded."),
+        ([], "map is undecided: not both hops are recorded."),
+    ],
+)
+def test_the_reading_of_the_sign_follows_the_plan(rows, end):
+    other = signs_at(("resnet18", 1024, 0.9, 0.8, 1.0), padding="repeat")
+    text = survival.reading(pd.concat([signs_at(*rows), other]))
+    assert text.endswith(end)
+    if rows:
+        assert f"{rows[0][2]:.0%} ({rows[0][3]:.0%} to {rows[0][4]:.0%}) for ResNet18 at hop 1024" in text
+    assert "90%" not in text
+
+
+def test_a_run_has_a_short_name():
+    rows = pd.DataFrame({"architecture": ["resnet18"], "setting": ["seed=1 hop_length=512"], "seed": [1]})
+    assert survival.names(rows).tolist() == ["ResNet18, 512, 1"]
