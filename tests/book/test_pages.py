@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import re
 import shutil
 import threading
 
@@ -88,6 +89,25 @@ def test_formulas_and_sounds_are_there(address, browser):
     page = opened(browser, address, "book/executed/resnet18/06_explanations.html")
     assert page.locator("div.formula math").count() == 3
     assert page.locator("audio").count() == 1
+    page.close()
+
+
+def test_the_curve_keeps_the_specifications_that_are_chosen(address, browser):
+    page = opened(browser, address, "book/executed/18_specifications.html")
+    figure = page.locator(".curve")
+    every, shown = figure.locator("g"), figure.locator("g:visible")
+    assert shown.count() == every.count() >= 200
+    figure.get_by_label("blocks").select_option("rank")
+    assert 0 < shown.count() < every.count()
+    assert figure.locator("output").inner_text().startswith(f"{shown.count()} of {every.count()} spec")
+    page.close()
+
+
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+def test_the_sheet_prints_on_one_page(address, browser, paper):
+    page = opened(browser, address, "book/sheet.html")
+    edges = dict.fromkeys(("top", "right", "bottom", "left"), "15mm")
+    assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format=paper, margin=edges))) == 1
     page.close()
 
 

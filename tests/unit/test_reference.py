@@ -891,6 +891,13 @@ def test_recorded_controls_follow_from_the_recorded_effects(recorded_effects):
 
 def test_what_the_first_pages_say_of_the_controls_is_so():
     rows = reference.recorded("controls.csv")
+    seeds = rows.groupby(["architecture", rows["setting"].str.partition(" ")[2]])["seed"].nunique()
+    assert seeds.to_dict() == {
+        ("resnet101", "hop_length=1024"): 1,
+        ("resnet101", "hop_length=512"): 1,
+        ("resnet18", "hop_length=1024"): 3,
+        ("resnet18", "hop_length=512"): 1,
+    }
     found = survival.kinds(survival.primary(rows))
     for architecture in ("resnet18", "resnet101"):
         assert survival.verdict(found, architecture) == "no better than loudness"
