@@ -150,8 +150,7 @@ def inside(rows: pd.DataFrame) -> pd.DataFrame:
 
     Chapter: notebooks/15_controls.md
     """
-    names = ("Grad-CAM", *COMPARISONS.values())
-    return rows.assign(**{name: rows[f"{name} inside"] for name in names})
+    return rows.assign(**{name: rows[f"{name} inside"] for name in ("Grad-CAM", *COMPARISONS.values())})
 
 
 def standing(rows: pd.DataFrame) -> pd.DataFrame:
@@ -271,9 +270,9 @@ def percentages(found: pd.DataFrame) -> pd.DataFrame:
     groups = {"negative / around 0 / positive": ["negative", "around 0", "positive"]}
     groups["below / within / above null"] = ["below null", "within null", "above null"]
     groups["both negative and below"] = ["negative and below null"]
-    kept = found.drop(columns=[name for names in groups.values() for name in names])
-    for head, names in groups.items():
-        kept[head] = [" / ".join(f"{share:.0%}" for share in row) for row in found[names].to_numpy()]
+    kept = found.drop(columns=[name for parts in groups.values() for name in parts])
+    for head, parts in groups.items():
+        kept[head] = [" / ".join(f"{share:.0%}" for share in row) for row in found[parts].to_numpy()]
     return kept
 
 
@@ -314,20 +313,20 @@ def reading(table: pd.DataFrame) -> str:
     """
     default = {"seed": 0} | {name: study.CHOICES[name][0] for name in ("padding", "scaling")}
     own = table[(table[list(default)] == pd.Series(default)).all(axis=1)]
-    shares, ends = [], []
+    below, ends = [], []
     for (architecture, hop), part in own.groupby(["architecture", "hop_length"], sort=False):
         for row in ignorance(part).to_dict("records"):
             network = architecture.replace("resnet", "ResNet")
             share = f"{row['below 0']:.0%} ({row['low']:.0%} to {row['high']:.0%})"
-            shares.append(f"{share} for {network} at hop {hop}")
+            below.append(f"{share} for {network} at hop {hop}")
             ends.append((hop, row["sign"] == "either"))
     if len({hop for hop, _ in ends}) < 2:
         end = "is undecided: not both hops are recorded"
     else:
         end = "survives" if all(either for _, either in ends) else "does not survive"
     return (
-        "**The sign.** Random maps, scored with the thesis's own blocks, fall below zero by themselves: "
-        f"{', '.join(shares) or 'not recorded'}. By the rule that was written before, reading a score below "
+        "**The sign.** Of random maps, scored with the thesis's own blocks, this share lies below zero: "
+        f"{', '.join(below) or 'not recorded'}. By the rule that was written before, reading a score below "
         f"zero as an unfaithful map {end}."
     )
 
@@ -512,8 +511,8 @@ def plain(rows: pd.DataFrame) -> str:
     for name in found["architecture"].unique():
         leads = within.loc[within["architecture"] == name, "low"] > 0
         where = WITHIN["all" if leads.all() else "some" if leads.any() else "none"]
-        said = PLAIN[verdict(found, name)]
-        lines.append(f"- **{name.replace('resnet', 'ResNet')}**: Grad-CAM {said}. {where}")
+        kind = PLAIN[verdict(found, name)]
+        lines.append(f"- **{name.replace('resnet', 'ResNet')}**: Grad-CAM {kind}. {where}")
     return "\n".join(lines)
 
 
