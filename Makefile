@@ -9,6 +9,14 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 # `make bench` has the machine to itself and keeps the library's own choice, for us and for those we compare with.
 export GOMP_SPINCOUNT ?= 1000
 
+# Make takes any name=value in silence; a misspelt one would run something else than was asked for.
+SETTINGS := PROFILE ARCHS DATA CORES VENV GOMP_SPINCOUNT
+SPACE := $() $()
+GIVEN := $(foreach word,$(subst \$(SPACE),_,$(MAKEOVERRIDES)),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
+ifneq ($(filter-out $(SETTINGS),$(GIVEN)),)
+$(error $(firstword $(filter-out $(SETTINGS),$(GIVEN))) is not a setting; choose from $(SETTINGS))
+endif
+
 .PHONY: book test help data lab pairs reference record bench lock lint clean browser
 .DEFAULT_GOAL := help
 

@@ -3,6 +3,7 @@
 import base64
 import copy
 import json
+import os
 import posixpath
 import re
 import subprocess
@@ -735,3 +736,23 @@ def test_two_main_jobs_do_not_run_at_once(library):
     assert time.monotonic() - started < 5
     with book._only_run():
         pass
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "said"),
+    [
+        (["PROFILE=smoke", "ARCHS=resnet18 resnet101", "DATA=/a b=c"], 0, "make TARGET"),
+        (["ARCH=resnet18"], 2, "ARCH is not a setting; choose from PROFILE ARCHS DATA CORES"),
+    ],
+)
+def test_make_refuses_a_setting_that_it_does_not_know(settings, code, said):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    ran = subprocess.run(
+        ["make", "--no-print-directory", "help", *settings],
+        cwd=study.ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == code
+    assert said in ran.stdout + ran.stderr
