@@ -331,6 +331,32 @@ def reading(table: pd.DataFrame) -> str:
     )
 
 
+def paddings(table: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Exploratory: the estimates of networks that differ in nothing but how a clip is filled to the width.
+
+    Parameters
+    ----------
+    table : recorded specifications. predictions : recorded, with columns run, label and predicted.
+
+    Returns
+    -------
+    One row per padding and blocks, for the first network and every other choice as the thesis has it:
+    padding, accuracy (share of the test's clips), blocks, median score (with its interval) and "maps that
+    know nothing" (their null range), in words.
+
+    Chapter: notebooks/19_answer.md
+    """
+    first = table[table["architecture"] == table["architecture"].iloc[0]]
+    own = first[thesis_own(first.assign(padding=study.CHOICES["padding"][0], blocks="rank"))]
+    right = (predictions["label"] == predictions["predicted"]).groupby(predictions["run"]).mean()
+    own = own.assign(accuracy=own["run"].map(right), score=said(own, of="estimate"))
+    own["maps that know nothing"] = [
+        f"{a:+.2f} to {b:+.2f}" for a, b in own[["null_low", "null_high"]].values
+    ]
+    own = own.rename(columns={"score": "median score"}).sort_values(["blocks", "padding"], ignore_index=True)
+    return own[["blocks", "padding", "accuracy", "median score", "maps that know nothing"]]
+
+
 def curve(rows: pd.DataFrame, *, draws: int = 1000) -> pd.DataFrame:
     """One row per specification, lowest estimate first.
 

@@ -440,6 +440,24 @@ def test_the_architecture_is_not_among_the_choices_and_columns_may_be_missing():
     assert survival.thesis_own(few).sum() == 1
 
 
+def test_paddings_differ_in_nothing_but_the_padding():
+    table = pd.concat([factorial(), factorial().assign(architecture="resnet101")], ignore_index=True)
+    table["run"] = table["architecture"] + " " + table["padding"]
+    table = table.assign(estimate=0.5, low=0.4, high=0.6, null_low=-0.1, null_high=0.2)
+    repeated = table["padding"] == "repeat"
+    table.loc[repeated & survival.thesis_own(table.assign(padding="zero")), "estimate"] = -0.3
+    guesses = {"run": ["resnet18 zero"] * 2 + ["resnet18 repeat"], "label": [1, 2, 3], "predicted": [1, 0, 3]}
+    found = survival.paddings(table, pd.DataFrame(guesses))
+    assert found["blocks"].tolist() == ["frame"] * 3 + ["rank"] * 3
+    assert found["padding"].tolist() == ["minimum", "repeat", "zero"] * 2
+    assert found["accuracy"].fillna(-1).tolist() == [-1, 1, 0.5] * 2
+    assert found["median score"].tolist() == ["+0.50 (+0.40 to +0.60)"] * 4 + [
+        "-0.30 (+0.40 to +0.60)",
+        "+0.50 (+0.40 to +0.60)",
+    ]
+    assert set(found["maps that know nothing"]) == {"-0.10 to +0.20"}
+
+
 # Of many specifications
 
 
