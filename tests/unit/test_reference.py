@@ -907,6 +907,11 @@ def test_what_the_first_pages_say_of_the_controls_is_so():
     assert lower.all()  # loudness scores higher
     for _, part in rows.groupby("run"):
         assert part["sound or padding"].median() > part["Grad-CAM"].median()
+    table = reference.recorded("specifications.csv")
+    repeated = table[survival.thesis_own(table.assign(padding="zero")) & (table["padding"] == "repeat")]
+    assert repeated["low"].iloc[0] < 0 < repeated["high"].iloc[0] < 0.1
+    paddings = survival.paddings(table, reference.recorded("predictions.csv")).set_index("padding")
+    assert paddings["accuracy"]["repeat"].min() >= paddings["accuracy"]["zero"].max()
     kept = reference.recorded("metrics.csv").rename(columns={"clip": "name", "fsID": "fs_id"})
     wins = metrics.wins(kept[kept["run"] == ONE])
     over = wins[(wins["rival"] == "loudness") & (wins["low"] > 0.5)]
