@@ -11,6 +11,9 @@ DATA = str(config.get("data") or "")
 run = study.open(architecture="resnet18", profile=PROFILE, data=DATA)
 SETTINGS = f"-p profile={PROFILE} -p {shlex.quote('data=' + DATA)}"
 PYTHON = sys.executable
+# Snakemake runs all that lies behind a step that runs; a page whose inputs came out the same is then
+# left as it is (`update`: a step's old outputs are there when it begins).
+EXECUTE = "{PYTHON} -m helpers.book execute {input[0]} {output} --inputs {input}"
 # Long work takes all cores in turn; smoke's short work runs best side by side.
 THREADS = 1 if PROFILE == "smoke" else workflow.cores
 
@@ -26,8 +29,8 @@ def record(artefact):
 
 
 def chapter(name):
-    """A chapter and the helper modules its cells import, with all that these import."""
-    return [f"notebooks/{name}.md", *book.sources_of(name)]
+    """A chapter, the profiles, and the helper modules its cells import, with all that these import."""
+    return [f"notebooks/{name}.md", "config/profiles.yaml", *book.sources_of(name)]
 
 
 rule book:
@@ -49,91 +52,91 @@ rule features:
     input:
         chapter("03_features"),
     output:
-        "book/executed/03_features.ipynb", update(record("features.npz")),
+        update("book/executed/03_features.ipynb"), update(record("features.npz")),
     params:
         SETTINGS, config.get("digest", ""),
     shell:
-        "{PYTHON} -m helpers.book execute {input[0]} {output[0]} {params[0]}"
+        "{PYTHON} -m helpers.book execute {input[0]} {output} {params[0]}"
 
 
 rule training:
     input:
         chapter("05_training"), record("features.npz"),
     output:
-        "book/executed/{arch}/05_training.ipynb", update(record("network")),
+        update("book/executed/{arch}/05_training.ipynb"), update(record("network")),
     priority: 30  # the longest way through the graph first
     params:
         SETTINGS,
     threads: THREADS
     shell:
-        "{PYTHON} -m helpers.book execute {input[0]} {output[0]} -p architecture={wildcards.arch} {params}"
+        EXECUTE + " -p architecture={wildcards.arch} {params}"
 
 
 rule explanations:
     input:
         chapter("06_explanations"), record("network"),
     output:
-        "book/executed/{arch}/06_explanations.ipynb", update(record("explanations.npz")),
+        update("book/executed/{arch}/06_explanations.ipynb"), update(record("explanations.npz")),
     priority: 20
     params:
         SETTINGS,
     shell:
-        "{PYTHON} -m helpers.book execute {input[0]} {output[0]} -p architecture={wildcards.arch} {params}"
+        EXECUTE + " -p architecture={wildcards.arch} {params}"
 
 
 rule scores:
     input:
         chapter("08_scores"), record("explanations.npz"), "data/claims.yaml",
     output:
-        "book/executed/{arch}/08_scores.ipynb", update(record("scores.csv")), update(record("quantus.csv")),
+        update("book/executed/{arch}/08_scores.ipynb"), update(record("scores.csv")), update(record("quantus.csv")),
     priority: 10
     params:
         SETTINGS,
     threads: THREADS
     shell:
-        "{PYTHON} -m helpers.book execute {input[0]} {output[0]} -p architecture={wildcards.arch} {params}"
+        EXECUTE + " -p architecture={wildcards.arch} {params}"
 
 
 rule introduction:
     input:
         chapter("01_introduction"), expand(record("network"), arch=ARCHS[0]),
     output:
-        "book/executed/01_introduction.ipynb",
+        update("book/executed/01_introduction.ipynb"),
     params:
         SETTINGS,
     shell:
-        "{PYTHON} -m helpers.book execute {input[0]} {output} -p architecture={ARCHS[0]} {params}"
+        EXECUTE + " -p architecture={ARCHS[0]} {params}"
 
 
 rule dataset:
     input:
         chapter("02_dataset"), record("features.npz"),
     output:
-        "book/executed/02_dataset.ipynb",
+        update("book/executed/02_dataset.ipynb"),
     params:
         SETTINGS,
     shell:
-        "{PYTHON} -m helpers.book execute {input[0]} {output} {params}"
+        EXECUTE + " {params}"
 
 
 rule networks:
     input:
         chapter("04_networks"),
     output:
-        "book/executed/04_networks.ipynb",
+        update("book/executed/04_networks.ipynb"),
     params:
         " ".join(ARCHS),
     shell:
-        "{PYTHON} -m helpers.book execute {input[0]} {output} -p 'architectures={params}'"
+        EXECUTE + " -p 'architectures={params}'"
 
 
 rule metric:
     input:
         chapter("07_metric"),
     output:
-        "book/executed/07_metric.ipynb",
+        update("book/executed/07_metric.ipynb"),
     shell:
-        "{PYTHON} -m helpers.book execute {input[0]} {output}"
+        EXECUTE
 
 
 rule engine:
@@ -141,12 +144,12 @@ rule engine:
         chapter("12_engine"), expand(record("explanations.npz"), arch=ARCHS[0]),
         "data/recorded/bench.json" if (study.RECORDED / "bench.json").exists() else [],
     output:
-        "book/executed/12_engine.ipynb",
+        update("book/executed/12_engine.ipynb"),
     params:
         SETTINGS,
     threads: THREADS
     shell:
-        "{PYTHON} -m helpers.book execute {input[0]} {output} -p architecture={ARCHS[0]} {params}"
+        EXECUTE + " -p architecture={ARCHS[0]} {params}"
 
 
 # every recorded table, but no lock or other hidden file
@@ -164,23 +167,23 @@ for page, artefact in CONTROLS.items():
         input:
             chapter(page), expand(record("explanations.npz"), arch=ARCHS[0]), RECORDED,
         output:
-            f"book/executed/{page}.ipynb", update(expand(record(artefact), arch=ARCHS[0])),
+            update(f"book/executed/{page}.ipynb"), update(expand(record(artefact), arch=ARCHS[0])),
         params:
             SETTINGS,
         threads: THREADS
         shell:
-            "{PYTHON} -m helpers.book execute {input[0]} {output[0]} -p architecture={ARCHS[0]} {params}"
+            EXECUTE + " -p architecture={ARCHS[0]} {params}"
 
 
 rule recorded:
     input:
         lambda wildcards: chapter(wildcards.page), "data/claims.yaml", RECORDED,
     output:
-        "book/executed/{page}.ipynb",
+        update("book/executed/{page}.ipynb"),
     wildcard_constraints:
         page="13_reference|14_ledger|19_answer",
     shell:
-        "{PYTHON} -m helpers.book execute {input[0]} {output}"
+        EXECUTE
 
 
 rule comparison:
@@ -188,10 +191,23 @@ rule comparison:
         lambda wildcards: chapter(wildcards.page), "data/claims.yaml", "data/recorded/verdicts.csv",
         expand([record("scores.csv"), record("quantus.csv")], arch=ARCHS),
     output:
-        "book/executed/{page}.ipynb",
+        update("book/executed/{page}.ipynb"),
     wildcard_constraints:
-        page="09_results|10_conclusions|11_runs",
+        page="09_results|10_conclusions",
     params:
         SETTINGS, " ".join(ARCHS),
     shell:
-        "{PYTHON} -m helpers.book execute {input[0]} {output} -p 'architectures={params[1]}' {params[0]}"
+        EXECUTE + " -p 'architectures={params[1]}' {params[0]}"
+
+
+rule runs:  # what made every file, so the last of all
+    input:
+        chapter("11_runs"), record("features.npz"),
+        expand([record(f) for f in ("network", "explanations.npz", "scores.csv", "quantus.csv")], arch=ARCHS),
+        expand([record(artefact) for artefact in CONTROLS.values()], arch=ARCHS[0]),
+    output:
+        update("book/executed/11_runs.ipynb"),
+    params:
+        SETTINGS, " ".join(ARCHS),
+    shell:
+        EXECUTE + " -p 'architectures={params[1]}' {params[0]}"

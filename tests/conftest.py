@@ -20,7 +20,11 @@ class Tree:
     root: Path
 
     def make(self, *words: str, **options) -> subprocess.CompletedProcess:
-        call = ["make", *words, f"VENV={sys.prefix}", "--old-file", f"{sys.prefix}/.installed"]
+        return self.run(
+            "make", *words, f"VENV={sys.prefix}", "--old-file", f"{sys.prefix}/.installed", **options
+        )
+
+    def run(self, *call: str, **options) -> subprocess.CompletedProcess:
         # as in a user's own shell: nothing of the make that may have started the tests
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
         environment["PYTHONPATH"] = str(self.root / "src")

@@ -104,8 +104,12 @@ def sources_of(chapter: str) -> list[str]:
     return [artifacts.source_of(name).relative_to(study.ROOT).as_posix() for name in modules]
 
 
-def execute(source: Path, output: Path, given: dict) -> None:
+def execute(
+    source: Path, output: Path, given: dict, *, inputs: Sequence[Path] = (), records: Sequence[Path] = ()
+) -> None:
     """Execute a chapter with papermill and write the page the book shows.
+
+    A page that was made from the same contents of `inputs` with the same parameters is left as it is.
 
     Parameters
     ----------
@@ -113,6 +117,8 @@ def execute(source: Path, output: Path, given: dict) -> None:
     output : the executed copy, book/executed/[architecture/]NN_title.ipynb; appears only when every
         cell has run.
     given : parameters that differ from the chapter's own.
+    inputs : all files that the page depends on; without them the chapter is always executed.
+    records : provenance records that the chapter brings about; if one is missing, it is executed too.
 
     Raises
     ------
@@ -139,6 +145,11 @@ def execute(source: Path, output: Path, given: dict) -> None:
                 given = given | {name: ast.literal_eval(value)}
         study.check(name, given[name], where=f"notebooks/{source.name}")
     values = defaults | given
+    made_from = _made_from(inputs, given)
+    if inputs and _says(output, made_from) and all(path.exists() for path in records):
+        for path in (output, *records):
+            path.touch()  # the workflow engine reads times: checked now, not older than its inputs
+        return
     architectures = values.get("architectures", values.get("architecture", TEMPLATE)).split()
     per_architecture = output.parent != EXECUTED and "architecture" in values
     for cell in notebook.cells:
@@ -184,8 +195,21 @@ def execute(source: Path, output: Path, given: dict) -> None:
         raise RuntimeError(f"papermill did not pass {given} to notebooks/{source.name}")
     root = "/".join(".." for _ in output.parent.relative_to(study.ROOT).parts)
     _make_page(executed, source=source, root=root, values=values, seconds=time.monotonic() - started)
+    executed.metadata["made_from"] = made_from
     nbformat.write(executed, part)
     os.replace(part, output)
+
+
+def _made_from(inputs: Sequence[Path], given: dict) -> str:
+    contents = {str(path): artifacts.content_digest(path) for path in inputs}
+    return hashlib.sha256(json.dumps([contents, given], sort_keys=True).encode()).hexdigest()
+
+
+def _says(page: Path, made_from: str) -> bool:
+    try:
+        return json.loads(page.read_text())["metadata"]["made_from"] == made_from
+    except (OSError, ValueError, KeyError):  # not there, not whole, or not ours: to be made
+        return False
 
 
 def _for_architecture(text: str, architecture: str) -> str:
@@ -441,7 +465,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--cores", type=int, default=os.cpu_count())
     command = commands.add_parser("execute", help="execute one chapter")
     command.add_argument("notebook", type=Path)
-    command.add_argument("output", type=Path)
+    command.add_argument("outputs", type=Path, nargs="+", help="the page, then records that it brings about")
+    command.add_argument(
+        "--inputs", type=Path, nargs="+", default=[], help="do nothing if these are as before"
+    )
     command.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE")
     command = commands.add_parser("site", help="build the site from the executed chapters")
     command.add_argument("--archs", default="resnet18 resnet101")
@@ -462,7 +489,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         elif options.command == "execute":
             given = dict(_value(text) for text in options.parameters)
-            execute(options.notebook.resolve(), options.output.resolve(), given)
+            page, *records = options.outputs
+            execute(options.notebook.resolve(), page.resolve(), given, inputs=options.inputs, records=records)
         elif options.command == "site":
             site(options.archs.split())
         elif options.command == "pairs":

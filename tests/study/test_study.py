@@ -67,6 +67,8 @@ def test_nothing_changed_nothing_done(book):
 def test_changed_sentence_retrains_nothing(book):
     weights = book.root / "data/runs/synthetic/smoke/resnet18/network/weights.safetensors"
     before = weights.stat().st_mtime_ns
+    executed = book.root / "book" / "executed"
+    pages = {p.relative_to(executed).as_posix(): p.read_bytes() for p in executed.rglob("*.ipynb")}
     chapter = book.root / "notebooks" / "05_training.md"
     text = chapter.read_text()
     try:
@@ -76,8 +78,25 @@ def test_changed_sentence_retrains_nothing(book):
         assert weights.stat().st_mtime_ns == before
         page = book.site / "book/executed/resnet18/05_training.html"
         assert "A new sentence." in page.read_text()
+        changed = {name for name, content in pages.items() if (executed / name).read_bytes() != content}
+        assert changed == {f"{name}/05_training.ipynb" for name in ("resnet18", "resnet101")}
     finally:
         chapter.write_text(text)
+
+
+def test_a_changed_profile_concerns_every_chapter_that_has_one(book):
+    profiles = book.root / "config" / "profiles.yaml"
+    text = profiles.read_text()
+    settings = ["profile=smoke", "archs=resnet18 resnet101", "data=", "digest=generated"]
+    call = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--nolock", "--config", *settings]
+    try:
+        profiles.write_text(text.replace("epochs: 1,", "epochs: 2,"))
+        asked = book.run(*call)
+    finally:
+        profiles.write_text(text)
+    for chapter in (book.root / "notebooks").glob("*.md"):
+        if 'profile = "' in chapter.read_text():
+            assert f"{chapter.stem}.ipynb" in asked.stdout, chapter
 
 
 @pytest.mark.parametrize(
@@ -100,9 +119,7 @@ def test_a_wrong_word_gets_one_sentence(book, words, said):
 def test_papermill_parameters_are_checked(book):
     files = ["notebooks/05_training.md", "book/executed/x.ipynb"]
     call = [sys.executable, "-m", "helpers.book", "execute", *files]
-    result = subprocess.run(
-        [*call, "-p", "architcture=resnet18"], cwd=book.root, capture_output=True, text=True, check=False
-    )
+    result = book.run(*call, "-p", "architcture=resnet18")
     assert result.returncode == 2
     assert result.stdout == (
         'parameter "architcture" is not known to notebooks/05_training.md; '

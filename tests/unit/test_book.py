@@ -152,10 +152,11 @@ def engine(monkeypatch):
 def execute(library, engine):
     """Executes a chapter of the small book without a kernel and reads the page."""
 
-    def call(chapter: str, *, folder: str = "", outputs=(), **given):
+    def call(chapter: str, *, folder: str = "", outputs=(), inputs=(), records=(), **given):
         engine.outputs = list(outputs)
         output = library / "book" / "executed" / folder / f"{chapter}.ipynb"
-        book.execute(library / "notebooks" / f"{chapter}.md", output, given)
+        source = library / "notebooks" / f"{chapter}.md"
+        book.execute(source, output, given, inputs=inputs, records=records)
         return nbformat.read(output, as_version=4)
 
     return call
@@ -262,6 +263,39 @@ def test_a_wrong_parameter_is_refused_before_a_kernel_starts(execute, engine, li
     assert "\n" not in str(caught.value)
     assert engine.calls == []
     assert not (library / "book").exists()
+
+
+def test_a_page_is_left_as_it_is_while_its_inputs_are(execute, engine, library):
+    source, record = library / "notebooks" / "05_training.md", library / "network.json"
+    page = library / "book" / "executed" / "resnet18" / "05_training.ipynb"
+    other = library / "features.json"
+    other.write_text("1")
+    record.write_text("{}")
+    made = {"folder": "resnet18", "inputs": [source, other], "records": [record]}
+
+    def executed(**changed) -> bool:
+        before = len(engine.calls)
+        execute("05_training", **(made | changed))
+        return len(engine.calls) > before
+
+    assert executed()
+    whole = page.read_bytes()
+    for path in (page, record):
+        os.utime(path, (0, 0))
+    assert not executed()
+    assert page.read_bytes() == whole
+    assert min(page.stat().st_mtime, record.stat().st_mtime) >= other.stat().st_mtime
+    assert executed(inputs=())  # who does not say what it depends on gets it anew
+    assert executed()
+    assert executed(seed=1)
+    assert not executed(seed=1)
+    other.write_text("2")
+    assert executed(seed=1)
+    page.write_bytes(whole[:100])
+    assert executed(seed=1)
+    record.unlink()
+    assert executed(seed=1)
+    assert not record.exists()
 
 
 def test_a_list_of_networks_is_checked_too(execute, engine):
