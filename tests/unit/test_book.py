@@ -19,6 +19,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers import InputError, book, study
+from tests.conftest import Tree
 
 HEADER = """---
 jupytext: {text_representation: {extension: .md, format_name: myst}}
@@ -780,13 +781,6 @@ def test_two_main_jobs_do_not_run_at_once(library):
     ],
 )
 def test_make_refuses_a_setting_that_it_does_not_know(settings, code, said):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    ran = subprocess.run(
-        ["make", "--no-print-directory", "help", *settings],
-        cwd=study.ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    ran = Tree(study.ROOT).run("make", "--no-print-directory", "help", *settings)
     assert ran.returncode == code
     assert said in ran.stdout + ran.stderr
