@@ -24,7 +24,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from helpers import artifacts, explain, faithfulness, features, forward, models, peers
+from helpers import artifacts
+from helpers.audio import representations
+from helpers.experiments import peers
+from helpers.maps import explainers
+from helpers.metric import baselines, blocking, correlation, forward, perturbation, stock
+from helpers.networks import models
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -78,7 +83,7 @@ def clips(count: int, *, seed: int) -> np.ndarray:
         colour = np.cumsum(random.normal(size=length)) * random.uniform(0, 0.02)
         loudness = np.interp(np.arange(length), np.linspace(0, length, 9), random.uniform(0, 0.3, 9) ** 2)
         sound = np.tanh((random.normal(size=length) + colour) * loudness)
-        made.append(features.mfcc(torch.from_numpy(sound[None].astype(np.float32)), 44_100).numpy())
+        made.append(representations.mfcc(torch.from_numpy(sound[None].astype(np.float32)), 44_100).numpy())
     return np.stack(made)
 
 
@@ -99,8 +104,10 @@ class Case:
         self.network = network_of(architecture, inputs)
         with torch.no_grad():
             self.classes = self.network(torch.from_numpy(inputs)).argmax(1).numpy()
-        self.maps = explain.gradcam(self.network, inputs, layer=self.network.layer4[-1], classes=self.classes)
-        self.blocks = faithfulness.rank_blocks(self.maps, order="stock")
+        self.maps = explainers.gradcam(
+            self.network, inputs, layer=self.network.layer4[-1], classes=self.classes
+        )
+        self.blocks = blocking.rank_blocks(self.maps, order="stock")
         one, many = torch.from_numpy(inputs[:1]), torch.from_numpy(inputs[:1]).repeat(100, 1, 1, 1)
         start = time.perf_counter()
         self.fast = forward.prepare(self.network, shape=SHAPE)
@@ -121,7 +128,7 @@ class Case:
 
     def effects(self, part: slice = slice(None), *, windowed: bool = True, **options) -> np.ndarray:
         network = self.fast if windowed else self.full
-        return faithfulness.effects(network, self.inputs[part], self.classes[part], **options)
+        return perturbation.effects(network, self.inputs[part], self.classes[part], **options)
 
     def ours(self, **options) -> float:
         """Seconds per clip, over all clips."""
@@ -145,7 +152,7 @@ class Case:
         """Seconds and score of stock Quantus on the first clip."""
         with forward.threads(self.stock_threads):
             start = time.perf_counter()
-            scores, _ = faithfulness.quantus_scores(
+            scores, _ = stock.quantus_scores(
                 self.network, self.inputs[:1], self.classes[:1], self.maps[:1], draws=DRAWS, seed=0
             )
             return time.perf_counter() - start, scores[0]
@@ -182,9 +189,9 @@ def compare(case: Case, *, stock: bool) -> None:
     say(f"stock_s_{name}", stock_seconds, "s per clip: quantus, 10 draws")
     say(f"rank_speedup_{name}", stock_seconds / rank_seconds, "x stock")
     say(f"frame_speedup_{name}", stock_seconds / frame_seconds, "x stock")
-    draws = faithfulness.Baseline.draws(DRAWS, seed=0)
+    draws = baselines.Baseline.draws(DRAWS, seed=0)
     drawn = case.effects(first, blocks=rank[first], baseline=draws)
-    same = faithfulness.score(case.maps[first], drawn, blocks=rank[first], order="stock")[0]
+    same = correlation.score(case.maps[first], drawn, blocks=rank[first], order="stock")[0]
     say(
         f"same_draws_difference_{name}",
         float(abs(same - stock_score)),
@@ -200,13 +207,13 @@ def agree(case: Case, *, reference_draws: int, seeds: int) -> None:
             part = slice(i, i + 1)
 
             def scored(baseline, *, order="stock", part=part) -> float:
-                blocks = faithfulness.rank_blocks(case.maps[part], order=order)
+                blocks = blocking.rank_blocks(case.maps[part], order=order)
                 found = case.effects(part, blocks=blocks, baseline=baseline)
-                return float(faithfulness.score(case.maps[part], found, blocks=blocks, order=order)[0])
+                return float(correlation.score(case.maps[part], found, blocks=blocks, order=order)[0])
 
             ours = scored("uniform")
-            drawn = [scored(faithfulness.Baseline.draws(DRAWS, seed=seed)) for seed in range(seeds)]
-            reference = scored(faithfulness.Baseline.draws(reference_draws, seed=seeds))
+            drawn = [scored(baselines.Baseline.draws(DRAWS, seed=seed)) for seed in range(seeds)]
+            reference = scored(baselines.Baseline.draws(reference_draws, seed=seeds))
             differences.append(abs(ours - reference))
             spreads.append(float(np.ptp(drawn)))
             orders.append(abs(scored("uniform", order="stable") - ours))
@@ -220,7 +227,7 @@ def grow(case: Case, inputs: np.ndarray) -> None:
     """Time over clips and blocks, memory over clips; frame mode."""
     classes = case.classes[np.zeros(len(inputs), int)]
     with forward.threads(case.threads):
-        taken = seconds(lambda: faithfulness.effects(case.fast, inputs, classes), repeat=1)
+        taken = seconds(lambda: perturbation.effects(case.fast, inputs, classes), repeat=1)
     say("frame_s_per_clip_of_many", taken / len(inputs), f"s, {len(inputs)} clips, {case.name}")
     for width in (1, 2, 4, 8):
         taken = case.ours(blocks=(13, width))
@@ -236,15 +243,15 @@ def grow(case: Case, inputs: np.ndarray) -> None:
 def memory(count: int) -> None:
     """Print the peak memory of a process that computes the effects of this many clips."""
     inputs = np.random.default_rng(0).normal(size=(count, *SHAPE)).astype(np.float32)
-    faithfulness.effects(models.build("resnet18", seed=0).eval(), inputs, np.zeros(count, int))
+    perturbation.effects(models.build("resnet18", seed=0).eval(), inputs, np.zeros(count, int))
     print(peak_mib())
 
 
 def second_map(case: Case) -> None:
     found = case.effects(slice(0, 1))
     many = np.random.default_rng(0).random((1000, 13, 400), dtype=np.float32)
-    say("second_map_ms", seconds(lambda: faithfulness.score(case.maps[:1], found), repeat=50) * 1e3, "ms")
-    taken = seconds(lambda: faithfulness.score(many, found))
+    say("second_map_ms", seconds(lambda: correlation.score(case.maps[:1], found), repeat=50) * 1e3, "ms")
+    taken = seconds(lambda: correlation.score(many, found))
     say("thousand_maps_ms_each", taken, "ms per map, 1000 maps of one clip")
 
 
@@ -319,7 +326,7 @@ def training(inputs: np.ndarray, threads: int) -> None:
         ours = run(torch.channels_last)
         half = run(torch.channels_last, bfloat16=True)
         sound = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 192_000)).astype(np.float32))
-        prepare = seconds(lambda: features.mfcc(sound, 48_000), repeat=5)
+        prepare = seconds(lambda: representations.mfcc(sound, 48_000), repeat=5)
     say("training_step_ms", ours * 1e3, "ms per step of 16 clips, ResNet18, channels last")
     say("training_speedup", eager / ours, "x: channels last (as training.py) against plain eager float32")
     say("training_bfloat16_speedup", eager / half, "x: channels last and bfloat16 autocast; not used")

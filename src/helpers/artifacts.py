@@ -32,7 +32,7 @@ from helpers import study
 _PACKAGES = ["torch", "torchvision", "torchaudio", "numpy", "scipy", "pandas"]
 _PACKAGES += ["soundfile", "grad-cam", "quantus", "captum"]
 # Settings, bookkeeping and presentation do not change what a recipe makes.
-_PLUMBING = {"study", "artifacts", "book", "pages", "plots", "listen"}
+_PLUMBING = {"study", "artifacts", "book", "show"}
 
 
 def produce(
@@ -58,7 +58,7 @@ def produce(
     recipe = {
         "parameters": dict(parameters),
         "inputs": dict(inputs),
-        "code": code_digests(make.__module__.rpartition(".")[2]),
+        "code": code_digests(make.__module__.partition(".")[2]),
     }
     recipe_digest = _sha256(json.dumps(recipe, sort_keys=True).encode())
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +152,8 @@ def content_digest(path: Path) -> str:
 
 def code_digests(module: str) -> dict[str, str]:
     """Digest of a helper module and of every helper module it imports, without comments and docstrings."""
-    names = modules_of(f"from helpers import {module}") - _PLUMBING
+    room, _, name = f"helpers.{module}".rpartition(".")
+    names = {n for n in modules_of(f"from {room} import {name}") if n.partition(".")[0] not in _PLUMBING}
     return {
         name: _sha256(ast.unparse(_without_docstrings(ast.parse(source_of(name).read_text()))).encode())
         for name in sorted(names)
@@ -167,7 +168,8 @@ def modules_of(code: str) -> set[str]:
         for node in ast.walk(ast.parse(waiting.pop())):
             if not isinstance(node, ast.ImportFrom) or (node.module or "").partition(".")[0] != "helpers":
                 continue
-            names = [node.module.partition(".")[2]] if "." in node.module else [a.name for a in node.names]
+            room = node.module.partition(".")[2]  # "" in `from helpers import study`
+            names = {room, *(f"{room}.{a.name}".strip(".") for a in node.names)} - {""}
             fresh = {name for name in names if source_of(name).exists()} - found
             found |= fresh
             waiting += [source_of(name).read_text() for name in fresh]
@@ -176,7 +178,8 @@ def modules_of(code: str) -> set[str]:
 
 def source_of(module: str) -> Path:
     """The file of a helper module."""
-    return Path(__file__).with_name(f"{module}.py")
+    path = Path(__file__).parent.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,11 +9,20 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from helpers import book, study
+from helpers import study
+from helpers.book import contents, execute
 
 SOURCES = sorted((study.ROOT / "notebooks").glob("*.md"))
-PAGES = [study.ROOT / f"{f}.md" for f in book.files(book.contents([book.TEMPLATE])) if "/executed/" not in f]
-PER_NETWORK = {Path(f).name for f in book.files(book.contents([book.TEMPLATE])) if f"/{book.TEMPLATE}/" in f}
+PAGES = [
+    study.ROOT / f"{f}.md"
+    for f in contents.files(contents.contents([contents.TEMPLATE]))
+    if "/executed/" not in f
+]
+PER_NETWORK = {
+    Path(f).name
+    for f in contents.files(contents.contents([contents.TEMPLATE]))
+    if f"/{contents.TEMPLATE}/" in f
+}
 HELPERS = sorted((study.ROOT / "src" / "helpers").glob("*.py"))
 EVERY = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
@@ -56,7 +65,7 @@ def test_there_are_chapters():
 @EVERY
 def test_the_twin_is_in_step_and_has_no_outputs(source):
     twin = source.with_suffix(".ipynb")
-    assert twin.read_text() == book.pair(source), "run `make pairs`"
+    assert twin.read_text() == contents.pair(source), "run `make pairs`"
     for cell in json.loads(twin.read_text())["cells"]:
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
@@ -83,7 +92,7 @@ def test_there_is_one_cell_of_parameters_and_each_line_says_its_legal_values(sou
 
 @EVERY
 def test_every_parameter_is_known_and_has_a_legal_default(source):
-    parameters = book.parameters_of(read(source), name=source.name)
+    parameters = contents.parameters_of(read(source), name=source.name)
     assert parameters
     for name, value in parameters.items():
         study.check(name, value, where=source.name)
@@ -226,7 +235,7 @@ def test_admonitions_are_closed(source):
 
 
 def labels() -> dict[str, set[str]]:
-    found = {source.stem: book.labels_of(read(source)) for source in SOURCES}
+    found = {source.stem: contents.labels_of(read(source)) for source in SOURCES}
     for page in PAGES:
         text = page.read_text()
         groups = re.findall(r"^\(([\w:-]+)\)=|^:(?:name|label): *([\w:-]+)", text, re.MULTILINE)
@@ -243,7 +252,7 @@ def test_labels_are_unique_across_chapters():
 def test_labels_are_unique_within_a_chapter(source):
     notebook = read(source)
     text = markdown(source)
-    found = [next(filter(None, groups)) for groups in book._LABEL.findall(text)]
+    found = [next(filter(None, groups)) for groups in contents._LABEL.findall(text)]
     found += [
         c.metadata["mystnb"]["figure"]["name"]
         for c in notebook.cells
@@ -267,15 +276,15 @@ def test_every_reference_finds_its_label(source):
         if source.stem in PER_NETWORK:
             assert label in own | common, label
         else:
-            assert label in common or label.removesuffix(f"-{book.TEMPLATE}") in own, label
+            assert label in common or label.removesuffix(f"-{contents.TEMPLATE}") in own, label
             assert label not in own, f"{label} exists only with a network's suffix"
 
 
 @pytest.mark.parametrize("source", [*SOURCES, *PAGES], ids=lambda path: path.stem)
 def test_a_network_is_named_by_hand_only_where_it_stands_for_each(source):
     if source in SOURCES and source.stem not in PER_NETWORK:
-        outside = book._EACH.sub("", markdown(source))
-        assert [label for label in _REFERENCE.findall(outside) if label.endswith(book.TEMPLATE)] == []
+        outside = execute._EACH.sub("", markdown(source))
+        assert [label for label in _REFERENCE.findall(outside) if label.endswith(contents.TEMPLATE)] == []
 
 
 @pytest.mark.parametrize("source", [*SOURCES, *PAGES], ids=lambda path: path.stem)

@@ -5,7 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import features, models, statistics, study, synthetic
+from helpers import study
+from helpers.audio import representations, standin
+from helpers.findings import statistics
+from helpers.networks import models
 
 SCORED = {
     "stock_clips": 2,
@@ -58,7 +61,7 @@ def tiny():
 def stand_in(tmp_path_factory):
     """The generated stand-in with one clip per class and fold; read only."""
     folder = tmp_path_factory.mktemp("sounds") / "stand-in"
-    synthetic.generate(folder, clips=1, seed=0)
+    standin.generate(folder, clips=1, seed=0)
     return folder
 
 
@@ -90,12 +93,12 @@ def run(settings, stand_in):
     return study.open(profile="smoke", data=str(stand_in))
 
 
-def random_features(*, clips: int, fold: int, seed: int) -> features.Features:
+def random_features(*, clips: int, fold: int, seed: int) -> representations.Features:
     """Features of noise, with two classes that differ in level."""
     rng = np.random.default_rng(seed)
     labels = np.arange(clips) % 2
     values = rng.standard_normal((clips, 1, 13, 400)) + 2 * labels[:, None, None, None]
-    return features.Features(
+    return representations.Features(
         mfcc=values.astype(np.float32),
         labels=labels.astype(np.int64),
         folds=np.full(clips, fold, dtype=np.int64),

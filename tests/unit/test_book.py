@@ -18,7 +18,9 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers import InputError, book, study
+from helpers import InputError, study
+from helpers.book import cli, contents, site
+from helpers.book import execute as executes
 from tests.conftest import Tree
 
 HEADER = """---
@@ -109,9 +111,9 @@ def library(monkeypatch, tmp_path):
     (root / "_toc.yml").write_text(yaml.safe_dump(TOC, sort_keys=False))
     monkeypatch.setattr(study, "ROOT", root)
     monkeypatch.setattr(study, "DATA", root / "data")
-    monkeypatch.setattr(book, "NOTEBOOKS", root / "notebooks")
-    monkeypatch.setattr(book, "EXECUTED", root / "book" / "executed")
-    monkeypatch.setattr(book, "BUILD", root / "_build")
+    monkeypatch.setattr(contents, "NOTEBOOKS", root / "notebooks")
+    monkeypatch.setattr(contents, "EXECUTED", root / "book" / "executed")
+    monkeypatch.setattr(site, "BUILD", root / "_build")
     chapters = {"03_features": PLAIN, "05_training": TRAINING, "09_results": RESULTS}
     for name, text in chapters.items():
         (root / "notebooks" / f"{name}.md").write_text(text)
@@ -157,7 +159,7 @@ def execute(library, engine):
         engine.outputs = list(outputs)
         output = library / "book" / "executed" / folder / f"{chapter}.ipynb"
         source = library / "notebooks" / f"{chapter}.md"
-        book.execute(source, output, given, inputs=inputs, records=records)
+        executes.execute(source, output, given, inputs=inputs, records=records)
         return nbformat.read(output, as_version=4)
 
     return call
@@ -172,7 +174,7 @@ def markdown(notebook) -> str:
 
 def test_contents_of_one_two_and_three_networks(library):
     for names in (["resnet34"], ["resnet18", "resnet101"], ["resnet50", "resnet18", "resnet34"]):
-        assert list(book.files(book.contents(names))) == [
+        assert list(contents.files(contents.contents(names))) == [
             "book/index",
             "book/executed/03_features",
             "book/networks",
@@ -182,17 +184,17 @@ def test_contents_of_one_two_and_three_networks(library):
 
 
 def test_contents_name_the_network_in_titles(library):
-    sections = book.contents(["resnet34", "resnet101"])["parts"][0]["chapters"][1]["sections"]
+    sections = contents.contents(["resnet34", "resnet101"])["parts"][0]["chapters"][1]["sections"]
     assert [entry["title"] for entry in sections] == ["ResNet34: it", "ResNet101: it"]
 
 
 def test_contents_keep_all_else(library):
-    assert book.contents(["resnet18"]) == TOC
+    assert contents.contents(["resnet18"]) == TOC
 
 
 @pytest.mark.parametrize("names", [["resnet18"], ["resnet18", "resnet101"], [*study.ARCHITECTURES]])
 def test_contents_of_the_real_book_have_no_page_twice_and_every_chapter(names):
-    files = list(book.files(book.contents(names)))
+    files = list(contents.files(contents.contents(names)))
     assert len(files) == len(set(files))
     chapters = {Path(file).name for file in files if "/executed/" in file}
     # a chapter is shown from the day on which all recorded tables are there that it reads
@@ -222,7 +224,7 @@ def notebook_of(*sources: str):
 def test_parameters_are_the_names_and_values_of_the_tagged_cell():
     notebook = notebook_of('architecture = "resnet18"  # a comment\nseed = 0\ndata = ""\nhop_length = 512')
     notebook.cells.append(new_code_cell("other = 1"))
-    assert book.parameters_of(notebook, name="x.md") == {
+    assert contents.parameters_of(notebook, name="x.md") == {
         "architecture": "resnet18",
         "seed": 0,
         "data": "",
@@ -233,7 +235,7 @@ def test_parameters_are_the_names_and_values_of_the_tagged_cell():
 @pytest.mark.parametrize("count", [0, 2])
 def test_a_notebook_needs_exactly_one_parameters_cell(count):
     with pytest.raises(InputError) as caught:
-        book.parameters_of(notebook_of(*["a = 1"] * count), name="05_x.md")
+        contents.parameters_of(notebook_of(*["a = 1"] * count), name="05_x.md")
     assert str(caught.value) == f'05_x.md has {count} cells tagged "parameters"; give it exactly one'
 
 
@@ -322,12 +324,12 @@ def test_parameters_that_papermill_loses_are_noticed(library, monkeypatch):
     monkeypatch.setattr(papermill, "execute_notebook", lossy)
     output = library / "book" / "executed" / "resnet34" / "05_training.ipynb"
     with pytest.raises(RuntimeError, match="did not pass"):
-        book.execute(library / "notebooks" / "05_training.md", output, {"architecture": "resnet34"})
+        executes.execute(library / "notebooks" / "05_training.md", output, {"architecture": "resnet34"})
     assert not output.exists()
 
 
 def test_the_modules_of_a_chapter_are_found():
-    found = book.sources_of("05_training")
+    found = contents.sources_of("05_training")
     assert {"src/helpers/training.py", "src/helpers/features.py", "src/helpers/synthetic.py"} <= set(found)
     assert "src/helpers/faithfulness.py" not in found
     assert all((study.ROOT / path).is_file() for path in found)
@@ -345,7 +347,7 @@ def test_labels_are_found_in_markdown_and_in_cells():
             new_code_cell("2", metadata={"mystnb": {"image": {"alt": "x"}}}),
         ]
     )
-    assert book.labels_of(notebook) == {"sec:a", "eq:b", "fig:c", "eq:d", "fig:f"}
+    assert contents.labels_of(notebook) == {"sec:a", "eq:b", "fig:c", "eq:d", "fig:f"}
 
 
 def test_labels_of_a_networks_chapter_get_its_suffix(execute):
@@ -365,13 +367,13 @@ def test_labels_of_a_networks_chapter_get_its_suffix(execute):
 
 def test_two_networks_never_share_a_label(execute):
     pages = [execute("05_training", folder=name, architecture=name) for name in ("resnet18", "resnet34")]
-    labels = [book.labels_of(page) for page in pages]
+    labels = [contents.labels_of(page) for page in pages]
     assert len(labels[0]) == len(labels[1]) == 3
     assert not labels[0] & labels[1]
 
 
 def test_labels_of_a_chapter_that_is_executed_once_stay(execute):
-    assert book.labels_of(execute("09_results")) == {"sec:results"}
+    assert contents.labels_of(execute("09_results")) == {"sec:results"}
 
 
 def test_a_block_for_each_network_is_written_once_per_network(execute):
@@ -503,7 +505,7 @@ def test_the_banner_says_synthetic_first(execute):
 
 def test_the_banner_says_synthetic_also_when_the_stand_in_is_named(library, stand_in):
     values = {"profile": "smoke", "data": str(stand_in), "seed": 0}
-    text = book.banner(source=Path("05_training.md"), values=values, seconds=3.4)
+    text = execute.banner(source=Path("05_training.md"), values=values, seconds=3.4)
     assert "**synthetic stand-in**" in text
     assert str(stand_in) not in text
     assert "executed in 3 s" in text
@@ -512,7 +514,7 @@ def test_the_banner_says_synthetic_also_when_the_stand_in_is_named(library, stan
 def test_the_banner_says_recordings_for_recordings(library):
     (study.DATA / "UrbanSound8K").mkdir(parents=True)
     values = {"profile": "thesis", "data": "", "architectures": "resnet18 resnet34"}
-    text = book.banner(source=Path("09_results.md"), values=values, seconds=1)
+    text = execute.banner(source=Path("09_results.md"), values=values, seconds=1)
     assert "Data on this page: UrbanSound8K\n:class: note provenance" in text
     assert "Real recordings from UrbanSound8K." in text
     assert "synthetic" not in text
@@ -520,7 +522,7 @@ def test_the_banner_says_recordings_for_recordings(library):
 
 
 def test_the_banner_of_a_page_without_data_names_its_source_only():
-    text = book.banner(source=Path("07_metric.md"), values={"seed": 0}, seconds=1)
+    text = execute.banner(source=Path("07_metric.md"), values={"seed": 0}, seconds=1)
     assert text.startswith("```{div} provenance\n`notebooks/07_metric.md` at revision ")
     assert "synthetic" not in text
 
@@ -530,7 +532,7 @@ def test_the_banner_of_a_page_without_data_names_its_source_only():
 
 def test_a_chapter_is_executed_with_its_parameters(library):
     output = library / "book" / "executed" / "resnet34" / "05_training.ipynb"
-    book.execute(library / "notebooks" / "05_training.md", output, {"architecture": "resnet34", "seed": 3})
+    execute.execute(library / "notebooks" / "05_training.md", output, {"architecture": "resnet34", "seed": 3})
     page = nbformat.read(output, as_version=4)
     assert outputs_on_the_page(page)[-1][0].text == "resnet34 3\n"
     assert [p.name for p in output.parent.iterdir()] == [output.name]
@@ -552,7 +554,7 @@ def test_a_failing_cell_leaves_no_page_and_keeps_the_old_one(library, line, erro
     output.parent.mkdir(parents=True)
     output.write_text("old")
     with pytest.raises(error) as caught:
-        book.execute(source, output, {})
+        executes.execute(source, output, {})
     assert str(caught.value).startswith(said)
     assert "\x1b" not in str(caught.value)
     assert output.read_text() == "old"
@@ -568,18 +570,18 @@ def test_a_failing_cell_leaves_no_page_and_keeps_the_old_one(library, line, erro
 
 
 def test_twins_are_written_and_then_found_in_order(library):
-    book.pairs(check=False)
+    contents.pairs(check=False)
     twins = {p.name: p.read_bytes() for p in (library / "notebooks").glob("*.ipynb")}
     assert set(twins) == {"03_features.ipynb", "05_training.ipynb", "09_results.ipynb"}
-    book.pairs(check=True)
+    contents.pairs(check=True)
     for path in (library / "notebooks").glob("*.ipynb"):
         path.unlink()
-    book.pairs(check=False)
+    contents.pairs(check=False)
     assert {p.name: p.read_bytes() for p in (library / "notebooks").glob("*.ipynb")} == twins
 
 
 def test_a_twin_has_the_cells_of_its_source_and_no_outputs(library):
-    twin = json.loads(book.pair(library / "notebooks" / "05_training.md"))
+    twin = json.loads(contents.pair(library / "notebooks" / "05_training.md"))
     source = jupytext.read(library / "notebooks" / "05_training.md")
     assert ["".join(c["source"]) for c in twin["cells"]] == [c.source for c in source.cells]
     assert [c["id"] for c in twin["cells"]] == ["cell-00", "cell-01", "cell-02"]
@@ -610,21 +612,21 @@ def run_twin(folder: Path) -> None:
 
 @pytest.mark.parametrize("harm", [harm_text, harm_twin, remove_twin, run_twin])
 def test_a_stale_twin_is_named_and_mended(library, harm):
-    book.pairs(check=False)
+    contents.pairs(check=False)
     harm(library / "notebooks")
     with pytest.raises(InputError) as caught:
-        book.pairs(check=True)
+        contents.pairs(check=True)
     assert str(caught.value) == ("notebooks differ from their .md twins: 05_training.ipynb; run `make pairs`")
-    book.pairs(check=False)
-    book.pairs(check=True)
+    contents.pairs(check=False)
+    contents.pairs(check=True)
 
 
 @pytest.mark.parametrize("check", [True, False])
 def test_a_notebook_without_a_source_is_named(library, check):
-    book.pairs(check=False)
+    contents.pairs(check=False)
     (library / "notebooks" / "12_mine.ipynb").write_text("{}")
     with pytest.raises(InputError) as caught:
-        book.pairs(check=check)
+        contents.pairs(check=check)
     assert str(caught.value) == "notebooks without a .md twin: 12_mine.ipynb; remove or pair them"
 
 
@@ -650,8 +652,8 @@ def one_line(text: str) -> str:
     ],
 )
 def test_a_mistake_in_the_main_call_is_one_line_and_exit_code_2(library, monkeypatch, capfd, options, said):
-    monkeypatch.setattr(book, "_snakemake", None)  # must not be reached
-    assert book.main(["build", *options]) == 2
+    monkeypatch.setattr(cli, "_snakemake", None)  # must not be reached
+    assert cli.main(["build", *options]) == 2
     out, err = capfd.readouterr()
     assert said in one_line(err)
     assert out == ""
@@ -668,7 +670,7 @@ def test_a_mistake_in_the_main_call_is_one_line_and_exit_code_2(library, monkeyp
 )
 def test_a_mistake_in_a_chapters_call_is_one_line_where_progress_is_shown(library, capfd, options, said):
     files = [str(library / "notebooks" / "05_training.md"), str(library / "book" / "x.ipynb")]
-    assert book.main(["execute", *files, *options]) == 2
+    assert cli.main(["execute", *files, *options]) == 2
     out, err = capfd.readouterr()
     assert said in one_line(out)
     assert err == ""
@@ -686,7 +688,7 @@ def test_a_mistake_in_a_chapters_call_is_one_line_where_progress_is_shown(librar
 )
 def test_values_on_the_command_line_are_read_as_the_notebook_means_them(library, engine, text, given):
     files = [str(library / "notebooks" / "05_training.md"), str(library / "book" / "executed" / "x.ipynb")]
-    assert book.main(["execute", *files, "-p", text]) == 0
+    assert cli.main(["execute", *files, "-p", text]) == 0
     assert engine.calls[0]["given"] == given
     assert type(*engine.calls[0]["given"].values()) is type(*given.values())
 
@@ -695,7 +697,7 @@ def test_values_on_the_command_line_are_read_as_the_notebook_means_them(library,
 def test_a_folder_whose_name_looks_like_a_value_is_still_a_folder(library, engine, capfd, name):
     (library / name).mkdir()
     files = [str(library / "notebooks" / "05_training.md"), str(library / "book" / "executed" / "x.ipynb")]
-    code = book.main(["execute", *files, "-p", f"data={name}"])
+    code = cli.main(["execute", *files, "-p", f"data={name}"])
     assert capfd.readouterr().out == ""
     assert code == 0
     assert engine.calls[0]["given"] == {"data": name}
@@ -705,8 +707,8 @@ def test_a_failure_is_said_without_a_traceback_of_ours(library, monkeypatch, cap
     def fail(**options):
         raise RuntimeError("stopped; the whole log is _build/study.log")
 
-    monkeypatch.setattr(book, "build", fail)
-    assert book.main(["build"]) == 1
+    monkeypatch.setattr(cli, "build", fail)
+    assert cli.main(["build"]) == 1
     assert one_line(capfd.readouterr().err) == "stopped; the whole log is _build/study.log"
 
 
@@ -714,22 +716,22 @@ def test_an_interruption_says_how_to_go_on(library, monkeypatch, capfd):
     def stop(**options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(book, "build", stop)
-    assert book.main(["build"]) == 130
+    monkeypatch.setattr(cli, "build", stop)
+    assert cli.main(["build"]) == 130
     assert one_line(capfd.readouterr().err) == "stopped; the same command goes on from here"
 
 
 def test_twins_on_the_command_line(library, capfd):
-    assert book.main(["pairs", "--check"]) == 2
+    assert cli.main(["pairs", "--check"]) == 2
     assert "run `make pairs`" in one_line(capfd.readouterr().err)
-    assert book.main(["pairs"]) == 0
-    assert book.main(["pairs", "--check"]) == 0
+    assert cli.main(["pairs"]) == 0
+    assert cli.main(["pairs", "--check"]) == 0
     assert capfd.readouterr() == ("", "")
 
 
 def test_an_unknown_command_is_refused(capfd):
     with pytest.raises(SystemExit) as caught:
-        book.main(["bok"])
+        cli.main(["bok"])
     assert caught.value.code == 2
     assert "invalid choice: 'bok'" in capfd.readouterr().err
 
@@ -747,8 +749,8 @@ def test_the_module_is_a_command():
 
 def test_the_main_job_says_data_and_profile_and_runs_the_graph(library, monkeypatch, stand_in, capfd):
     asked = {}
-    monkeypatch.setattr(book, "_snakemake", lambda **options: asked.update(options))
-    book.build(profile="smoke", architectures="resnet34 resnet18", data=str(stand_in), cores=3)
+    monkeypatch.setattr(cli, "_snakemake", lambda **options: asked.update(options))
+    cli.build(profile="smoke", architectures="resnet34 resnet18", data=str(stand_in), cores=3)
     out = capfd.readouterr().out
     assert f"Data: synthetic stand-in, {stand_in}, because it was named." in out
     assert "100 clips from" in out
@@ -766,10 +768,10 @@ def test_the_main_job_says_data_and_profile_and_runs_the_graph(library, monkeypa
 def test_two_main_jobs_do_not_run_at_once(library):
     started = time.monotonic()
     said = "another `make book` is running"
-    with book._only_run(), pytest.raises(InputError, match=said), book._only_run():
+    with cli._only_run(), pytest.raises(InputError, match=said), cli._only_run():
         pass
     assert time.monotonic() - started < 5
-    with book._only_run():
+    with cli._only_run():
         pass
 
 

@@ -13,24 +13,17 @@ from hypothesis import settings as options
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from helpers import (
-    InputError,
-    artifacts,
-    controls,
-    effects,
-    explain,
-    faithfulness,
-    features,
-    nulls,
-    sounds,
-    study,
-    training,
-)
+from helpers import InputError, artifacts, study
+from helpers.audio import representations, sounds
+from helpers.experiments import controls, frame_effects
+from helpers.maps import explainers, nulls
+from helpers.metric import correlation
+from helpers.networks import training
 
 NAN = float("nan")
 SEEDS = itertools.count(1000)
-NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explain.explanations)
-DATASET = functools.cache(features.dataset)
+NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explainers.explanations)
+DATASET = functools.cache(representations.dataset)
 
 
 # Loudness
@@ -100,7 +93,7 @@ def test_a_sound_shorter_than_a_window_is_filled_with_silence(heard):
 @pytest.mark.parametrize(("samples", "hop_length"), [(300, 1024), (2048, 1024), (9000, 512), (178_000, 441)])
 def test_as_many_frames_are_heard_as_the_features_have(heard, samples, hop_length):
     found = heard({"a.wav": np.full(samples, 0.5)}, hop_length=hop_length)[0]
-    frames = features.sounding_frames(samples, 44_100, hop_length=hop_length)
+    frames = representations.sounding_frames(samples, 44_100, hop_length=hop_length)
     assert np.array_equal(np.flatnonzero(found), np.arange(frames if samples >= 2048 else 2))
 
 
@@ -176,8 +169,8 @@ def test_only_ranks_count_and_the_sign_of_the_third_does_not(seed):
 def loaded_once(monkeypatch):
     """Networks, maps and features are loaded once for all tests; made and checked they are in other files."""
     monkeypatch.setattr(training, "network", NETWORK)
-    monkeypatch.setattr(explain, "explanations", EXPLANATIONS)
-    monkeypatch.setattr(features, "dataset", DATASET)
+    monkeypatch.setattr(explainers, "explanations", EXPLANATIONS)
+    monkeypatch.setattr(representations, "dataset", DATASET)
 
 
 @pytest.fixture
@@ -190,7 +183,7 @@ def six(run, loaded_once, monkeypatch):
 @pytest.fixture
 def found(six):
     """The effects of its clips, in order, so that tests may change them."""
-    return effects.frames(six)
+    return frame_effects.frames(six)
 
 
 def test_the_columns_are_those_that_are_documented(six, found):
@@ -224,15 +217,15 @@ def test_the_salience_is_written_in_words(six, found, monkeypatch):
 
 def test_every_number_is_what_its_column_says(six, found):
     table = controls.table(six)
-    mfcc = effects.clips(six).mfcc
-    maps = explain.stretch(found.nodes, (13, 400))
+    mfcc = frame_effects.clips(six).mfcc
+    maps = explainers.stretch(found.nodes, (13, 400))
     loud = controls.loudness(six, found.names)
     assert (table["frames"] < 400).any()
     for i in range(6):
         row, v, own, n = table.iloc[i], found.effects[i].astype(float), maps[i].sum(axis=0), found.frames[i]
 
         def rho(curve, v=v, n=400):
-            return faithfulness.score(np.asarray(curve)[None, None, :n], v[None, :n])[0]
+            return correlation.score(np.asarray(curve)[None, None, :n], v[None, :n])[0]
 
         expected = {
             "Grad-CAM": rho(own),
@@ -270,7 +263,7 @@ def test_every_number_is_what_its_column_says(six, found):
 
 def test_only_explained_clips_have_a_ceiling(six, found):
     table = controls.table(six)
-    sample = np.isin(found.names, explain.explanations(six).names)
+    sample = np.isin(found.names, explainers.explanations(six).names)
     assert sample.sum() == 4
     for name in ("ceiling", "ceiling in nodes"):
         assert (table[name].notna() == sample).all()
@@ -278,7 +271,7 @@ def test_only_explained_clips_have_a_ceiling(six, found):
 
 def given_table(run, monkeypatch, found, **changes) -> pd.DataFrame:
     """The table of a run whose effects are others."""
-    monkeypatch.setattr(effects, "frames", lambda run: dataclasses.replace(found, **changes))
+    monkeypatch.setattr(frame_effects, "frames", lambda run: dataclasses.replace(found, **changes))
     return controls.table(run)
 
 
@@ -297,7 +290,7 @@ def test_the_ceiling_in_nodes_is_the_ceiling_without_what_nodes_cannot_show(six,
 
 def test_effects_that_are_the_map_itself(six, found, monkeypatch):
     nodes = np.random.default_rng(3).random((6, 1, 25), dtype=np.float32)
-    own = nulls.profile(explain.stretch(nodes, (13, 400)))
+    own = nulls.profile(explainers.stretch(nodes, (13, 400)))
     table = given_table(six, monkeypatch, found, nodes=nodes, effects=own, again=own)
     assert (table["Grad-CAM"] == 1).all()
     assert (table["Grad-CAM inside"] == 1).all()
@@ -311,7 +304,7 @@ def test_effects_that_are_the_map_itself(six, found, monkeypatch):
 
 def test_effects_in_the_opposite_order_of_the_map(six, found, monkeypatch):
     nodes = np.random.default_rng(3).random((6, 1, 25), dtype=np.float32)
-    own = nulls.profile(explain.stretch(nodes, (13, 400)))
+    own = nulls.profile(explainers.stretch(nodes, (13, 400)))
     table = given_table(six, monkeypatch, found, nodes=nodes, effects=own.max() - own)
     assert table["Grad-CAM"].to_numpy() == pytest.approx(-1, abs=1e-3)
     for kind in nulls.NULLS:
@@ -357,7 +350,7 @@ def test_a_null_below_zero_is_counted(six, found, monkeypatch):
 
 def test_maps_that_are_empty_have_no_score_and_are_counted(six, found, monkeypatch):
     nodes = np.where(np.arange(6)[:, None, None] < 2, -1, found.nodes + 1e-3).astype(np.float32)
-    monkeypatch.setattr(effects, "frames", lambda run: dataclasses.replace(found, nodes=nodes))
+    monkeypatch.setattr(frame_effects, "frames", lambda run: dataclasses.replace(found, nodes=nodes))
     made = artifacts.record(controls.make(six))["made"]
     table = controls.table(six)
     assert table["Grad-CAM"].isna().tolist()[:2] == [True, True]

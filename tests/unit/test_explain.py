@@ -14,7 +14,10 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from helpers import InputError, explain, features, models, sounds, study, training, urbansound
+from helpers import InputError, study
+from helpers.audio import representations, sounds, urbansound
+from helpers.maps import examples, explainers
+from helpers.networks import models, training
 
 
 def scaled(values: np.ndarray) -> np.ndarray:
@@ -48,7 +51,7 @@ class ByHand(nn.Module):
 def test_gradcam_of_a_network_written_down_by_hand():
     # class 0: alpha = (1, 1, 0) / Z, so Grad-CAM = relu(3 x) / Z; class 1: (0, 0, 1), relu(-x) / Z
     network, x = ByHand([[1, 1, 0], [0, 0, 1]]).eval(), noise(4, 1, 13, 400)
-    maps = explain.gradcam(network, x, layer=network.conv, classes=np.array([0, 0, 1, 1]))
+    maps = explainers.gradcam(network, x, layer=network.conv, classes=np.array([0, 0, 1, 1]))
     assert (maps.shape, maps.dtype) == ((4, 13, 400), np.float32)
     for i, sign in enumerate((1, 1, -1, -1)):
         assert np.allclose(maps[i], scaled(np.maximum(sign * x[i, 0], 0)), atol=1e-5)
@@ -56,14 +59,14 @@ def test_gradcam_of_a_network_written_down_by_hand():
 
 def test_a_map_is_scaled_from_0_to_1_for_each_clip():
     network, x = ByHand([[1, 0, 0]]).eval(), noise(3, 1, 13, 400)
-    maps = explain.gradcam(network, x * 1000, layer=network.conv, classes=np.zeros(3, dtype=int))
+    maps = explainers.gradcam(network, x * 1000, layer=network.conv, classes=np.zeros(3, dtype=int))
     assert np.allclose(maps.max((1, 2)), 1, atol=1e-5)
     assert np.allclose(maps.min((1, 2)), 0, atol=1e-5)
 
 
 def test_a_map_where_nothing_speaks_for_the_class_is_empty():
     network, x = ByHand([[0, 0, 1]]).eval(), np.abs(noise(2, 1, 13, 400))  # relu(-x) is 0
-    maps = explain.gradcam(network, x, layer=network.conv, classes=np.zeros(2, dtype=int))
+    maps = explainers.gradcam(network, x, layer=network.conv, classes=np.zeros(2, dtype=int))
     assert not maps.any()
 
 
@@ -72,7 +75,7 @@ def test_the_library_agrees_with_the_three_equations_on_resnet18(name):
     network = models.build("resnet18", seed=0).eval()
     x, classes = noise(3, 1, 13, 400), np.array([0, 7, 3])
     layer = models.layer(network, name)
-    maps = explain.gradcam(network, x, layer=layer, classes=classes)
+    maps = explainers.gradcam(network, x, layer=layer, classes=classes)
     kept = {}
     with layer.register_forward_hook(lambda module, inputs, output: kept.update(A=output)):
         y = network(torch.from_numpy(x))
@@ -86,7 +89,7 @@ def test_the_library_agrees_with_the_three_equations_on_resnet18(name):
 
 def test_a_map_of_one_row_is_the_same_in_all_coefficients():
     network = models.build("resnet18", seed=0).eval()
-    maps = explain.gradcam(
+    maps = explainers.gradcam(
         network, noise(1, 1, 13, 400), layer=models.layer(network, "layer4[-1]"), classes=np.array([1])
     )
     assert maps.any()
@@ -97,16 +100,16 @@ def test_maps_do_not_depend_on_the_batch(tiny):
     network, x = tiny("resnet18", seed=0).eval(), noise(5, 1, 13, 400)
     classes = np.arange(5)
     options = {"layer": network.layer4[-1], "classes": classes}
-    maps = explain.gradcam(network, x, **options)
-    assert np.allclose(explain.gradcam(network, x, batch=2, **options), maps, atol=1e-5)
-    last = explain.gradcam(network, x[4:], layer=network.layer4[-1], classes=classes[4:])
+    maps = explainers.gradcam(network, x, **options)
+    assert np.allclose(explainers.gradcam(network, x, batch=2, **options), maps, atol=1e-5)
+    last = explainers.gradcam(network, x[4:], layer=network.layer4[-1], classes=classes[4:])
     assert np.allclose(last[0], maps[4], atol=1e-5)
 
 
 def test_explaining_leaves_no_hook_and_no_changed_weight(tiny):
     network = tiny("resnet18", seed=0).eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    explain.gradcam(network, noise(2, 1, 13, 400), layer=network.layer4[-1], classes=np.array([0, 1]))
+    explainers.gradcam(network, noise(2, 1, 13, 400), layer=network.layer4[-1], classes=np.array([0, 1]))
     assert not any(m._forward_hooks or m._backward_hooks for m in network.modules())
     assert all(torch.equal(v, before[n]) for n, v in network.state_dict().items())
     assert not network.training
@@ -128,11 +131,11 @@ def test_stretched_nodes_are_the_librarys_maps_bit_for_bit_on_resnet18(name):
     network = models.build("resnet18", seed=0).eval()
     options = {"layer": models.layer(network, name), "classes": np.array([2, 9])}
     x = noise(2, 1, 13, 400)
-    found = explain.nodes(network, x, **options)
-    maps = explain.stretch(found, (13, 400))
+    found = explainers.nodes(network, x, **options)
+    maps = explainers.stretch(found, (13, 400))
     assert maps.dtype == np.float32
     assert np.array_equal(maps, plain(network, x, **options))
-    assert np.array_equal(maps, explain.gradcam(network, x, **options))
+    assert np.array_equal(maps, explainers.gradcam(network, x, **options))
 
 
 @pytest.mark.parametrize("layer", ["layer4[-1]", "layer3[-1]", "layer2[-1]"])
@@ -141,18 +144,18 @@ def test_stretched_nodes_are_the_librarys_maps_bit_for_bit(tiny, layer, seed):
     # more clips than a batch has
     network, x = tiny("resnet18", seed=seed).eval(), noise(5, 1, 13, 400, seed=seed)
     options = {"layer": models.layer(network, layer), "classes": np.arange(5)}
-    found = explain.nodes(network, x, batch=5, **options)
-    assert np.array_equal(explain.stretch(found, (13, 400)), plain(network, x, **options))
-    parts = explain.nodes(network, x, batch=2, **options)
+    found = explainers.nodes(network, x, batch=5, **options)
+    assert np.array_equal(explainers.stretch(found, (13, 400)), plain(network, x, **options))
+    parts = explainers.nodes(network, x, batch=2, **options)
     assert np.allclose(parts, found, rtol=1e-4, atol=1e-6 * np.abs(found).max())
 
 
 def test_where_every_node_is_negative_the_map_is_zero_as_the_librarys():
     network, x = ByHand([[0, 0, 1]]).eval(), np.abs(noise(2, 1, 13, 400)) + 1
     options = {"layer": network.conv, "classes": np.zeros(2, dtype=int)}
-    found = explain.nodes(network, x, **options)
+    found = explainers.nodes(network, x, **options)
     assert (found < 0).all()
-    maps = explain.stretch(found, (13, 400))
+    maps = explainers.stretch(found, (13, 400))
     assert not maps.any()
     assert np.array_equal(maps, plain(network, x, **options))
 
@@ -160,7 +163,7 @@ def test_where_every_node_is_negative_the_map_is_zero_as_the_librarys():
 def test_nodes_of_a_network_written_down_by_hand_keep_their_sign():
     # class 0: alpha = (1, 1, 0) / Z, so a node is 3 x / Z; class 1: -x / Z
     network, x = ByHand([[1, 1, 0], [0, 0, 1]]).eval(), noise(2, 1, 13, 400)
-    found = explain.nodes(network, x, layer=network.conv, classes=np.array([0, 1]))
+    found = explainers.nodes(network, x, layer=network.conv, classes=np.array([0, 1]))
     assert (found.shape, found.dtype) == ((2, 13, 400), np.float32)
     expected = x[:, 0] * np.array([3, -1])[:, None, None] / (13 * 400)
     assert np.allclose(found, expected, rtol=1e-4, atol=1e-9)
@@ -172,13 +175,13 @@ def test_nodes_of_a_network_written_down_by_hand_keep_their_sign():
 def test_a_resnet_has_so_many_nodes(name, shape):
     network = models.build("resnet18", seed=0).eval()
     layer = models.layer(network, name)
-    found = explain.nodes(network, noise(1, 1, 13, 400), layer=layer, classes=np.array([0]))
+    found = explainers.nodes(network, noise(1, 1, 13, 400), layer=layer, classes=np.array([0]))
     assert found.shape == (1, *shape)
 
 
 def test_numbers_that_never_saw_a_network_are_stretched_like_nodes():
     # 0 becomes 0, the largest 1, what is negative 0; between two nodes it rises steadily
-    maps = explain.stretch(np.array([[[-5.0, 0.0, 2.0, 4.0]], [[-1.0, -2.0, -3.0, -4.0]]]), (13, 400))
+    maps = explainers.stretch(np.array([[[-5.0, 0.0, 2.0, 4.0]], [[-1.0, -2.0, -3.0, -4.0]]]), (13, 400))
     assert (maps.shape, maps.dtype) == ((2, 13, 400), np.float32)
     assert not maps[1].any()
     assert np.allclose(maps[0], maps[0, :1], atol=1e-6)
@@ -192,15 +195,15 @@ def test_numbers_that_never_saw_a_network_are_stretched_like_nodes():
 @options(deadline=None, max_examples=20)
 def test_a_factor_changes_no_map(seed, factor):
     found = noise(2, 1, 13, seed=seed)
-    maps = explain.stretch(found, (13, 400))
-    assert np.allclose(explain.stretch(found * np.float32(factor), (13, 400)), maps, atol=1e-3)
+    maps = explainers.stretch(found, (13, 400))
+    assert np.allclose(explainers.stretch(found * np.float32(factor), (13, 400)), maps, atol=1e-3)
 
 
 # The thesis's file
 
 
 def test_the_file_has_the_promised_arrays(run):
-    path = explain.make(run)
+    path = explainers.make(run)
     with np.load(path, allow_pickle=False) as arrays:
         kinds = {name: (arrays[name].shape, arrays[name].dtype.kind) for name in arrays.files}
         assert all(arrays[n].dtype == np.float32 for n in ("maps", "nodes", "inputs"))
@@ -221,7 +224,7 @@ def test_the_file_has_the_promised_arrays(run):
 
 
 def test_the_explained_clips_are_test_clips_with_their_features(run):
-    maps, test = explain.explanations(run), features.dataset(run).test()
+    maps, test = explainers.explanations(run), representations.dataset(run).test()
     rows = {name: i for i, name in enumerate(test.names)}
     assert len(set(maps.names)) == 4
     for i, name in enumerate(maps.names):
@@ -235,14 +238,14 @@ def test_the_explained_clips_are_test_clips_with_their_features(run):
 
 
 def test_predicted_classes_are_those_of_the_trained_network(run):
-    maps, table = explain.explanations(run), training.predictions(run).set_index("name")
+    maps, table = explainers.explanations(run), training.predictions(run).set_index("name")
     assert maps.predicted.tolist() == table.loc[maps.names, "predicted"].tolist()
     assert maps.explained.tolist() == maps.predicted.tolist()
 
 
 def test_the_maps_are_gradcam_of_that_network(run):
-    maps, network = explain.explanations(run), training.network(run)
-    expected = explain.gradcam(network, maps.inputs, layer=network.layer4[-1], classes=maps.explained)
+    maps, network = explainers.explanations(run), training.network(run)
+    expected = explainers.gradcam(network, maps.inputs, layer=network.layer4[-1], classes=maps.explained)
     assert np.allclose(maps.maps, expected, atol=1e-5)
     assert maps.maps.any()
 
@@ -250,14 +253,14 @@ def test_the_maps_are_gradcam_of_that_network(run):
 def test_no_more_clips_are_explained_than_the_test_fold_has(settings, stand_in):
     run = study.open(profile="quick", data=str(stand_in))
     assert run.profile.explanations == 500
-    assert len(explain.explanations(run).names) == 10
+    assert len(explainers.explanations(run).names) == 10
 
 
 def test_another_network_explains_the_same_clips(run, stand_in):
     others = [{"architecture": "resnet34"}, {"seed": 1}]
-    first = explain.explanations(run)
+    first = explainers.explanations(run)
     for choice in others:
-        second = explain.explanations(study.open(profile="smoke", data=str(stand_in), **choice))
+        second = explainers.explanations(study.open(profile="smoke", data=str(stand_in), **choice))
         assert first.names.tolist() == second.names.tolist()
         assert np.array_equal(first.inputs, second.inputs)
         assert not np.array_equal(first.maps, second.maps)
@@ -265,26 +268,26 @@ def test_another_network_explains_the_same_clips(run, stand_in):
 
 def test_true_labels_are_explained_when_asked(run, stand_in):
     other = study.open(profile="smoke", data=str(stand_in), explained="true")
-    maps = explain.explanations(other)
+    maps = explainers.explanations(other)
     assert maps.explained.tolist() == maps.labels.tolist()
     assert maps.labels.tolist() != maps.predicted.tolist()  # else this test says nothing
     network = training.network(run)
-    expected = explain.gradcam(network, maps.inputs, layer=network.layer4[-1], classes=maps.labels)
+    expected = explainers.gradcam(network, maps.inputs, layer=network.layer4[-1], classes=maps.labels)
     assert np.allclose(maps.maps, expected, atol=1e-5)
 
 
 def test_the_layer_of_a_run_is_used(run, stand_in):
     other = study.open(profile="smoke", data=str(stand_in), layer="layer2[-1]")
-    maps, network = explain.explanations(other), training.network(run)
-    expected = explain.gradcam(network, maps.inputs, layer=network.layer2[-1], classes=maps.explained)
+    maps, network = explainers.explanations(other), training.network(run)
+    expected = explainers.gradcam(network, maps.inputs, layer=network.layer2[-1], classes=maps.explained)
     assert np.allclose(maps.maps, expected, atol=1e-5)
-    assert not np.allclose(maps.maps, explain.explanations(run).maps, atol=1e-2)
+    assert not np.allclose(maps.maps, explainers.explanations(run).maps, atol=1e-2)
 
 
 @pytest.mark.parametrize("layer", ["layer4[-1]", "layer2[-1]"])
 def test_the_files_nodes_make_its_maps(settings, stand_in, layer):
-    maps = explain.explanations(study.open(profile="smoke", data=str(stand_in), layer=layer))
-    assert np.array_equal(explain.stretch(maps.nodes, (13, 400)), maps.maps)
+    maps = explainers.explanations(study.open(profile="smoke", data=str(stand_in), layer=layer))
+    assert np.array_equal(explainers.stretch(maps.nodes, (13, 400)), maps.maps)
     assert (maps.nodes < 0).any()  # before the ReLU
 
 
@@ -296,9 +299,9 @@ def table_of(run) -> pd.DataFrame:
 
 
 def test_a_sound_is_its_file_and_its_features(run):
-    everything = features.dataset(run)
+    everything = representations.dataset(run)
     name = str(everything.names[-1])
-    sound, row = explain.sound(run, name), table_of(run).loc[name]
+    sound, row = examples.sound(run, name), table_of(run).loc[name]
     samples, rate = urbansound.load_audio(run.source.folder / row["path"])
     assert (sound.name, sound.fs_id, sound.category, sound.rate) == (name, row["fsID"], row["class"], rate)
     assert np.array_equal(sound.samples, samples)
@@ -309,7 +312,7 @@ def test_a_sound_is_its_file_and_its_features(run):
 
 def test_a_sound_that_is_not_there_is_said_in_one_sentence(run):
     with pytest.raises(InputError, match=r"1-2-3-4\.wav"):
-        explain.sound(run, "1-2-3-4.wav")
+        examples.sound(run, "1-2-3-4.wav")
 
 
 @pytest.mark.parametrize("category", ["dog_bark", "siren"])
@@ -317,7 +320,7 @@ def test_an_example_is_the_longest_foreground_clip_of_the_test_fold(run, categor
     table = table_of(run)
     clips = table[(table["class"] == category) & (table["fold"] == 10)]
     clips = clips[clips["salience"] == clips["salience"].min()]
-    sound = explain.example(run, category)
+    sound = examples.example(run, category)
     assert sound.category == category
     assert sound.name in clips.index
     assert clips.loc[sound.name, "seconds"] == clips["seconds"].max()
@@ -327,8 +330,8 @@ def test_an_example_prefers_the_foreground_to_length(run, monkeypatch):
     rows = [("a", 2, 4.0, 10), ("b", 1, 1.0, 10), ("c", 1, 3.0, 10), ("d", 1, 4.0, 9)]
     clips = pd.DataFrame(rows, columns=["slice_file_name", "salience", "seconds", "fold"])
     monkeypatch.setattr(sounds, "clips", lambda run: (clips.assign(**{"class": "siren"}), ""))
-    monkeypatch.setattr(explain, "sound", lambda run, name: name)
-    assert explain.example(run, "siren") == "c"
+    monkeypatch.setattr(examples, "sound", lambda run, name: name)
+    assert examples.example(run, "siren") == "c"
 
 
 @pytest.mark.parametrize("category", ["gun_shot", "thunder"])
@@ -343,7 +346,7 @@ def test_a_class_that_the_test_fold_lacks_is_said_in_one_sentence(settings, stan
         (folder / "audio" / "fold10" / name).unlink()
     table[~gone].to_csv(path, index=False)
     run = study.open(profile="smoke", data=str(folder))
-    for call in (lambda: explain.example(run, category), lambda: explain.mixture(run, ("siren", category))):
+    for call in (lambda: examples.example(run, category), lambda: examples.mixture(run, ("siren", category))):
         with pytest.raises(InputError) as caught:
             call()
         assert f'has no clip of class "{category}"; name another class' in str(caught.value)
@@ -352,7 +355,7 @@ def test_a_class_that_the_test_fold_lacks_is_said_in_one_sentence(settings, stan
 
 
 def test_a_mixture_is_one_sound_after_the_other(run):
-    mix = explain.mixture(run, ("drilling", "siren"))
+    mix = examples.mixture(run, ("drilling", "siren"))
     assert mix.rate == 22050
     assert mix.samples.shape == (88200,)
     assert mix.samples.dtype == np.float32
@@ -361,22 +364,22 @@ def test_a_mixture_is_one_sound_after_the_other(run):
     assert not mix.parts[1][:44100].any()
     assert mix.events == {"drilling": (0.0, 2.0), "siren": (2.0, 4.0)}
     assert mix.classes == ("drilling", "siren")
-    assert mix.names == tuple(explain.example(run, category).name for category in mix.classes)
+    assert mix.names == tuple(examples.example(run, category).name for category in mix.classes)
     for part in mix.parts:
         assert np.abs(part).max() == pytest.approx(0.5, rel=1e-5)
-    first = explain.example(run, "drilling")
+    first = examples.example(run, "drilling")
     assert np.corrcoef(mix.parts[0][:44100], first.samples[:44100])[0, 1] == pytest.approx(1, abs=1e-5)
 
 
 def test_a_mixture_has_one_map_per_class(run):
-    mix, network = explain.mixture(run), training.network(run)
+    mix, network = examples.mixture(run), training.network(run)
     assert mix.classes == ("dog_bark", "siren")
     assert mix.mfcc.shape == (13, 400)
-    expected = features.mfcc(torch.from_numpy(mix.samples)[None], mix.rate)[0].numpy()
+    expected = representations.mfcc(torch.from_numpy(mix.samples)[None], mix.rate)[0].numpy()
     assert np.array_equal(mix.mfcc, expected)
     assert (mix.maps.shape, mix.maps.dtype) == ((2, 13, 400), np.float32)
     for i, category in enumerate(mix.classes):
-        own = explain.gradcam(
+        own = explainers.gradcam(
             network,
             mix.mfcc[None, None],
             layer=network.layer4[-1],
@@ -386,6 +389,6 @@ def test_a_mixture_has_one_map_per_class(run):
 
 
 def test_a_mixture_in_the_other_order_changes_sides(run):
-    mix, swapped = explain.mixture(run), explain.mixture(run, ("siren", "dog_bark"))
+    mix, swapped = examples.mixture(run), examples.mixture(run, ("siren", "dog_bark"))
     assert np.array_equal(mix.parts[0][:44100], swapped.parts[1][44100:])
     assert swapped.events == {"siren": (0.0, 2.0), "dog_bark": (2.0, 4.0)}

@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import nn
 
-from helpers import InputError, faithfulness, models
-from helpers.faithfulness import Baseline, effects, quantus_scores, rank_blocks, score
+from helpers import InputError
+from helpers.metric import blocking
+from helpers.metric.baselines import Baseline
+from helpers.metric.blocking import rank_blocks
+from helpers.metric.correlation import score
+from helpers.metric.perturbation import effects
+from helpers.metric.stock import quantus_scores
+from helpers.networks import models
 
 ROWS, COLUMNS = 13, 26
 
@@ -435,4 +441,4 @@ def test_bad_input_to_score_is_one_sentence(changed, sentence):
 def test_bad_maps_to_rank_blocks_is_one_sentence():
     with pytest.raises(InputError, match=r"maps have shape \(3,\)"):
         rank_blocks(np.ones(3))
-    assert faithfulness.TIE == 1e-6
+    assert blocking.TIE == 1e-6

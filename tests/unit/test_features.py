@@ -7,7 +7,8 @@ import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import features, sounds, study, urbansound
+from helpers import study
+from helpers.audio import representations, sounds, urbansound
 
 HOPS = st.sampled_from(study.CHOICES["hop_length"])
 
@@ -34,7 +35,7 @@ def noise(samples: int, *, seed: int = 0) -> torch.Tensor:
 
 def test_a_sine_gives_what_torchaudio_gives_and_zeros_after_it():
     wave = sine(4.0)
-    values = features.mfcc(wave, 44100)
+    values = representations.mfcc(wave, 44100)
     expected = by_torchaudio(wave)
     assert expected.shape == (1, 13, 173)
     assert values.shape == (1, 13, 400)
@@ -46,12 +47,12 @@ def test_a_sine_gives_what_torchaudio_gives_and_zeros_after_it():
 def test_the_default_hop_is_what_torchaudio_takes_for_this_window():
     wave = sine(1.0)
     transform = torchaudio.transforms.MFCC(sample_rate=44100, n_mfcc=13, melkwargs={"n_fft": 2048})
-    assert torch.equal(features.mfcc(wave, 44100)[..., :44], transform(wave))
+    assert torch.equal(representations.mfcc(wave, 44100)[..., :44], transform(wave))
 
 
 @pytest.mark.parametrize(("hop_length", "frames"), [(1024, 173), (512, 345), (441, 400)])
 def test_a_clip_of_four_seconds_fills_frames_by_the_hop(hop_length, frames):
-    values = features.mfcc(noise(176400), 44100, hop_length=hop_length)
+    values = representations.mfcc(noise(176400), 44100, hop_length=hop_length)
     assert values.shape == (1, 13, 400)
     expected = by_torchaudio(noise(176400), hop_length=hop_length)[..., :400]
     assert torch.equal(values[..., :frames], expected)
@@ -63,12 +64,12 @@ def test_other_rates_are_resampled_first(rate):
     wave = sine(2.0, rate=rate)
     resampled = torchaudio.transforms.Resample(rate, 44100)(wave)
     assert resampled.shape == (1, 88200)
-    assert torch.equal(features.mfcc(wave, rate)[..., :87], by_torchaudio(resampled))
+    assert torch.equal(representations.mfcc(wave, rate)[..., :87], by_torchaudio(resampled))
 
 
 def test_a_long_clip_is_cut_at_400_frames():
     wave = noise(44100 * 12)
-    assert torch.equal(features.mfcc(wave, 44100), by_torchaudio(wave)[..., :400])
+    assert torch.equal(representations.mfcc(wave, 44100), by_torchaudio(wave)[..., :400])
 
 
 # What fills the rest
@@ -76,7 +77,7 @@ def test_a_long_clip_is_cut_at_400_frames():
 
 def test_minimum_is_the_clips_smallest_value():
     wave = noise(44100)
-    values, sounding = features.mfcc(wave, 44100, padding="minimum"), by_torchaudio(wave)
+    values, sounding = representations.mfcc(wave, 44100, padding="minimum"), by_torchaudio(wave)
     assert sounding.shape[-1] == 44
     assert sounding.min() < 0
     assert torch.equal(values[..., 44:], torch.full((1, 13, 356), sounding.min().item()))
@@ -84,7 +85,7 @@ def test_minimum_is_the_clips_smallest_value():
 
 def test_repeat_is_the_clips_frames_again():
     wave = noise(44100 * 3)  # 130 frames: three times whole, then 10
-    values, sounding = features.mfcc(wave, 44100, padding="repeat"), by_torchaudio(wave)
+    values, sounding = representations.mfcc(wave, 44100, padding="repeat"), by_torchaudio(wave)
     assert sounding.shape[-1] == 130
     assert torch.equal(values, torch.cat([sounding] * 3 + [sounding[..., :10]], dim=-1))
 
@@ -93,7 +94,7 @@ def test_repeat_is_the_clips_frames_again():
 @pytest.mark.parametrize("padding", study.CHOICES["padding"])
 def test_a_clip_shorter_than_a_window_has_three_frames(samples, padding):
     wave = noise(samples)
-    values = features.mfcc(wave, 44100, padding=padding)
+    values = representations.mfcc(wave, 44100, padding=padding)
     window = torch.nn.functional.pad(wave, (0, max(0, 2048 - samples)))
     assert values.shape == (1, 13, 400)
     assert torch.isfinite(values).all()
@@ -106,8 +107,10 @@ def test_a_clip_shorter_than_a_window_has_three_frames(samples, padding):
 @settings(max_examples=30, deadline=None)
 def test_the_kind_of_padding_does_not_touch_the_frames_before_the_end(samples, hop_length):
     wave = noise(samples)
-    kinds = [features.mfcc(wave, 44100, hop_length=hop_length, padding=p) for p in study.CHOICES["padding"]]
-    frames = features.sounding_frames(samples, 44100, hop_length=hop_length)
+    kinds = [
+        representations.mfcc(wave, 44100, hop_length=hop_length, padding=p) for p in study.CHOICES["padding"]
+    ]
+    frames = representations.sounding_frames(samples, 44100, hop_length=hop_length)
     assert torch.equal(kinds[0][..., :frames], kinds[1][..., :frames])
     assert torch.equal(kinds[0][..., :frames], kinds[2][..., :frames])
 
@@ -115,7 +118,7 @@ def test_the_kind_of_padding_does_not_touch_the_frames_before_the_end(samples, h
 @given(st.integers(1, 4 * 44100), HOPS, st.sampled_from(study.CHOICES["padding"]))
 @settings(max_examples=20, deadline=None)
 def test_the_shape_is_always_the_same(samples, hop_length, padding):
-    values = features.mfcc(noise(samples), 44100, hop_length=hop_length, padding=padding)
+    values = representations.mfcc(noise(samples), 44100, hop_length=hop_length, padding=padding)
     assert values.shape == (1, 13, 400)
     assert values.dtype == torch.float32
     assert torch.isfinite(values).all()
@@ -139,13 +142,13 @@ def test_the_shape_is_always_the_same(samples, hop_length, padding):
     ],
 )
 def test_sounding_frames_by_hand(seconds, hop_length, frames):
-    assert features.sounding_frames(round(seconds * 44100), 44100, hop_length=hop_length) == frames
+    assert representations.sounding_frames(round(seconds * 44100), 44100, hop_length=hop_length) == frames
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**6), HOPS)
 def test_a_longer_clip_never_has_fewer_frames(first, second, hop_length):
     short, long = sorted([first, second])
-    counts = [features.sounding_frames(s, 44100, hop_length=hop_length) for s in (short, long)]
+    counts = [representations.sounding_frames(s, 44100, hop_length=hop_length) for s in (short, long)]
     assert 0 < counts[0] <= counts[1] <= 400
 
 
@@ -157,15 +160,15 @@ def test_sounding_frames_are_the_frames_that_the_transform_gives(rate):
         for samples in {(frames - 1) * 1024 * rate // 44100 + extra for extra in (-1, 0, 1)}:
             length = -(-44100 * samples // rate)  # what torchaudio's resampler gives
             truth = 1 + max(length, 2048) // 1024
-            if features.sounding_frames(samples, rate) != truth:
+            if representations.sounding_frames(samples, rate) != truth:
                 wrong.append(samples)
     assert wrong == []
 
 
 def test_torchaudios_resampler_rounds_lengths_up():
     # what the test above takes for granted
-    assert features.resample(22050)(torch.zeros(1, 61440)).shape == (1, 122880)
-    assert features.resample(48000)(torch.zeros(1, 1001)).shape == (1, 920)  # 919.67
+    assert representations.resample(22050)(torch.zeros(1, 61440)).shape == (1, 122880)
+    assert representations.resample(48000)(torch.zeros(1, 1001)).shape == (1, 920)  # 919.67
 
 
 # All clips of a run
@@ -173,7 +176,7 @@ def test_torchaudios_resampler_rounds_lengths_up():
 
 @pytest.fixture
 def everything(run):
-    return features.dataset(run)
+    return representations.dataset(run)
 
 
 def test_features_of_a_run_have_the_promised_arrays(run, everything):
@@ -195,26 +198,26 @@ def test_features_of_a_clip_are_those_of_its_file(run, everything):
     clips, _ = sounds.clips(run)
     i = int(clips["seconds"].argmin())
     samples, rate = urbansound.load_audio(run.source.folder / clips["path"][i])
-    expected = features.mfcc(torch.from_numpy(samples)[None], rate)
+    expected = representations.mfcc(torch.from_numpy(samples)[None], rate)
     assert np.array_equal(everything.mfcc[i], expected.numpy())
-    assert everything.frames[i] == features.sounding_frames(len(samples), rate)
+    assert everything.frames[i] == representations.sounding_frames(len(samples), rate)
     assert not everything.mfcc[i, ..., everything.frames[i] :].any()
     assert everything.mfcc[i, ..., everything.frames[i] - 1].any()
 
 
 def test_the_hop_and_the_padding_of_a_run_are_used(run, everything, stand_in):
     other = study.open(profile="smoke", data=str(stand_in), hop_length=512, padding="minimum")
-    values = features.dataset(other)
+    values = representations.dataset(other)
     clip = sounds.clips(run)[0].iloc[0]
-    assert values.frames[0] == features.sounding_frames(clip["samples"], clip["rate"], hop_length=512)
+    assert values.frames[0] == representations.sounding_frames(clip["samples"], clip["rate"], hop_length=512)
     assert values.frames[0] > everything.frames[0]
     rest = values.mfcc[0, ..., values.frames[0] :]
     assert (rest == values.mfcc[0].min()).all()
 
 
 def test_the_features_are_made_once(run, everything, monkeypatch):
-    monkeypatch.setattr(features, "mfcc", None)
-    again = features.dataset(run)
+    monkeypatch.setattr(representations, "mfcc", None)
+    again = representations.dataset(run)
     assert np.array_equal(again.mfcc, everything.mfcc)
 
 
@@ -222,7 +225,7 @@ def test_standardised_coefficients_have_mean_0_and_variance_1_on_the_training_fo
     everything, settings, stand_in
 ):
     run = study.open(profile="smoke", data=str(stand_in), scaling="standardised")
-    scaled = features.dataset(run)
+    scaled = representations.dataset(run)
     training = scaled.training().mfcc.astype(np.float64)
     assert scaled.mfcc.dtype == np.float32
     assert np.allclose(training.mean(axis=(0, 1, 3)), 0, atol=1e-4)
@@ -255,7 +258,7 @@ def test_a_part_takes_the_same_clips_of_every_array(clips):
 def test_the_split_depends_on_the_fold_alone(folds):
     n = len(folds)
     zeros = np.zeros(n, dtype=np.int64)
-    data = features.Features(
+    data = representations.Features(
         mfcc=np.zeros((n, 1, 13, 400), np.float32),
         labels=zeros,
         folds=np.array(folds),

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torchvision.models import resnet50, resnext50_32x4d
 
-from helpers import InputError, faithfulness, forward, models
+from helpers import InputError
+from helpers.metric import forward, perturbation
+from helpers.networks import models
 
 SHAPE = (1, 13, 75)
 
@@ -153,10 +155,10 @@ def test_a_prepared_network_gives_the_same_effects():
     network = models.build("resnet18", seed=0).eval()
     inputs, classes = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype(np.float32), np.array([1, 2])
     options = {"blocks": (13, 25), "nodes": 1}
-    plain = faithfulness.effects(network, inputs, classes, **options)
+    plain = perturbation.effects(network, inputs, classes, **options)
     for kind in ("full", "windowed"):
         prepared = forward.prepare(network, shape=SHAPE, forward=kind)
-        assert np.allclose(faithfulness.effects(prepared, inputs, classes, **options), plain, rtol=1e-3)
+        assert np.allclose(perturbation.effects(prepared, inputs, classes, **options), plain, rtol=1e-3)
 
 
 def test_preparing_takes_the_window_where_it_can():
@@ -169,4 +171,4 @@ def test_preparing_takes_the_window_where_it_can():
 def test_a_network_prepared_for_another_shape_is_refused():
     prepared = forward.prepare(models.ResNet18().eval(), shape=(1, 13, 100))
     with pytest.raises(InputError, match=r"prepared for inputs of shape \(1, 13, 100\), not \(1, 13, 75\)"):
-        faithfulness.effects(prepared, np.zeros((1, *SHAPE), np.float32), np.array([0]))
+        perturbation.effects(prepared, np.zeros((1, *SHAPE), np.float32), np.array([0]))

@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import InputError, ledger, scores, statistics, study, training
+from helpers import InputError, study
+from helpers.experiments import scores
+from helpers.findings import ledger, statistics
+from helpers.networks import training
 
 NAN = float("nan")
 SETTING = "seed=0 hop_length=1024"

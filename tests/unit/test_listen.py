@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from IPython.display import HTML
 
-from helpers import InputError, listen
+from helpers import InputError, show
 
 HOSTILE = """"><script>alert('x')</script> & <b>"""
 
@@ -48,7 +48,7 @@ class Elements(html.parser.HTMLParser):
     [(22_050, 22_050), (44_100, 44_100), (48_000, 48_000), (8_000, 22_050), (96_000, 48_000)],
 )
 def test_a_player_plays_what_it_is_given(rate, played):
-    sound, decoded_rate = decode(listen.player(tone(rate), rate, label="tone"))
+    sound, decoded_rate = decode(show.player(tone(rate), rate, label="tone"))
     assert decoded_rate == played
     assert len(sound) == pytest.approx(played, rel=0.01)  # one second, so the speed is right
     loudest = np.abs(np.fft.rfft(sound)).argmax() * played / len(sound)
@@ -58,23 +58,23 @@ def test_a_player_plays_what_it_is_given(rate, played):
 
 @pytest.mark.parametrize(("given", "heard"), [(0.1, 0.1), (1.0, 1.0), (4.0, 1.0)])
 def test_only_a_sound_beyond_full_scale_is_turned_down(given, heard):
-    sound, _ = decode(listen.player(tone(22_050, peak=given), 22_050, label="tone"))
+    sound, _ = decode(show.player(tone(22_050, peak=given), 22_050, label="tone"))
     assert np.abs(sound[5000:15_000]).max() == pytest.approx(heard, rel=0.06)
 
 
 def test_one_channel_may_come_as_a_row():
     sound = tone(22_050).astype(np.float32)
-    assert listen.player(sound[None], 22_050, label="a").data == listen.player(sound, 22_050, label="a").data
+    assert show.player(sound[None], 22_050, label="a").data == show.player(sound, 22_050, label="a").data
 
 
 def test_the_same_sound_gives_the_same_player():
     sound = tone(22_050)
-    first, second = (listen.player(sound, 22_050, label="tone") for _ in range(2))
+    first, second = (show.player(sound, 22_050, label="tone") for _ in range(2))
     assert first.data == second.data
 
 
 def test_a_player_is_labelled_and_waits_to_be_asked():
-    page = Elements(listen.player(tone(22_050), 22_050, label="Dog bark", credit="by X").data)
+    page = Elements(show.player(tone(22_050), 22_050, label="Dog bark", credit="by X").data)
     assert page.open == []
     assert page.text == ["Dog bark", "by X"]
     assert page.found["figure"] == {"class": "player"}
@@ -86,11 +86,11 @@ def test_a_player_is_labelled_and_waits_to_be_asked():
 
 
 def test_no_credit_leaves_no_empty_line():
-    assert "small" not in listen.player(tone(22_050), 22_050, label="tone").data
+    assert "small" not in show.player(tone(22_050), 22_050, label="tone").data
 
 
 def test_text_stays_text():
-    page = Elements(listen.player(tone(22_050), 22_050, label=HOSTILE, credit=HOSTILE).data)
+    page = Elements(show.player(tone(22_050), 22_050, label=HOSTILE, credit=HOSTILE).data)
     assert set(page.found) == {"figure", "figcaption", "br", "small", "audio"}
     assert page.found["audio"]["aria-label"] == HOSTILE
     assert page.text == [HOSTILE, HOSTILE]
@@ -98,12 +98,12 @@ def test_text_stays_text():
 
 def test_a_clip_of_four_seconds_weighs_little():
     noise = 0.1 * np.random.default_rng(0).standard_normal(4 * 44_100)
-    assert len(listen.player(noise, 44_100, label="noise").data) < 60_000
+    assert len(show.player(noise, 44_100, label="noise").data) < 60_000
 
 
 @pytest.mark.parametrize("length", [1, 10, 30 * 8000])
 def test_the_shortest_and_the_longest_sound_are_encoded(length):
-    sound, rate = decode(listen.player(np.zeros(length), 8000, label="silence"))
+    sound, rate = decode(show.player(np.zeros(length), 8000, label="silence"))
     assert len(sound) == pytest.approx(length * rate / 8000, abs=3)
 
 
@@ -122,12 +122,12 @@ def test_the_shortest_and_the_longest_sound_are_encoded(length):
 )
 def test_a_sound_that_cannot_be_played_is_refused_in_one_sentence(samples, rate, sentence):
     with pytest.raises(InputError, match=sentence):
-        listen.player(samples, rate, label="bark")
+        show.player(samples, rate, label="bark")
 
 
 def test_a_row_holds_its_players_in_order():
-    players = [listen.player(tone(22_050), 22_050, label=label) for label in ("one", "two")]
-    shown = listen.row(iter(players))
+    players = [show.player(tone(22_050), 22_050, label=label) for label in ("one", "two")]
+    shown = show.row(iter(players))
     assert isinstance(shown, HTML)
     page = Elements(shown.data)
     assert page.open == []

@@ -13,23 +13,17 @@ from hypothesis import settings as options
 from hypothesis import strategies as st
 from torch import nn
 
-from helpers import (
-    InputError,
-    artifacts,
-    controls,
-    explain,
-    faithfulness,
-    features,
-    forward,
-    metrics,
-    nulls,
-    study,
-    training,
-)
+from helpers import InputError, artifacts, study
+from helpers.audio import representations
+from helpers.experiments import controls, metrics
+from helpers.findings import checks
+from helpers.maps import examples, explainers, nulls
+from helpers.metric import baselines, blocking, correlation, forward, perturbation
+from helpers.networks import training
 
 NAN = float("nan")
 SEEDS = itertools.count(1000)
-NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explain.explanations)
+NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explainers.explanations)
 MC = ("uniform", "zero", "neighbours", "mean", "marginal", "silence", "patch", "coefficient", "cell", "rank")
 EVERY = [*(f"MC {name}" for name in MC), *metrics.CURVES, *metrics.QUANTUS]
 
@@ -214,22 +208,22 @@ def test_quantus_stops_at_a_map_that_is_the_same_everywhere():
 def loaded_once(monkeypatch):
     """Networks and maps are loaded once for all tests; made and checked they are in other files."""
     monkeypatch.setattr(training, "network", NETWORK)
-    monkeypatch.setattr(explain, "explanations", EXPLANATIONS)
+    monkeypatch.setattr(explainers, "explanations", EXPLANATIONS)
 
 
 def test_a_frame_s_own_stretch_of_the_waveform_is_silenced(settings, stand_in):
     run = study.open(profile="smoke", data=str(stand_in), hop_length=512)
-    test = features.dataset(run).test()
+    test = representations.dataset(run).test()
     i = int(test.frames.argmin())  # a clip with padding
     found = metrics.silenced(run, test.names[i])
     assert found.shape == (400, 13, 400)
     assert found.dtype == np.float32
-    sound = explain.sound(run, test.names[i])
-    wave = features.resample(sound.rate)(torch.from_numpy(sound.samples)[None])
+    sound = examples.sound(run, test.names[i])
+    wave = representations.resample(sound.rate)(torch.from_numpy(sound.samples)[None])
     for frame, first, last in ((0, 0, 256), (5, 2304, 2816)):
         edited = wave.clone()
         edited[:, first:last] = 0
-        expected = features.mfcc(edited, 44_100, hop_length=512)[0]
+        expected = representations.mfcc(edited, 44_100, hop_length=512)[0]
         np.testing.assert_array_equal(found[frame], expected.numpy())
         assert (found[frame] != sound.mfcc).any()
     assert test.frames[i] < 400
@@ -245,9 +239,9 @@ def test_a_frame_reaches_its_neighbours_and_no_further_unless_it_is_the_loudest(
     samples = rng.normal(size=44_100).astype(np.float32)
     samples[19_968:20_992] *= 1e2  # the stretch of frame 20; 40 dB above the rest
     samples[32_000:] *= 1e-3  # 100 dB below that
-    sound = explain.Sound("x.wav", 1, "siren", samples, 44_100, np.zeros((13, 400), np.float32), 44)
-    mfcc = features.mfcc(torch.from_numpy(samples)[None], 44_100)[0].numpy()
-    monkeypatch.setattr(explain, "sound", lambda run, name: dataclasses.replace(sound, mfcc=mfcc))
+    sound = examples.Sound("x.wav", 1, "siren", samples, 44_100, np.zeros((13, 400), np.float32), 44)
+    mfcc = representations.mfcc(torch.from_numpy(samples)[None], 44_100)[0].numpy()
+    monkeypatch.setattr(examples, "sound", lambda run, name: dataclasses.replace(sound, mfcc=mfcc))
     changed = (metrics.silenced(run, "x.wav") != mfcc).any(axis=1)
     assert np.flatnonzero(changed[10]).tolist() == [9, 10, 11]
     assert changed[20, 33:44].all()  # no longer cut off
@@ -256,11 +250,11 @@ def test_a_frame_reaches_its_neighbours_and_no_further_unless_it_is_the_loudest(
 
 def test_silence_is_scaled_as_the_inputs_are(settings, stand_in):
     runs = [study.open(profile="smoke", data=str(stand_in), scaling=s) for s in ("raw", "standardised")]
-    test = features.dataset(runs[1]).test()
+    test = representations.dataset(runs[1]).test()
     i = int(test.frames.argmin())
     raw, scaled = (metrics.silenced(run, test.names[i]) for run in runs)
     np.testing.assert_array_equal(scaled[-1], test.mfcc[i, 0])  # padding: nothing changes, to the last bit
-    known = features.dataset(runs[0]).training().mfcc[:, 0]
+    known = representations.dataset(runs[0]).training().mfcc[:, 0]
     mean, deviation = (of(known, axis=(0, 2))[:, None] for of in (np.mean, np.std))
     np.testing.assert_allclose(scaled[3], (raw[3] - mean) / deviation, rtol=1e-4, atol=1e-4)
 
@@ -273,15 +267,15 @@ def given_answers(monkeypatch):
     """Two clips, and answers of our own instead of the slow ones; returns what was asked."""
     asked = {"effects": [], "quantus": [], "silenced": [], "before": None}
     monkeypatch.setattr(metrics, "SEED", next(SEEDS))  # a recipe of this test alone
-    every = explain.explanations
+    every = explainers.explanations
 
     def first_two(run):
-        return explain.Explanations(**{name: values[:2] for name, values in vars(every(run)).items()})
+        return explainers.Explanations(**{name: values[:2] for name, values in vars(every(run)).items()})
 
     def effects(network, inputs, classes, *, blocks, baseline="uniform", nodes=2):
         if asked["before"] == len(asked["effects"]):
             raise KeyboardInterrupt
-        labels = faithfulness.block_labels(blocks, (13, 400), clips=1)
+        labels = blocking.block_labels(blocks, (13, 400), clips=1)
         number = len(asked["effects"])
         asked["effects"].append(
             {
@@ -302,15 +296,15 @@ def given_answers(monkeypatch):
         asked["silenced"].append(name)
         return np.zeros((400, 13, 400), np.float32)
 
-    monkeypatch.setattr(explain, "explanations", first_two)
-    monkeypatch.setattr(faithfulness, "effects", effects)
+    monkeypatch.setattr(explainers, "explanations", first_two)
+    monkeypatch.setattr(perturbation, "effects", effects)
     monkeypatch.setattr(metrics, "quantus_values", quantus_values)
     monkeypatch.setattr(metrics, "silenced", silenced)
     return asked
 
 
 def test_the_table_has_one_row_per_clip_map_and_metric(run, given_answers):
-    table, maps = metrics.table(run), explain.explanations(run)
+    table, maps = metrics.table(run), explainers.explanations(run)
     assert list(table) == ["metric", "map", "name", "fs_id", "value", "status"]
     assert set(table["metric"]) == set(EVERY)
     keys = list(zip(table["name"], table["map"], strict=True))
@@ -330,7 +324,7 @@ def test_the_table_has_one_row_per_clip_map_and_metric(run, given_answers):
 
 def test_the_network_is_asked_once_for_all_maps_where_blocks_are_fixed(run, given_answers):
     metrics.make(run)
-    maps, known = explain.explanations(run), features.dataset(run).training().mfcc
+    maps, known = explainers.explanations(run), representations.dataset(run).training().mfcc
     assert len(given_answers["effects"]) == 2 * 12  # nine of fixed blocks, one by rank for each map
     for i in range(2):
         asked = given_answers["effects"][12 * i : 12 * (i + 1)]
@@ -341,7 +335,7 @@ def test_the_network_is_asked_once_for_all_maps_where_blocks_are_fixed(run, give
         assert [a["nodes"] for a in fixed] == [2] * 8 + [1]
         assert [a["baseline"] for a in fixed[:3]] == ["uniform", "zero", "neighbours"]
         assert {a["baseline"] for a in [*fixed[6:], *ranked]} == {"uniform"}
-        np.testing.assert_array_equal(ranked[0]["blocks"], faithfulness.rank_blocks(maps.maps[i]))
+        np.testing.assert_array_equal(ranked[0]["blocks"], blocking.rank_blocks(maps.maps[i]))
         mean, marginal, silence = (a["baseline"] for a in fixed[3:6])
         labels = np.zeros((13, 400), int)
         assert mean.values(0, maps.inputs[i, 0], labels)[0, 4, 0] == pytest.approx(known[:, 0, 4].mean())
@@ -355,7 +349,7 @@ def test_the_network_is_asked_once_for_all_maps_where_blocks_are_fixed(run, give
 
 def test_the_three_maps(run, given_answers):
     metrics.make(run)
-    maps, loud = explain.explanations(run), controls.loudness(run, explain.explanations(run).names)
+    maps, loud = explainers.explanations(run), controls.loudness(run, explainers.explanations(run).names)
     asked = given_answers["quantus"]
     assert len(asked) == 6
     for i in range(2):
@@ -371,7 +365,7 @@ def test_the_three_maps(run, given_answers):
 
 def test_metrics_of_the_answer_ask_for_the_network_s_own(settings, stand_in, given_answers):
     run = study.open(profile="smoke", data=str(stand_in), explained="true")
-    maps = explain.explanations(run)
+    maps = explainers.explanations(run)
     assert maps.labels.tolist() != maps.predicted.tolist()  # else this test says nothing
     metrics.make(run)
     assert [a["class"] for a in given_answers["quantus"]] == np.repeat(maps.labels, 3).tolist()
@@ -379,9 +373,9 @@ def test_metrics_of_the_answer_ask_for_the_network_s_own(settings, stand_in, giv
 
 
 def test_a_map_that_is_the_same_everywhere_has_no_value_and_says_so(run, given_answers, monkeypatch):
-    maps = explain.explanations(run)
+    maps = explainers.explanations(run)
     empty = dataclasses.replace(maps, maps=np.where(np.arange(2)[:, None, None] == 0, 0, maps.maps))
-    monkeypatch.setattr(explain, "explanations", lambda run: empty)
+    monkeypatch.setattr(explainers, "explanations", lambda run: empty)
     monkeypatch.setattr(controls, "loudness", lambda run, names: np.zeros((2, 400), np.float32))
     table = metrics.table(run).set_index(["name", "map"])
     silent = [(name, "loudness") for name in maps.names]
@@ -406,22 +400,22 @@ def test_an_interrupted_call_goes_on_after_the_last_whole_clip(run, given_answer
 
 def test_the_values_are_those_of_engine_curves_and_quantus(run, monkeypatch):
     # the real calls, on one clip
-    maps, network = explain.explanations(run), training.network(run)
-    one = explain.Explanations(**{name: values[:1] for name, values in vars(maps).items()})
-    fast, known = forward.prepare(network, shape=(1, 13, 400)), features.dataset(run).training().mfcc
+    maps, network = explainers.explanations(run), training.network(run)
+    one = explainers.Explanations(**{name: values[:1] for name, values in vars(maps).items()})
+    fast, known = forward.prepare(network, shape=(1, 13, 400)), representations.dataset(run).training().mfcc
     loud = controls.loudness(run, one.names)[0]
     table = metrics._clip(run, fast, one, 0, loudness=loud, values=known)
     found = table[table["map"] == "Grad-CAM"].set_index("metric")["value"]
     x, c, own = one.inputs, one.explained, one.maps
     for name, asked in {
         "uniform": {},
-        "mean": {"baseline": faithfulness.Baseline.mean(known)},
+        "mean": {"baseline": baselines.Baseline.mean(known)},
         "patch": {"blocks": (13, 13)},
-        "rank": {"blocks": faithfulness.rank_blocks(own[0])},
-        "silence": {"baseline": faithfulness.Baseline.edited(lambda i: metrics.silenced(run, one.names[0]))},
+        "rank": {"blocks": blocking.rank_blocks(own[0])},
+        "silence": {"baseline": baselines.Baseline.edited(lambda i: metrics.silenced(run, one.names[0]))},
     }.items():
-        effects = faithfulness.effects(fast, x, c, **asked)
-        (expected,) = faithfulness.score(own, effects, blocks=asked.get("blocks", "frame"))
+        effects = perturbation.effects(fast, x, c, **asked)
+        (expected,) = correlation.score(own, effects, blocks=asked.get("blocks", "frame"))
         assert found[f"MC {name}"] == pytest.approx(expected, abs=1e-6), name
     mean = known[:, 0].mean(axis=(0, 2))
     curves = metrics.removal(network, x[0, 0], own[0], fill=mean)
@@ -448,7 +442,7 @@ def table_of(rows: pd.DataFrame) -> dict:
 
 def test_agreement_by_hand():
     rows = rows_of(b=[1, 2, 3, 4], a=[10, 30, 20, NAN], c=[NAN, 5, 4, NAN], d=[2, 2, 2, 2])
-    table = metrics.agreement(
+    table = checks.agreement(
         rows.sample(frac=1, random_state=0).sort_values("metric", key=lambda m: m != "b")
     )
     assert list(table) == ["first", "second", "correlation", "clips"]
@@ -465,7 +459,7 @@ def test_agreement_by_hand():
 
 def test_ranks_are_those_among_the_common_clips():
     # among all clips b orders 1 2 3 4 5; among those that a has, only the order of three counts
-    found = table_of(metrics.agreement(rows_of(a=[3, NAN, 2, NAN, 1], b=[1, 9, 2, 0, 3])))
+    found = table_of(checks.agreement(rows_of(a=[3, NAN, 2, NAN, 1], b=[1, 9, 2, 0, 3])))
     assert found["a", "b"] == (-1, 3)
 
 
@@ -473,21 +467,21 @@ def test_what_belongs_to_the_clip_alone_can_be_taken_out():
     own = rows_of(a=[11, 22, 33, 44], b=[14, 23, 32, 41])
     other = rows_of(a=[10, 20, 30, 40], b=[10, 20, 30, 40]).assign(map="loudness")
     rows = pd.concat([own, other])
-    assert table_of(metrics.agreement(rows))["a", "b"] == (1, 4)
-    assert table_of(metrics.agreement(rows, minus="loudness"))["a", "b"] == (-1, 4)
-    assert table_of(metrics.agreement(rows, map="loudness"))["a", "b"] == (1, 4)
+    assert table_of(checks.agreement(rows))["a", "b"] == (1, 4)
+    assert table_of(checks.agreement(rows, minus="loudness"))["a", "b"] == (-1, 4)
+    assert table_of(checks.agreement(rows, map="loudness"))["a", "b"] == (1, 4)
 
 
 def test_a_map_that_is_not_there_is_named():
     with pytest.raises(InputError, match='map "Grad-Cam" is not in rows; choose from Grad-CAM'):
-        metrics.agreement(rows_of(a=[1, 2]), map="Grad-Cam")
+        checks.agreement(rows_of(a=[1, 2]), map="Grad-Cam")
 
 
 def test_wins_by_hand(few):
     own = rows_of(b=[1, 2, 3, 4, NAN], a=[1, 1, 1, 1, 1])
     blind = rows_of(b=[0, 2, 9, 1, 1], a=[0, 0, 0, 0, 0]).assign(map="random nodes")
     loud = rows_of(b=[NAN, NAN, 4, 5, 6], a=[NAN] * 5).assign(map="loudness")
-    table = metrics.wins(pd.concat([loud, own, blind]))
+    table = checks.wins(pd.concat([loud, own, blind]))
     assert list(table) == ["metric", "rival", "share", "low", "high", "clips", "NaN"]
     assert list(zip(table["metric"], table["rival"], strict=True)) == [
         *(("b", "random nodes"), ("b", "loudness"), ("a", "random nodes"), ("a", "loudness"))
@@ -504,5 +498,5 @@ def test_wins_by_hand(few):
 def test_intervals_are_over_recordings(few):
     own = rows_of(a=[1, 1, 1, 1])
     same = pd.concat([own, own.assign(map="random nodes", value=0), own.assign(map="loudness", value=0)])
-    two = metrics.wins(same.assign(fs_id=np.tile([3, 3, 3, 8], 3)))
+    two = checks.wins(same.assign(fs_id=np.tile([3, 3, 3, 8], 3)))
     assert two["low"].tolist() == pytest.approx([0.025**0.5] * 2)

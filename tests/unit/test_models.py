@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import models, study
+from helpers import study
+from helpers.networks import models
 
 CLASSES = {
     "resnet18": models.ResNet18,

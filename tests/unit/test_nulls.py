@@ -7,7 +7,9 @@ from hypothesis import settings as options
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from helpers import effects, explain, faithfulness, nulls
+from helpers.experiments import frame_effects
+from helpers.maps import explainers, nulls
+from helpers.metric import correlation
 
 NAN = float("nan")
 FRAMES = 400
@@ -15,10 +17,10 @@ FRAMES = 400
 
 def clips_of(
     fs_ids: list[int], explained: list[int], *, nodes: tuple[int, int] = (1, 4), frames: int = FRAMES
-) -> effects.Effects:
+) -> frame_effects.Effects:
     """Clips of which only the recordings and the explained classes matter."""
     count = len(fs_ids)
-    return effects.Effects(
+    return frame_effects.Effects(
         names=np.array([f"{i}.wav" for i in range(count)]),
         fs_ids=np.array(fs_ids),
         labels=np.arange(count) % 2,
@@ -31,7 +33,7 @@ def clips_of(
     )
 
 
-def of(i: int, found: effects.Effects, profiles: np.ndarray, *, count: int = 200, seed: int = 0):
+def of(i: int, found: frame_effects.Effects, profiles: np.ndarray, *, count: int = 200, seed: int = 0):
     return nulls.profiles_of(i, profiles, found, count=count, random=np.random.default_rng(seed))
 
 
@@ -46,26 +48,26 @@ def test_a_profile_adds_the_sizes_of_all_coefficients_frame_by_frame():
 def test_scores_of_a_clip_by_hand():
     profiles = np.array([[1, 2, 3], [3, 2, 1], [1, 3, 2], [2, 2, 2]])
     # ranks of the effects are 2, 1, 3; Spearman of three is 1 - (sum of squared differences) / 4
-    found = nulls.scores(profiles, np.array([5.0, 1.0, 9.0]))
+    found = correlation.frame_scores(profiles, np.array([5.0, 1.0, 9.0]))
     assert found[:3].tolist() == pytest.approx([1 - 2 / 4, 1 - 6 / 4, 1 - 6 / 4])
     assert np.isnan(found[3])
 
 
 def test_effects_that_are_all_the_same_have_no_score():
-    assert np.isnan(nulls.scores(np.array([[1, 2, 3]]), np.full(3, 0.7))).all()
+    assert np.isnan(correlation.frame_scores(np.array([[1, 2, 3]]), np.full(3, 0.7))).all()
 
 
 @pytest.mark.parametrize("profiles", [[], np.empty((0, 3))])
 def test_without_maps_there_are_no_scores(profiles):
-    found = nulls.scores(profiles, np.arange(3.0))
+    found = correlation.frame_scores(profiles, np.arange(3.0))
     assert (found.shape, found.dtype) == ((0,), np.float64)
 
 
 def test_the_scores_are_faithfulness_scores_with_one_block_per_frame():
     random = np.random.default_rng(0)
     maps, v = random.random((6, 13, 40)), random.random(40)
-    expected = faithfulness.score(maps, v[None], blocks="frame")
-    assert np.allclose(nulls.scores(nulls.profile(maps), v), expected, rtol=0, atol=1e-12)
+    expected = correlation.score(maps, v[None], blocks="frame")
+    assert np.allclose(correlation.frame_scores(nulls.profile(maps), v), expected, rtol=0, atol=1e-12)
     assert expected[0] == pytest.approx(spearmanr(maps[0].sum(axis=0), v).statistic)
 
 
@@ -81,7 +83,10 @@ def curves(draw) -> tuple[np.ndarray, np.ndarray]:
 def test_frames_in_another_order_keep_the_score(given, random):
     profiles, v = given
     order = random.sample(range(len(v)), len(v))
-    before, after = nulls.scores(profiles, v), nulls.scores(profiles[:, order], v[order])
+    before, after = (
+        correlation.frame_scores(profiles, v),
+        correlation.frame_scores(profiles[:, order], v[order]),
+    )
     assert np.allclose(before, after, rtol=0, atol=1e-12, equal_nan=True)
 
 
@@ -89,7 +94,10 @@ def test_frames_in_another_order_keep_the_score(given, random):
 @options(deadline=None, max_examples=50)
 def test_the_size_of_a_map_or_of_the_effects_keeps_the_score(given, map_size, effect_size):
     profiles, v = given
-    before, after = nulls.scores(profiles, v), nulls.scores(map_size * profiles, effect_size * v)
+    before, after = (
+        correlation.frame_scores(profiles, v),
+        correlation.frame_scores(map_size * profiles, effect_size * v),
+    )
     assert np.allclose(before, after, rtol=0, atol=1e-12, equal_nan=True)
 
 
@@ -97,7 +105,10 @@ def test_the_size_of_a_map_or_of_the_effects_keeps_the_score(given, map_size, ef
 @options(deadline=None, max_examples=50)
 def test_reversed_ranks_turn_the_score(given):
     profiles, v = given
-    before, after = nulls.scores(profiles, v), nulls.scores(profiles.max() - profiles, v)
+    before, after = (
+        correlation.frame_scores(profiles, v),
+        correlation.frame_scores(profiles.max() - profiles, v),
+    )
     assert np.allclose(before, -after, rtol=0, atol=1e-12, equal_nan=True)
 
 
@@ -117,7 +128,7 @@ def test_random_nodes_make_maps_as_grad_cams():
     # one row of nodes: the coefficients of a frame do not differ
     assert np.ptp(maps, axis=1).max() < 1e-6
     nodes = np.random.default_rng(0).standard_normal((7, 1, 13))
-    assert np.array_equal(maps, explain.stretch(nodes, (13, 400)))
+    assert np.array_equal(maps, explainers.stretch(nodes, (13, 400)))
 
 
 def test_random_nodes_come_from_their_generator():
@@ -139,7 +150,9 @@ def test_random_nodes_score_zero_on_average_on_effects_of_their_own():
     random = np.random.default_rng(0)
     found = np.concatenate(
         [
-            nulls.scores(nulls.profile(random_nodes((1, 13), count=20, seed=i)), random.random(400))
+            correlation.frame_scores(
+                nulls.profile(random_nodes((1, 13), count=20, seed=i)), random.random(400)
+            )
             for i in range(20)
         ]
     )
@@ -274,12 +287,14 @@ def planted():
     smooth = nulls.profile(random_nodes((1, 13), count=12, seed=7)) + np.linspace(0, 1, FRAMES)
     found = clips_of(list(range(12)), [0, 1] * 6, nodes=(1, 13))
     kinds = of(0, found, smooth)
-    return smooth[0], {kind: nulls.scores(profiles, smooth[0]) for kind, profiles in kinds.items()}
+    return smooth[0], {
+        kind: correlation.frame_scores(profiles, smooth[0]) for kind, profiles in kinds.items()
+    }
 
 
 def standing(profile: np.ndarray, planted, kind: str) -> tuple[float, float]:
     v, blind = planted
-    (score,) = nulls.scores(profile[None], v)
+    (score,) = correlation.frame_scores(profile[None], v)
     return nulls.percentile(score, blind[kind]), float(nulls.normalised(score, np.nanmean(blind[kind]), 1))
 
 

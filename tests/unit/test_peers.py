@@ -13,10 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from helpers import artifacts, explain, faithfulness, peers, scores, study, training
+from helpers import artifacts, study
+from helpers.experiments import peers, scores
+from helpers.maps import explainers
+from helpers.metric import stock
+from helpers.networks import training
 
 NAN = float("nan")
-NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explain.explanations)
+NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explainers.explanations)
 THERE = functools.cache(training.make)
 
 
@@ -86,7 +90,7 @@ def older(run, monkeypatch, tmp_path):
     """A run whose older scores are ours: clip i scores i / 10, the last clip none; returns what was run."""
     monkeypatch.setattr(training, "network", NETWORK)
     monkeypatch.setattr(training, "make", THERE)
-    monkeypatch.setattr(explain, "explanations", EXPLANATIONS)
+    monkeypatch.setattr(explainers, "explanations", EXPLANATIONS)
     monkeypatch.setattr(
         peers, "python", lambda folder, *packages: asked.update(folder=folder, packages=packages) or "python"
     )
@@ -110,7 +114,7 @@ def older(run, monkeypatch, tmp_path):
 def test_the_table_has_the_scores_that_were_written(older):
     run, _ = older
     assert peers.make(run) == run.path("quantus-older.csv")
-    table, maps = pd.read_csv(run.path("quantus-older.csv")), explain.explanations(run)
+    table, maps = pd.read_csv(run.path("quantus-older.csv")), explainers.explanations(run)
     assert list(table) == scores.COLUMNS
     assert table["name"].tolist() == maps.names.tolist()
     assert table["fs_id"].tolist() == maps.fs_ids.tolist()
@@ -125,7 +129,7 @@ def test_the_table_has_the_scores_that_were_written(older):
 def test_the_older_version_is_asked_about_the_same_clips_maps_and_weights(older):
     run, asked = older
     peers.make(run)
-    maps = explain.explanations(run)
+    maps = explainers.explanations(run)
     for name, expected in (("inputs", maps.inputs), ("classes", maps.explained), ("maps", maps.maps)):
         assert np.array_equal(asked["given"][name], expected)
     python, option, code, _, architecture, weights, *numbers = asked["command"]
@@ -144,7 +148,7 @@ def test_the_older_version_is_asked_about_the_same_clips_maps_and_weights(older)
 def test_only_the_first_clips_are_scored(older, monkeypatch):
     run, asked = older
     monkeypatch.setattr(peers, "OLDER_CLIPS", 2)
-    table, maps = pd.read_csv(peers.make(run)), explain.explanations(run)
+    table, maps = pd.read_csv(peers.make(run)), explainers.explanations(run)
     assert table["name"].tolist() == maps.names[:2].tolist()
     assert len(asked["given"]["maps"]) == len(asked["given"]["inputs"]) == len(asked["given"]["classes"]) == 2
     known = artifacts.record(run.path("quantus-older.csv"))
@@ -166,7 +170,7 @@ def test_what_is_there_is_not_scored_again_and_the_record_names_the_packages(old
 def test_what_runs_over_there_asks_quantus_clip_by_clip_and_goes_on(older, monkeypatch):
     """The code of the other environment, run in this one."""
     run, asked = older
-    maps, calls = explain.explanations(run), []
+    maps, calls = explainers.explanations(run), []
 
     def quantus_scores(network, inputs, classes, given, *, draws, seed):
         calls.append(seed)
@@ -187,7 +191,7 @@ def test_what_runs_over_there_asks_quantus_clip_by_clip_and_goes_on(older, monke
         exec(command[2], {})
         asked["parts"] = sorted(path.name for path in work.glob("clip*"))
 
-    monkeypatch.setattr(faithfulness, "quantus_scores", quantus_scores)
+    monkeypatch.setattr(stock, "quantus_scores", quantus_scores)
     monkeypatch.setattr(peers, "subprocess", SimpleNamespace(run=score))
     table = pd.read_csv(peers.make(run))
     # the seeds of the specification "quantus"

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from helpers import InputError, plots
+from helpers import InputError, show
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -107,7 +107,7 @@ MODES = [(-0.7, -0.5, "R18-mode"), (-0.3, -0.1, "R18-mode2")]
 
 
 def two_classes(**options):
-    return plots.two_classes(
+    return show.two_classes(
         MFCC,
         np.stack([MAP, MAP[:, ::-1]]),
         **{"classes": NAMES, "seconds_per_frame": STEP, "source": SOURCE, **options},
@@ -115,13 +115,13 @@ def two_classes(**options):
 
 
 def three_bars(map=MAP, mfcc=MFCC, **options):
-    return plots.three_bars(
+    return show.three_bars(
         map, mfcc, **{"title": "siren", "seconds_per_frame": STEP, "source": SOURCE, **options}
     )
 
 
 def representations(waveform, **options):
-    return plots.representations(
+    return show.representations(
         waveform,
         22_050,
         mfcc=MFCC,
@@ -134,7 +134,7 @@ def representations(waveform, **options):
 
 def specifications(table=SPECIFIED, own=None, choices=("layer", "effect", "blocks"), **options):
     own = table["estimate"] == 0.4 if own is None else own
-    return plots.specifications(table, **{"choices": choices, "own": own, "source": SOURCE, **options})
+    return show.specifications(table, **{"choices": choices, "own": own, "source": SOURCE, **options})
 
 
 EVERY = {
@@ -142,19 +142,19 @@ EVERY = {
         events={"dog_bark": (0.1, 0.3), "siren": [(0.2, 0.4), (0.5, 0.6)]}, sounding_frames=30
     ),
     "representations": lambda: representations(RNG.normal(scale=0.1, size=11_025)),
-    "slices_per_class": lambda: plots.slices_per_class(SLICES, source=SOURCE),
-    "shortcut": lambda: plots.shortcut(source=SOURCE),
-    "history": lambda: plots.history(HISTORY, source=SOURCE),
-    "confusion": lambda: plots.confusion(PREDICTIONS, classes=NAMES, source=SOURCE),
+    "slices_per_class": lambda: show.slices_per_class(SLICES, source=SOURCE),
+    "shortcut": lambda: show.shortcut(source=SOURCE),
+    "history": lambda: show.history(HISTORY, source=SOURCE),
+    "confusion": lambda: show.confusion(PREDICTIONS, classes=NAMES, source=SOURCE),
     "three_bars": lambda: three_bars(sounding_frames=17),
-    "density": lambda: plots.density(SCORES, thesis_modes=MODES, source=SOURCE),
-    "effects": lambda: plots.effects(MAP[0], MAP[0] ** 2, source=SOURCE),
-    "convergence": lambda: plots.convergence(DRAWN, source=SOURCE),
-    "randomisation": lambda: plots.randomisation(RANDOMISED, source=SOURCE),
-    "agreement": lambda: plots.agreement(AGREED, source=SOURCE),
-    "wins": lambda: plots.wins(WON, source=SOURCE),
-    "nulls": lambda: plots.nulls(BLIND, STANDING, source=SOURCE),
-    "differences": lambda: plots.differences(TESTS, source=SOURCE),
+    "density": lambda: show.density(SCORES, thesis_modes=MODES, source=SOURCE),
+    "effects": lambda: show.effects(MAP[0], MAP[0] ** 2, source=SOURCE),
+    "convergence": lambda: show.convergence(DRAWN, source=SOURCE),
+    "randomisation": lambda: show.randomisation(RANDOMISED, source=SOURCE),
+    "agreement": lambda: show.agreement(AGREED, source=SOURCE),
+    "wins": lambda: show.wins(WON, source=SOURCE),
+    "nulls": lambda: show.nulls(BLIND, STANDING, source=SOURCE),
+    "differences": lambda: show.differences(TESTS, source=SOURCE),
     "specifications": specifications,
 }
 
@@ -228,7 +228,7 @@ def test_a_notebook_shows_the_figure_as_one_opaque_picture():
     shown, _ = DisplayFormatter().format(EVERY["effects"]())
     assert set(shown) == {"image/png", "text/plain"}
     picture = plt.imread(io.BytesIO(shown["image/png"]))
-    assert picture.shape[1] == pytest.approx(plots.WIDTH * 150, abs=1)
+    assert picture.shape[1] == pytest.approx(show.WIDTH * 150, abs=1)
     assert (picture[..., 3] == 1).all()
 
 
@@ -240,9 +240,9 @@ def test_a_dark_style_of_the_reader_changes_nothing():
 
 
 def test_colours_of_curves_stand_out_from_white_and_never_alone():
-    colours, markers, lines = zip(*plots.MARKS, strict=True)
+    colours, markers, lines = zip(*show.MARKS, strict=True)
     assert min(contrast_on_white(colour) for colour in colours) >= 3
-    assert len(set(markers)) == len(set(lines)) == len(plots.MARKS)
+    assert len(set(markers)) == len(set(lines)) == len(show.MARKS)
 
 
 def test_three_bars_draw_what_they_are_given():
@@ -401,12 +401,12 @@ def test_history_draws_both_parts_of_both_measures():
 
 
 def test_history_of_one_epoch_is_drawn():
-    plots.history(HISTORY[:1], source=SOURCE).draw_without_rendering()
+    show.history(HISTORY[:1], source=SOURCE).draw_without_rendering()
 
 
 def test_confusion_counts_shares_and_recall():
     predictions = pd.concat([PREDICTIONS, pd.DataFrame({"label": [0], "predicted": [2]})])
-    figure = plots.confusion(predictions, classes=[*NAMES, "drilling"], source=SOURCE)
+    figure = show.confusion(predictions, classes=[*NAMES, "drilling"], source=SOURCE)
     axes, scale = figure.axes
     shares = axes.collections[0].get_array().reshape(3, 3)
     np.testing.assert_allclose(shares[:2], [[0.6, 0.2, 0.2], [0, 1, 0]])
@@ -428,7 +428,7 @@ def test_numbers_in_the_matrix_are_readable_on_the_darkest_cell():
 
 def test_confusion_refuses_an_unknown_class():
     with pytest.raises(InputError, match="outside 0 to 0"):
-        plots.confusion(PREDICTIONS, classes=["dog_bark"], source=SOURCE)
+        show.confusion(PREDICTIONS, classes=["dog_bark"], source=SOURCE)
 
 
 def test_density_shows_every_score_and_counts_the_missing():
@@ -447,11 +447,11 @@ def test_density_shows_every_score_and_counts_the_missing():
 
 def test_density_curves_integrate_to_the_mass_between_minus_one_and_one():
     scores = pd.DataFrame({"score": np.linspace(-0.3, 0.3, 50), "architecture": "ResNet18"})
-    curve = plots.density(scores, source=SOURCE).axes[0].lines[0]
+    curve = show.density(scores, source=SOURCE).axes[0].lines[0]
     assert np.trapezoid(curve.get_ydata(), curve.get_xdata()) == pytest.approx(1, abs=0.01)
     for side in (-1, 1):
         scores = pd.DataFrame({"score": side * np.linspace(0.5, 1, 50), "architecture": "ResNet18"})
-        curve = plots.density(scores, source=SOURCE).axes[0].lines[0]
+        curve = show.density(scores, source=SOURCE).axes[0].lines[0]
         assert np.abs(curve.get_xdata()).max() <= 1
 
 
@@ -462,7 +462,7 @@ def test_density_shades_the_modes_of_the_thesis():
         np.testing.assert_allclose(spans, [(-0.7, -0.5), (-0.3, -0.1)])
     assert [text.get_text() for text in curve.texts] == ["R18-mode", "R18-mode2"]
     assert "thesis" in words(curve.figure)
-    assert "thesis" not in words(plots.density(SCORES, source=SOURCE))
+    assert "thesis" not in words(show.density(SCORES, source=SOURCE))
 
 
 @pytest.mark.parametrize(
@@ -475,13 +475,13 @@ def test_density_shades_the_modes_of_the_thesis():
 )
 def test_density_says_why_there_is_no_curve(values, sentence):
     scores = pd.DataFrame({"score": np.array(values, float), "architecture": "ResNet18"})
-    figure = plots.density(scores, thesis_modes=MODES, source=SOURCE)
+    figure = show.density(scores, thesis_modes=MODES, source=SOURCE)
     figure.draw_without_rendering()
     assert sentence in words(figure)
 
 
 def test_effects_are_drawn_in_ranks_with_the_score_in_the_title():
-    figure = plots.effects([0.1, 0.9, 0.9, 0.2], [5.0, 7.0, 8.0, 1.0], source=SOURCE)
+    figure = show.effects([0.1, 0.9, 0.9, 0.2], [5.0, 7.0, 8.0, 1.0], source=SOURCE)
     line = figure.axes[0].lines[0]
     np.testing.assert_array_equal(line.get_xdata(), [1, 3.5, 3.5, 2])
     np.testing.assert_array_equal(line.get_ydata(), [2, 3, 4, 1])
@@ -490,18 +490,18 @@ def test_effects_are_drawn_in_ranks_with_the_score_in_the_title():
 
 
 def test_effects_of_a_constant_map_are_undefined():
-    figure = plots.effects([1, 1, 1], [1, 2, 3], source=SOURCE)
+    figure = show.effects([1, 1, 1], [1, 2, 3], source=SOURCE)
     assert "undefined, one side is constant" in figure.axes[0].get_title(loc="left")
 
 
 @pytest.mark.parametrize(("said", "done"), [([1, 2], [1, 2, 3]), ([1], [1]), ([1, np.nan], [1, 2]), ([], [])])
 def test_effects_need_as_many_finite_values_of_each(said, done):
     with pytest.raises(InputError, match="two or more and all finite"):
-        plots.effects(said, done, source=SOURCE)
+        show.effects(said, done, source=SOURCE)
 
 
 def test_convergence_marks_every_score_and_joins_the_means():
-    (axes,) = plots.convergence(DRAWN, source=SOURCE).axes
+    (axes,) = show.convergence(DRAWN, source=SOURCE).axes
     nodes, _, _, draws, marks, _ = axes.lines
     np.testing.assert_allclose(nodes.get_xydata(), [[1, 0.5], [2, 0.6]])
     np.testing.assert_allclose(draws.get_xydata(), [[2, 0.6], [10, 0.7]])  # means of 0.4, 0.8 and of 0.7, NaN
@@ -512,16 +512,16 @@ def test_convergence_marks_every_score_and_joins_the_means():
 @pytest.mark.parametrize(
     ("draw", "table", "column"),
     [
-        (plots.slices_per_class, SLICES, "salience"),
-        (plots.history, HISTORY, "test_loss"),
-        (plots.density, SCORES, "architecture"),
-        (plots.convergence, DRAWN, "method"),
-        (plots.randomisation, RANDOMISED, "order"),
-        (plots.agreement, AGREED, "clips"),
-        (plots.wins, WON, "rival"),
-        (plots.differences, TESTS, "minus"),
+        (show.slices_per_class, SLICES, "salience"),
+        (show.history, HISTORY, "test_loss"),
+        (show.density, SCORES, "architecture"),
+        (show.convergence, DRAWN, "method"),
+        (show.randomisation, RANDOMISED, "order"),
+        (show.agreement, AGREED, "clips"),
+        (show.wins, WON, "rival"),
+        (show.differences, TESTS, "minus"),
         (specifications, SPECIFIED, "null_low"),
-        (lambda t, source: plots.confusion(t, classes=NAMES, source=source), PREDICTIONS, "label"),
+        (lambda t, source: show.confusion(t, classes=NAMES, source=source), PREDICTIONS, "label"),
     ],
 )
 def test_a_missing_column_or_row_is_named(draw, table, column):
@@ -537,7 +537,7 @@ def test_randomisation_draws_the_middle_of_the_clips_that_have_a_value():
     rows.loc[rows["check"] == "score", "value"] /= 2
     other_way = rows["order"] == "independent"  # Quantus gives these from the input to the output
     rows = pd.concat([rows[~other_way], rows[other_way][::-1]])
-    similarity, score, empty = plots.randomisation(rows, source=SOURCE).axes
+    similarity, score, empty = show.randomisation(rows, source=SOURCE).axes
     cascade, alone, *_ = similarity.lines
     # a stage is one unit wide: its first of two layers lies in the middle, its last on the tick
     for line in (cascade, alone):
@@ -573,7 +573,7 @@ def cells(figure):
 
 
 def test_agreement_writes_each_pair_once():
-    figure = plots.agreement(agreed(ab=-0.123, ac=1.0, bc=0.5), source=SOURCE)
+    figure = show.agreement(agreed(ab=-0.123, ac=1.0, bc=0.5), source=SOURCE)
     assert cells(figure) == {("b", "a"): "-.12", ("c", "a"): "+1", ("c", "b"): "+.50"}
     assert "over 7 to 9 clips" in figure.axes[0].get_title(loc="left")
     mesh = figure.axes[0].collections[0]
@@ -583,9 +583,9 @@ def test_agreement_writes_each_pair_once():
 
 
 def test_agreement_leaves_out_a_metric_that_nothing_can_be_compared_with():
-    assert cells(plots.agreement(agreed(ac=-0.004), source=SOURCE)) == {("c", "a"): "-.00"}
-    assert cells(plots.agreement(agreed(ab=0.1, ac=0.2), source=SOURCE))["c", "b"] == "–"
-    figure = plots.agreement(agreed(), source=SOURCE)
+    assert cells(show.agreement(agreed(ac=-0.004), source=SOURCE)) == {("c", "a"): "-.00"}
+    assert cells(show.agreement(agreed(ab=0.1, ac=0.2), source=SOURCE))["c", "b"] == "–"
+    figure = show.agreement(agreed(), source=SOURCE)
     figure.draw_without_rendering()
     assert "too few clips" in words(figure)
 
@@ -593,7 +593,7 @@ def test_agreement_leaves_out_a_metric_that_nothing_can_be_compared_with():
 def test_wins_are_marked_with_their_intervals():
     table = WON[WON["metric"].isin(METRICS[:2])].copy()
     table.loc[table["metric"] == METRICS[1], "clips"] = [3, 2]
-    (axes,) = plots.wins(table, source=SOURCE).axes
+    (axes,) = show.wins(table, source=SOURCE).axes
     blind, loud = (line for line in axes.lines if line.get_marker() in "os")
     np.testing.assert_allclose(blind.get_xdata(), [0.9, 0.9])
     np.testing.assert_allclose(loud.get_xdata(), [0.4, 0.4])
@@ -616,7 +616,7 @@ def test_nulls_count_the_maps_of_each_kind_and_mark_other_scores():
         "same class": [np.nan],
     }
     marks = {"Grad-CAM": 0.31, "loudness": np.nan, "ceiling": 0.9}
-    figure = plots.nulls(scores, marks, source=SOURCE)
+    figure = show.nulls(scores, marks, source=SOURCE)
     random, shifted = figure.axes  # a kind without a score has no panel
     assert random.get_title(loc="left") == "random nodes, 4 maps, 50% below 0"  # 0 is not below
     assert shifted.get_title(loc="left") == "shifted, 1 maps, 0% below 0"
@@ -633,13 +633,13 @@ def test_nulls_count_the_maps_of_each_kind_and_mark_other_scores():
 @pytest.mark.parametrize("scores", [{}, {"shifted": []}, {"shifted": [np.nan]}])
 def test_nulls_need_a_score(scores):
     with pytest.raises(InputError, match="scores has no finite score; there is nothing to draw"):
-        plots.nulls(scores, STANDING, source=SOURCE)
+        show.nulls(scores, STANDING, source=SOURCE)
 
 
 def test_differences_stand_in_the_row_of_their_run():
     table = TESTS[:5].sample(frac=1, random_state=1)
     table = table.assign(mean=table["mean"] + np.arange(5) / 100)
-    (axes,) = plots.differences(table, source=SOURCE).axes
+    (axes,) = show.differences(table, source=SOURCE).axes
     runs = list(table["run"].unique())
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == [run.replace("resnet", "ResNet") for run in runs]

@@ -15,22 +15,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from helpers import (
-    InputError,
-    artifacts,
-    controls,
-    effects,
-    explain,
-    ledger,
-    metrics,
-    models,
-    peers,
-    reference,
-    scores,
-    specifications,
-    study,
-    survival,
-)
+from helpers import InputError, artifacts, study
+from helpers.experiments import controls, frame_effects, peers, scores, specifications
+from helpers.findings import answer, checks, curve, ledger, plan, reference
+from helpers.maps import explainers
+from helpers.networks import models
 from tests.unit.conftest import SMALL, build_tiny
 
 RUNS = """
@@ -250,10 +239,10 @@ def test_the_nodes_make_the_maps(kept, recordings):
     with np.load(kept / "nodes.npz", allow_pickle=False) as arrays:
         assert arrays.files == [ONE, DEEP, TRUE]
     for key in (ONE, DEEP, TRUE):
-        maps = explain.explanations(run_of(key, recordings))
+        maps = explainers.explanations(run_of(key, recordings))
         found = reference.nodes(key)
         assert (found.shape, found.dtype) == ((3, 1, 25), np.float32)
-        assert np.array_equal(explain.stretch(found, (13, 400)), maps.maps)
+        assert np.array_equal(explainers.stretch(found, (13, 400)), maps.maps)
         own = table[(table["run"] == key) & (table["specification"] == "rank")]
         assert own["clip"].tolist() == maps.names.tolist()
     assert not np.array_equal(reference.nodes(ONE), reference.nodes(DEEP))
@@ -713,13 +702,13 @@ def test_the_controls_are_those_of_the_runs(more_kept, recordings):
 
 def test_the_specifications_are_recorded_as_a_curve(more_kept, recordings):
     table, run = pd.read_csv(more_kept / "specifications.csv"), run_of(ONE, recordings)
-    own = survival.curve(pd.read_csv(run.path("specifications.csv")))
+    own = curve.curve(pd.read_csv(run.path("specifications.csv")))
     assert len(own) == 8  # four effects, each by frame and by rank
     assert list(table) == [*reference.KEYS, "hop_length", "padding", "scaling", *own]
     pd.testing.assert_frame_equal(table[list(own)], own)
     facts = table[["run", "hop_length", "padding", "scaling"]].drop_duplicates().to_numpy().tolist()
     assert facts == [[ONE, 1024, "zero", "raw"]]
-    assert survival.thesis_own(table).sum() == 1
+    assert curve.thesis_own(table).sum() == 1
 
 
 def test_effects_are_kept_beside_the_nodes(more_kept, recordings):
@@ -727,7 +716,7 @@ def test_effects_are_kept_beside_the_nodes(more_kept, recordings):
     with np.load(more_kept / "effects.npz", allow_pickle=False) as arrays:
         assert arrays.files == [f"{key} {name}" for key in (ONE, DEEP) for name in names]
         for key in (ONE, DEEP):
-            own = effects.frames(run_of(key, recordings))
+            own = frame_effects.frames(run_of(key, recordings))
             for name in names:
                 np.testing.assert_array_equal(arrays[f"{key} {name}"], getattr(own, name))
 
@@ -898,26 +887,26 @@ def test_what_the_first_pages_say_of_the_controls_is_so():
         ("resnet18", "hop_length=1024"): 3,
         ("resnet18", "hop_length=512"): 1,
     }
-    found = survival.kinds(survival.primary(rows))
+    found = plan.kinds(plan.primary(rows))
     for architecture in ("resnet18", "resnet101"):
-        assert survival.verdict(found, architecture) == "no better than loudness"
-    within = survival.primary(survival.inside(rows)).query("comparison == 'A'")
+        assert plan.verdict(found, architecture) == "no better than loudness"
+    within = plan.primary(plan.inside(rows)).query("comparison == 'A'")
     assert (within["low"] <= 0).all()  # no better than random maps
-    lower = survival.primary(rows).query("comparison == 'B'")["high"] < 0
+    lower = plan.primary(rows).query("comparison == 'B'")["high"] < 0
     assert lower.all()  # loudness scores higher
     for _, part in rows.groupby("run"):
         assert part["sound or padding"].median() > part["Grad-CAM"].median()
     table = reference.recorded("specifications.csv")
-    repeated = table[survival.thesis_own(table.assign(padding="zero")) & (table["padding"] == "repeat")]
+    repeated = table[curve.thesis_own(table.assign(padding="zero")) & (table["padding"] == "repeat")]
     assert repeated["low"].iloc[0] < 0 < repeated["high"].iloc[0] < 0.1
-    paddings = survival.paddings(table, reference.recorded("predictions.csv")).set_index("padding")
+    paddings = curve.paddings(table, reference.recorded("predictions.csv")).set_index("padding")
     assert paddings["accuracy"]["repeat"].min() >= paddings["accuracy"]["zero"].max()
     kept = reference.recorded("metrics.csv").rename(columns={"clip": "name", "fsID": "fs_id"})
-    wins = metrics.wins(kept[kept["run"] == ONE])
+    wins = checks.wins(kept[kept["run"] == ONE])
     over = wins[(wins["rival"] == "loudness") & (wins["low"] > 0.5)]
     assert over["metric"].tolist() == ["MC mean", "MC marginal"]
 
 
 def test_the_recorded_sheet_is_made_of_the_recorded_tables():
     given = map(reference.recorded, ("verdicts.csv", "controls.csv", "specifications.csv"))
-    assert (RECORDED / "sheet.md").read_text() == survival.sheet(*given)
+    assert (RECORDED / "sheet.md").read_text() == answer.sheet(*given)

@@ -12,36 +12,31 @@ import torch
 from safetensors.torch import load_file
 from scipy import stats
 
-from helpers import (
-    artifacts,
-    explain,
-    faithfulness,
-    features,
-    models,
-    sanity,
-    scores,
-    shuffled,
-    study,
-    training,
-)
+from helpers import artifacts, study
+from helpers.audio import representations
+from helpers.experiments import sanity, scores
+from helpers.findings import checks
+from helpers.maps import explainers
+from helpers.metric import correlation, perturbation
+from helpers.networks import models, shuffled, training
 
 NAN = float("nan")
 SEEDS = itertools.count(1000)
 TOP_DOWN = ["original", "fc", *(f"layer{i}.0.conv2" for i in (4, 3, 2, 1))]
-NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explain.explanations)
+NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explainers.explanations)
 
 
 @pytest.fixture(autouse=True)
 def loaded_once(monkeypatch):
     """Networks and maps are loaded once for all tests; made and checked they are in other files."""
     monkeypatch.setattr(training, "network", NETWORK)
-    monkeypatch.setattr(explain, "explanations", EXPLANATIONS)
+    monkeypatch.setattr(explainers, "explanations", EXPLANATIONS)
 
 
 def gradcam(network, maps, i):
     at = models.layer(network, "layer4[-1]")
     clip = slice(i, i + 1)
-    return explain.gradcam(network, maps.inputs[clip], layer=at, classes=maps.explained[clip])[0]
+    return explainers.gradcam(network, maps.inputs[clip], layer=at, classes=maps.explained[clip])[0]
 
 
 def reset(network, name, *, seed):
@@ -69,7 +64,7 @@ def maps_by_hand(network, maps, i, order):
 
 @pytest.mark.parametrize("order", sanity.ORDERS)
 def test_maps_are_those_of_the_network_that_loses_its_layers(run, order):
-    network, maps = training.network(run), explain.explanations(run)
+    network, maps = training.network(run), explainers.explanations(run)
     for i in (0, 2):  # each clip has random weights of its own
         similar, found = sanity.randomised(network, maps, i, layer=run.layer, order=order)
         assert list(similar) == (TOP_DOWN if order == "top_down" else TOP_DOWN[:1] + TOP_DOWN[:0:-1])
@@ -82,7 +77,7 @@ def test_maps_are_those_of_the_network_that_loses_its_layers(run, order):
 @pytest.fixture
 def half_empty(run):
     """Explained clips of which the second has an empty map, and a network whose map of the others may be."""
-    maps = explain.explanations(run)
+    maps = explainers.explanations(run)
     kept = np.array([1, 0, 1, 1], dtype=np.float32)[:, None, None]
     return dataclasses.replace(maps, maps=maps.maps * kept)
 
@@ -106,7 +101,7 @@ def test_similarity_is_spearmans_and_undefined_for_an_empty_map(run, half_empty)
 
 
 def test_neither_the_network_nor_the_random_generator_changes(run):
-    network, maps = training.network(run), explain.explanations(run)
+    network, maps = training.network(run), explainers.explanations(run)
     before, state = copy.deepcopy(network.state_dict()), torch.get_rng_state()
     sanity.randomised(network, maps, 0, layer=run.layer, order="top_down")
     sanity.efficient(network, maps, layer=run.layer)
@@ -143,7 +138,7 @@ def test_efficient_of_networks_without_any_map_is_undefined(run):
         def forward(self, x):
             return self.fc(0 * self.layer4(self.layer3(self.layer2(self.layer1(x)))).mean((2, 3)))
 
-    network, maps = Mute().eval(), explain.explanations(run)
+    network, maps = Mute().eval(), explainers.explanations(run)
     assert np.isnan(sanity.efficient(network, maps, layer=run.layer)).all()
     similar, _ = sanity.randomised(network, maps, 0, layer=run.layer, order="top_down")
     assert np.isnan(list(similar.values())).all()
@@ -157,7 +152,7 @@ def test_an_untrained_network_has_its_first_weights_and_calibrated_batch_norms(r
     assert not network.training
     for (name, value), other in zip(network.named_parameters(), first.parameters(), strict=True):
         assert torch.equal(value, other), name
-    mfcc = features.dataset(run).training().mfcc
+    mfcc = representations.dataset(run).training().mfcc
     order = np.random.default_rng(run.seed).permutation(len(mfcc))
     norm = network.layer1[0].bn2
     with torch.no_grad():
@@ -171,7 +166,7 @@ def test_an_untrained_network_has_its_first_weights_and_calibrated_batch_norms(r
 
 def test_shuffled_labels_are_a_permutation_and_the_test_clips_keep_theirs(fresh, stand_in, monkeypatch):
     run = study.open(profile="smoke", data=str(stand_in), seed=3)
-    data, asked, train = features.dataset(run), [], training.train
+    data, asked, train = representations.dataset(run), [], training.train
 
     def spy(model, clips, test, **options):
         asked.append((clips, test, options))
@@ -231,7 +226,7 @@ def part_of(table, *keys):
 
 
 def test_the_table_has_every_check_of_every_clip(run):
-    table, maps = sanity.table(run), explain.explanations(run)
+    table, maps = sanity.table(run), explainers.explanations(run)
     assert list(table) == sanity.COLUMNS
     counts = table.groupby("check").size().to_dict()
     assert counts == {"MPRT": 48, "score": 48, "untrained": 4, "shuffled labels": 4, "eMPRT": 4}
@@ -248,12 +243,12 @@ def test_the_table_has_every_check_of_every_clip(run):
 
 
 def test_the_score_is_that_of_the_randomised_map_on_the_trained_network(run):
-    table, maps, network = sanity.table(run), explain.explanations(run), training.network(run)
-    effects = faithfulness.effects(network, maps.inputs[:2], maps.explained[:2])
+    table, maps, network = sanity.table(run), explainers.explanations(run), training.network(run)
+    effects = perturbation.effects(network, maps.inputs[:2], maps.explained[:2])
     for order in sanity.ORDERS:
         for i in range(2):
             for layer, found in maps_by_hand(network, maps, i, order).items():
-                expected = faithfulness.score(found[None], effects[i : i + 1])[0]
+                expected = correlation.score(found[None], effects[i : i + 1])[0]
                 value = part_of(table, "score", order, layer)["value"].iloc[i]
                 assert value == pytest.approx(expected, abs=1e-4, nan_ok=True), (order, layer)
     frame = scores.table(run).query("specification == 'frame'")["score"]
@@ -266,10 +261,10 @@ def test_another_network_is_held_against_its_own_effects(
     settings, stand_in, explained, own_recipe, no_cascade, monkeypatch
 ):
     run = study.open(profile="smoke", data=str(stand_in), explained=explained)
-    maps = explain.explanations(run)
+    maps = explainers.explanations(run)
     others = {name: (getattr(maps, name) + 1) % 10 for name in ("predicted", "explained")}
     maps = dataclasses.replace(maps, **others)
-    monkeypatch.setattr(explain, "explanations", lambda run: maps)
+    monkeypatch.setattr(explainers, "explanations", lambda run: maps)
     table = sanity.table(run)
     taught = models.build(run.architecture, seed=run.seed)
     taught.load_state_dict(load_file(shuffled.make(run) / "weights.safetensors"))
@@ -279,14 +274,14 @@ def test_another_network_is_held_against_its_own_effects(
         assert predicted.tolist() != maps.labels.tolist()
         assert classes.tolist() != maps.explained.tolist()  # else this test says nothing
         at = models.layer(network, run.layer)
-        own = explain.gradcam(network, maps.inputs, layer=at, classes=classes)
-        expected = faithfulness.score(own, faithfulness.effects(network, maps.inputs, classes))
+        own = explainers.gradcam(network, maps.inputs, layer=at, classes=classes)
+        expected = correlation.score(own, perturbation.effects(network, maps.inputs, classes))
         found = part_of(table, check, "all", "all")["value"]
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_an_interrupted_call_goes_on_after_the_last_whole_clip(run, own_recipe, no_cascade, monkeypatch):
-    monkeypatch.setattr(faithfulness, "effects", lambda *given: np.arange(400.0)[None])
+    monkeypatch.setattr(perturbation, "effects", lambda *given: np.arange(400.0)[None])
     no_cascade.stop = 3
     with pytest.raises(KeyboardInterrupt):
         sanity.make(run)
@@ -312,7 +307,7 @@ def rows_of(values):
 
 def test_summary_by_hand():
     keys = ("MPRT", "top_down", "fc")
-    table = sanity.summary(
+    table = checks.summary(
         rows_of({keys: [0.5, 0.5, NAN, 0.5], ("eMPRT", "all", "all"): [NAN, NAN, NAN, NAN]})
     )
     first, second = table.to_dict("records")
@@ -329,15 +324,15 @@ def test_summary_by_hand():
 
 def test_an_interval_draws_recordings_and_not_clips():
     rows = rows_of({("MPRT", "top_down", "fc"): [0.0, 1.0, 1.0, 1.0]})
-    assert sanity.summary(rows)[["low", "high"]].to_numpy().tolist() == [[0.0, 1.0]]
-    assert sanity.summary(rows.assign(fs_id=7))[["low", "high"]].to_numpy().tolist() == [[1.0, 1.0]]
+    assert checks.summary(rows)[["low", "high"]].to_numpy().tolist() == [[0.0, 1.0]]
+    assert checks.summary(rows.assign(fs_id=7))[["low", "high"]].to_numpy().tolist() == [[1.0, 1.0]]
 
 
 def test_a_stage_is_gone_with_its_last_layer_of_the_cascade():
     layers = ["original", "fc", "layer2.1.conv1", "layer2.0.conv1", "conv1"]
     values = {("MPRT", "top_down", layer): [k] for k, layer in enumerate(layers)}
     values |= {("MPRT", "independent", layer): [9.0] for layer in layers} | {("eMPRT", "all", "all"): [9.0]}
-    found = sanity.stages(rows_of(values))
+    found = checks.stages(rows_of(values))
     assert found["layer"].tolist() == ["original", "fc", "layer2", "conv1"]
     assert found["value"].tolist() == [0, 1, 3, 4]
 
@@ -354,7 +349,7 @@ NETWORKS = {
 
 
 def test_scores_of_the_networks_side_by_side():
-    found = sanity.networks(rows_of(NETWORKS))
+    found = checks.networks(rows_of(NETWORKS))
     assert list(found) == ["reading", "name", "fs_id", "score"]
     assert found["reading"].unique().tolist() == ["trained", *sanity.NOTHING]
     by = found.groupby("reading", sort=False)["score"].apply(list)
@@ -363,7 +358,7 @@ def test_scores_of_the_networks_side_by_side():
 
 
 def test_differences_are_the_trained_networks_lead():
-    found = sanity.differences(rows_of(NETWORKS).sample(frac=1, random_state=0)).set_index("difference")
+    found = checks.differences(rows_of(NETWORKS).sample(frac=1, random_state=0)).set_index("difference")
     assert found.index.tolist() == ["trained minus untrained", "trained minus shuffled labels"]
     assert found["median_difference"].tolist() == pytest.approx([0.15, 0.15])
     assert found["superiority"].tolist() == [1.0, 0.5]

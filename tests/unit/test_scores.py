@@ -14,11 +14,15 @@ from hypothesis import settings as options
 from hypothesis import strategies as st
 from torch import nn
 
-from helpers import artifacts, explain, faithfulness, scores, study, training
+from helpers import artifacts, study
+from helpers.experiments import scores
+from helpers.maps import explainers
+from helpers.metric import baselines, blocking, correlation, perturbation, stock
+from helpers.networks import training
 
 NAN = float("nan")
 SEEDS = itertools.count(1000)
-NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explain.explanations)
+NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explainers.explanations)
 
 
 def rows_of(*, specification: str = "quantus", **values: list[float]) -> pd.DataFrame:
@@ -145,7 +149,7 @@ def test_agreement_without_a_common_clip_is_empty(missing):
 def loaded_once(monkeypatch):
     """Networks and maps are loaded once for all tests; made and checked they are in other files."""
     monkeypatch.setattr(training, "network", NETWORK)
-    monkeypatch.setattr(explain, "explanations", EXPLANATIONS)
+    monkeypatch.setattr(explainers, "explanations", EXPLANATIONS)
 
 
 class Effects:
@@ -162,7 +166,7 @@ class Effects:
         return np.random.default_rng((clip, len(str(blocks)))).random((1, 400))
 
 
-def number_of(maps: explain.Explanations, i: int) -> int:
+def number_of(maps: explainers.Explanations, i: int) -> int:
     return int(1000 * np.abs(maps.inputs[i : i + 1]).sum())
 
 
@@ -176,7 +180,7 @@ def own_recipe(monkeypatch):
 def given_effects(monkeypatch, own_recipe):
     """Effects of our own instead of the engine's; returns what was asked for."""
     effects = Effects()
-    monkeypatch.setattr(faithfulness, "effects", effects)
+    monkeypatch.setattr(perturbation, "effects", effects)
     return effects
 
 
@@ -190,7 +194,7 @@ def given_scores(monkeypatch, given_effects):
         asked.append({"input": inputs[0], "map": maps[0], "class": classes[0], "draws": draws, "seed": seed})
         return (np.array([0.25]), ["ok"]) if len(asked) == 1 else (np.array([NAN]), ["constant map"])
 
-    monkeypatch.setattr(faithfulness, "quantus_scores", quantus_scores)
+    monkeypatch.setattr(stock, "quantus_scores", quantus_scores)
     return asked
 
 
@@ -199,7 +203,7 @@ def part_of(table: pd.DataFrame, specification: str) -> pd.DataFrame:
 
 
 def test_the_table_has_one_row_per_clip_and_specification(run, given_scores):
-    table, maps = scores.table(run), explain.explanations(run)
+    table, maps = scores.table(run), explainers.explanations(run)
     assert list(table) == [
         *("name", "fs_id", "label", "predicted", "explained", "specification", "score", "status")
     ]
@@ -217,7 +221,7 @@ def test_the_table_has_one_row_per_clip_and_specification(run, given_scores):
 
 
 def test_stock_quantus_gets_the_first_clips_each_with_a_seed_of_its_own(run, given_scores):
-    table, maps = scores.table(run), explain.explanations(run)
+    table, maps = scores.table(run), explainers.explanations(run)
     own = part_of(table, "quantus")
     assert own["score"].tolist()[0] == 0.25
     assert np.isnan(own["score"].tolist()[1])
@@ -230,28 +234,28 @@ def test_stock_quantus_gets_the_first_clips_each_with_a_seed_of_its_own(run, giv
 
 
 def test_the_other_specifications_are_the_engines_scores(run):
-    table, maps, network = scores.table(run), explain.explanations(run), training.network(run)
+    table, maps, network = scores.table(run), explainers.explanations(run), training.network(run)
     for name in ("draws", "rank", "text", "frame"):
         own = part_of(table, name)["score"].to_numpy()[:2]
         order = "stock" if name == "draws" else "stable"
         for i in range(2):
             clip = slice(i, i + 1)
-            blocks = "frame" if name == "frame" else faithfulness.rank_blocks(maps.maps[clip], order=order)
-            draws = faithfulness.Baseline.draws(1, seed=(scores.METRIC_SEED, i))
+            blocks = "frame" if name == "frame" else blocking.rank_blocks(maps.maps[clip], order=order)
+            draws = baselines.Baseline.draws(1, seed=(scores.METRIC_SEED, i))
             given = {"blocks": blocks, "baseline": draws if name == "draws" else "uniform"}
             if name == "text":
                 given["readout"] = "cross-entropy"
-            effects = faithfulness.effects(network, maps.inputs[clip], maps.explained[clip], **given)
-            (expected,) = faithfulness.score(maps.maps[clip], effects, blocks=blocks, order=order)
+            effects = perturbation.effects(network, maps.inputs[clip], maps.explained[clip], **given)
+            (expected,) = correlation.score(maps.maps[clip], effects, blocks=blocks, order=order)
             # the text takes the changed loss from the unchanged one: the rise, turned
             sign = -1 if name == "text" else 1
             assert own[i] == pytest.approx(sign * expected, abs=1e-6), name
 
 
 def test_a_map_that_is_empty_has_no_score_and_says_so(run, given_scores, monkeypatch):
-    maps = explain.explanations(run)
+    maps = explainers.explanations(run)
     empty = dataclasses.replace(maps, maps=np.where(np.arange(4)[:, None, None] == 3, 0, maps.maps))
-    monkeypatch.setattr(explain, "explanations", lambda run: empty)
+    monkeypatch.setattr(explainers, "explanations", lambda run: empty)
     table = scores.table(run)
     last = table[table["name"] == maps.names[3]]
     assert last["specification"].tolist() == ["rank", "frame"]
@@ -319,7 +323,7 @@ def test_the_class_that_is_scored(
     settings, stand_in, given_scores, given_effects, explained, scored, expected
 ):
     run = study.open(profile="smoke", data=str(stand_in), explained=explained, scored=scored)
-    maps = explain.explanations(run)
+    maps = explainers.explanations(run)
     assert maps.labels[:2].tolist() != maps.predicted[:2].tolist()  # else this test says nothing
     table = scores.table(run)
     classes = getattr(maps, expected).tolist()
@@ -358,7 +362,7 @@ def test_tables_of_several_runs_name_network_and_data(settings, stand_in, given_
 
 
 def test_an_interrupted_call_goes_on_after_the_last_whole_clip(run, given_effects):
-    maps = explain.explanations(run)
+    maps = explainers.explanations(run)
     clips = [number_of(maps, i) for i in range(4)]
     given_effects.before = clips[2]
     with pytest.raises(KeyboardInterrupt):
@@ -374,7 +378,7 @@ def test_an_interrupted_call_goes_on_after_the_last_whole_clip(run, given_effect
 
 
 def test_stock_quantus_goes_on_after_the_last_whole_clip_too(run, given_scores, monkeypatch):
-    given, many = faithfulness.quantus_scores, dataclasses.replace(run.profile, stock_clips=3)
+    given, many = stock.quantus_scores, dataclasses.replace(run.profile, stock_clips=3)
     run = dataclasses.replace(run, profile=many)
 
     def stop(*arguments, **options):
@@ -382,16 +386,16 @@ def test_stock_quantus_goes_on_after_the_last_whole_clip_too(run, given_scores, 
             raise KeyboardInterrupt
         return given(*arguments, **options)
 
-    monkeypatch.setattr(faithfulness, "quantus_scores", stop)
+    monkeypatch.setattr(stock, "quantus_scores", stop)
     with pytest.raises(KeyboardInterrupt):
         scores.make_stock(run)
-    monkeypatch.setattr(faithfulness, "quantus_scores", given)
+    monkeypatch.setattr(stock, "quantus_scores", given)
     scores.make_stock(run)
     assert [asked["seed"] for asked in given_scores] == [(scores.METRIC_SEED, i) for i in range(3)]
 
 
 def test_each_clip_has_a_file_of_its_own_until_all_are_there(run, given_effects):
-    maps = explain.explanations(run)
+    maps = explainers.explanations(run)
     given_effects.before = number_of(maps, 3)
     with pytest.raises(KeyboardInterrupt):
         scores.make(run)

@@ -11,24 +11,18 @@ import torch
 from scipy.stats import spearmanr
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from helpers import (
-    artifacts,
-    explain,
-    faithfulness,
-    features,
-    forward,
-    models,
-    nulls,
-    specifications,
-    study,
-    training,
-)
+from helpers import artifacts, study
+from helpers.audio import representations
+from helpers.experiments import specifications
+from helpers.maps import explainers, nulls
+from helpers.metric import blocking, correlation, forward, perturbation
+from helpers.networks import models, training
 from tests.unit.conftest import build_tiny
 
 NAN = float("nan")
 LOSSES = ["loss after - before", "loss before - after"]
-NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explain.explanations)
-DATASET = functools.cache(features.dataset)
+NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explainers.explanations)
+DATASET = functools.cache(representations.dataset)
 
 
 # Which specifications
@@ -49,7 +43,7 @@ def test_all_values_of_each_choice_for_resnet18_and_few_for_deeper_networks(sett
 
 def test_every_read_out_of_the_engine_makes_an_effect():
     readouts = [readout for readout, _ in specifications.EFFECTS.values()]
-    assert set(readouts) == set(faithfulness.READOUTS)
+    assert set(readouts) == set(perturbation.READOUTS)
     signs = {name: sign for name, (_, sign) in specifications.EFFECTS.items()}
     assert signs.pop("loss before - after") == -1
     assert set(signs.values()) == {1}
@@ -95,13 +89,13 @@ def test_kept_answers_give_the_same_effects_and_ask_once(prepared, blocks):
     x = np.random.default_rng(0).standard_normal((1, *shape)).astype(np.float32)
     network = prepared(shape)
     if blocks == "rank":
-        blocks = faithfulness.rank_blocks(np.random.default_rng(1).random((13, 48)))
+        blocks = blocking.rank_blocks(np.random.default_rng(1).random((13, 48)))
     counted = Counted(network)
     heard = specifications.Heard(counted)
-    for number, (c, readout) in enumerate(itertools.product((3, 8), faithfulness.READOUTS)):
+    for number, (c, readout) in enumerate(itertools.product((3, 8), perturbation.READOUTS)):
         given = {"blocks": blocks, "readout": readout}
-        expected = faithfulness.effects(network, x, np.array([c]), **given)
-        found = faithfulness.effects(heard, x, np.array([c]), **given)
+        expected = perturbation.effects(network, x, np.array([c]), **given)
+        found = perturbation.effects(heard, x, np.array([c]), **given)
         assert np.array_equal(found, expected), (c, readout)
         if not number:
             first = counted.asked
@@ -175,7 +169,7 @@ def rows():
 @functools.cache
 def map_of(layer: str, c: int) -> np.ndarray:
     network, x = clip()
-    (found,) = explain.gradcam(network, x[None], layer=models.layer(network, layer), classes=np.array([c]))
+    (found,) = explainers.gradcam(network, x[None], layer=models.layer(network, layer), classes=np.array([c]))
     return found
 
 
@@ -185,14 +179,14 @@ def direct_effects(row: dict, *, nodes: int = 2, blocks=None, c: int | None = No
     explained = CLASSES[row["explained"]]
     scored = explained if row["scored"] == "explained" else CLASSES[row["scored"]]
     if blocks is None and row["blocks"] == "rank":
-        blocks = faithfulness.rank_blocks(map_of(row["layer"], explained))
+        blocks = blocking.rank_blocks(map_of(row["layer"], explained))
     readout = {
         "squared change of p": "probability",
         "squared change of the log-odds": "log-odds",
         "loss after - before": "cross-entropy",
         "loss before - after": "cross-entropy",
     }[row["effect"]]
-    found = faithfulness.effects(
+    found = perturbation.effects(
         network,
         x[None],
         np.array([scored]),
@@ -236,8 +230,8 @@ def row_of(rows: pd.DataFrame, *choices: str) -> dict:
 def test_a_score_is_the_engines_for_its_choices(rows, choices):
     row = row_of(rows, *choices)
     own = map_of(row["layer"], CLASSES[row["explained"]])
-    blocks = faithfulness.rank_blocks(own) if row["blocks"] == "rank" else "frame"
-    (expected,) = faithfulness.score(own[None], direct_effects(row), blocks=blocks)
+    blocks = blocking.rank_blocks(own) if row["blocks"] == "rank" else "frame"
+    (expected,) = correlation.score(own[None], direct_effects(row), blocks=blocks)
     assert row["score"] == pytest.approx(expected, abs=1e-3)
     # other choices would give another number: else this test says little
     scores = rows.loc[(rows["blocks"] == row["blocks"]) & (rows["effect"] == row["effect"]), "score"]
@@ -281,13 +275,13 @@ def test_random_maps_are_of_the_layers_shape_and_held_against_the_rows_effects(r
         for layer, shape in (("layer4[-1]", (1, 25)), ("layer3[-1]", (2, 50)))
     }
     row = row_of(rows, "layer3[-1]", "predicted", "true", "squared change of p", "frame", "zero")
-    expected = faithfulness.score(blind["layer3[-1]"], direct_effects(row))
+    expected = correlation.score(blind["layer3[-1]"], direct_effects(row))
     assert [row[f"null {k}"] for k in range(COUNT)] == pytest.approx(expected, abs=1e-3)
     row = row_of(rows, "layer4[-1]", "true", "explained", "loss before - after", "rank", "uniform")
     for k, map_ in enumerate(blind["layer4[-1]"]):
         if k < specifications.RANK_NULLS:
-            blocks = faithfulness.rank_blocks(map_)
-            (expected,) = faithfulness.score(map_[None], direct_effects(row, blocks=blocks), blocks=blocks)
+            blocks = blocking.rank_blocks(map_)
+            (expected,) = correlation.score(map_[None], direct_effects(row, blocks=blocks), blocks=blocks)
             assert row[f"null {k}"] == pytest.approx(expected, abs=1e-3)
         else:
             assert np.isnan(row[f"null {k}"])
@@ -332,8 +326,8 @@ def test_baselines_and_what_they_are_measured_with_again():
 def loaded_once(monkeypatch):
     """Networks, maps and features are loaded once for all tests; made and checked they are in other files."""
     monkeypatch.setattr(training, "network", NETWORK)
-    monkeypatch.setattr(explain, "explanations", EXPLANATIONS)
-    monkeypatch.setattr(features, "dataset", DATASET)
+    monkeypatch.setattr(explainers, "explanations", EXPLANATIONS)
+    monkeypatch.setattr(representations, "dataset", DATASET)
 
 
 @pytest.fixture
@@ -357,7 +351,7 @@ def asked(run, loaded_once, monkeypatch):
 
 
 def test_the_table_has_the_rows_of_every_explained_clip(run, asked):
-    table, maps = specifications.scores(run), explain.explanations(run)
+    table, maps = specifications.scores(run), explainers.explanations(run)
     calls, _ = asked
     assert list(table) == ["name", "fs_id", "layer", "score", "null 0"]
     assert table["name"].tolist() == [name for name in maps.names for _ in range(2)]
@@ -372,7 +366,7 @@ def test_the_table_has_the_rows_of_every_explained_clip(run, asked):
         expected = np.random.default_rng((specifications.NULL_SEED, i)).random()
         assert table["null 0"][2 * i] == pytest.approx(expected, abs=1e-5)
         mean, _ = call["baselines"]["mean"]
-        training_mean = features.dataset(run).training().mfcc.mean(axis=(0, 1, 3))
+        training_mean = representations.dataset(run).training().mfcc.mean(axis=(0, 1, 3))
         assert mean.values(0, None, None).ravel() == pytest.approx(training_mean, rel=1e-4)
     assert len({id(call["fast"]) for call in calls}) == 1
 
@@ -386,7 +380,7 @@ def test_a_table_is_made_once_and_goes_on_after_an_interruption(run, asked):
     until[0] = None
     calls.clear()
     first = specifications.scores(run)
-    maps = explain.explanations(run)
+    maps = explainers.explanations(run)
     assert [float(call["x"].sum()) for call in calls] == [float(x.sum()) for x in maps.inputs[2:]]
     pd.testing.assert_frame_equal(specifications.scores(run), first)
     assert len(calls) == 2

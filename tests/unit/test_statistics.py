@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, gaussian_kde
 
-from helpers import InputError, statistics
+from helpers import InputError
+from helpers.findings import statistics
 
 NAN = float("nan")
 

@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import controls, nulls, specifications, statistics, study, survival
+from helpers import study
+from helpers.experiments import controls, specifications
+from helpers.findings import answer, curve, plan, statistics
+from helpers.maps import nulls
 
 NAN = float("nan")
 pytestmark = pytest.mark.usefixtures("few")
@@ -48,7 +51,7 @@ RUNS = (
 
 def test_each_run_is_held_against_both_rivals():
     rows = planned(*RUNS)
-    table = survival.primary(rows)
+    table = plan.primary(rows)
     assert list(table) == [
         *("run", "architecture", "seed", "setting", "comparison", "minus"),
         *("clips", "recordings", "nan", "mean", "low", "high", "superiority", "p", "needed", "p_holm"),
@@ -66,21 +69,21 @@ def test_each_run_is_held_against_both_rivals():
 
 
 def test_a_lead_of_grad_cam_is_above_zero():
-    (first, _) = survival.primary(planned(RUNS[0])).to_dict("records")
+    (first, _) = plan.primary(planned(RUNS[0])).to_dict("records")
     assert first["mean"] == pytest.approx(0.2, abs=0.05)
     assert first["p"] < 0.05
 
 
 def test_runs_that_differ_in_one_thing_only_are_kept_apart():
     rows = planned(("a", 0, "x"), ("a", 0, "y"), ("a", 1, "x"), ("b", 0, "x")).assign(run="same")
-    assert len(survival.primary(rows)) == 8
+    assert len(plan.primary(rows)) == 8
 
 
 def test_holms_correction_by_hand(monkeypatch):
     p = iter([0.004, 0.03, 0.01, 0.01, 0.6, 0.02, 0.0001, 0.0001])
     own = {"mean": 1.0, "low": 0.0, "high": 2.0}
     monkeypatch.setattr(statistics, "difference", lambda *given: own | {"p": next(p)})
-    table = survival.primary(planned(*RUNS))
+    table = plan.primary(planned(*RUNS))
     # six tests of the first seed, from the smallest up: 0.004 x 6, 0.01 x 5, 0.01 x 4 (but not below the one
     # before), 0.02 x 3, 0.03 x 2, 0.6 x 1
     expected = [0.024, 0.06, 0.05, 0.05, 0.6, 0.06]
@@ -91,12 +94,12 @@ def test_holms_correction_by_hand(monkeypatch):
 def test_a_corrected_p_is_at_most_one_and_a_missing_one_does_not_count(monkeypatch):
     p = iter([0.7, NAN, 0.6, 0.01])
     monkeypatch.setattr(statistics, "difference", lambda *given: {"mean": 1.0, "p": next(p)})
-    table = survival.primary(planned(*RUNS[:2]))
+    table = plan.primary(planned(*RUNS[:2]))
     assert table["p_holm"].tolist() == pytest.approx([1, NAN, 1, 0.03], nan_ok=True)
 
 
 def test_without_the_first_seed_nothing_is_corrected():
-    table = survival.primary(planned(RUNS[3]))
+    table = plan.primary(planned(RUNS[3]))
     assert table["p"].notna().all()
     assert table["p_holm"].isna().all()
 
@@ -104,7 +107,7 @@ def test_without_the_first_seed_nothing_is_corrected():
 def test_a_clip_without_a_score_counts_as_no_difference():
     rows = planned(RUNS[0])
     rows.loc[0, "Grad-CAM"] = NAN
-    first, second = survival.primary(rows).to_dict("records")
+    first, second = plan.primary(rows).to_dict("records")
     assert (first["clips"], first["nan"], second["nan"]) == (8, 1, 1)
     known = (rows["Grad-CAM"] - rows["random nodes"]).sum() / 8
     assert first["mean"] == pytest.approx(known)
@@ -145,7 +148,7 @@ CHANCE = (0.1, 0.04, 0.06)  # above 0 before the correction only
     ],
 )
 def test_what_a_runs_maps_are_called(a, b, kind):
-    (found,) = survival.kinds(outcomes(("resnet18", 0, "x", a, b))).to_dict("records")
+    (found,) = plan.kinds(outcomes(("resnet18", 0, "x", a, b))).to_dict("records")
     assert found == {
         "run": "resnet18 0 x",
         "architecture": "resnet18",
@@ -157,19 +160,19 @@ def test_what_a_runs_maps_are_called(a, b, kind):
 
 def test_a_seed_that_repeats_is_judged_without_correction():
     again = (0.1, 0.04, NAN)
-    found = survival.kinds(outcomes(("a", 1, "x", again, again), ("a", 2, "x", again, (0.1, 0.06, NAN))))
+    found = plan.kinds(outcomes(("a", 1, "x", again, again), ("a", 2, "x", again, (0.1, 0.06, NAN))))
     assert found["kind"].tolist() == ["informed", "no better than loudness"]
 
 
 def test_kinds_keep_the_order_of_the_runs():
     runs = [("b", 0, "y", UP, UP), ("a", 1, "x", DOWN, UP), ("a", 0, "x", UP, DOWN), ("b", 0, "x", UP, UP)]
-    found = survival.kinds(outcomes(*runs))
+    found = plan.kinds(outcomes(*runs))
     assert found["run"].tolist() == ["b 0 y", "a 1 x", "a 0 x", "b 0 x"]
     assert found["kind"].tolist() == ["informed", "uninformed", "no better than loudness", "informed"]
-    assert set(survival.FAMILIES) == {*found["kind"], "undecided"}
+    assert set(plan.FAMILIES) == {*found["kind"], "undecided"}
 
 
-INFORMED, LOUD, NOTHING = survival.FAMILIES[:3]
+INFORMED, LOUD, NOTHING = plan.FAMILIES[:3]
 
 
 @pytest.mark.parametrize(
@@ -192,8 +195,8 @@ def test_the_verdict_is_what_hops_and_most_seeds_agree_on(first, others, expecte
     rows += [("resnet18", 1 + seed, kind) for seed, kind in enumerate(others)]
     rows += [("resnet101", 0, INFORMED), ("resnet101", 0, NOTHING), ("resnet101", 1, NOTHING)]
     kinds = pd.DataFrame(rows, columns=["architecture", "seed", "kind"])
-    assert survival.verdict(kinds, "resnet18") == expected
-    assert survival.verdict(kinds, "resnet101") == "undecided"
+    assert plan.verdict(kinds, "resnet18") == expected
+    assert plan.verdict(kinds, "resnet101") == "undecided"
 
 
 # Grad-CAM among other maps
@@ -201,7 +204,7 @@ def test_the_verdict_is_what_hops_and_most_seeds_agree_on(first, others, expecte
 
 def standing_rows() -> pd.DataFrame:
     rows = pd.DataFrame({"Grad-CAM": [0.4, 0.0, -0.2, NAN], "fsID": [1, 2, 3, 4]})
-    for name in (*nulls.NULLS, *controls.RIVALS, *survival.CEILINGS):
+    for name in (*nulls.NULLS, *controls.RIVALS, *plan.CEILINGS):
         rows[name] = 0.1
     for kind in nulls.NULLS:
         rows[f"{kind} below 0"] = 0.25
@@ -213,7 +216,7 @@ def standing_rows() -> pd.DataFrame:
 
 
 def test_grad_cams_standing_by_hand():
-    table = survival.standing(standing_rows()).set_index("map")
+    table = plan.standing(standing_rows()).set_index("map")
     maps = ["Grad-CAM", *nulls.NULLS, *controls.RIVALS, "ceiling in nodes", "ceiling"]
     assert table.index.tolist() == maps
     names = ["clips", "NaN", "median", "below 0", "Grad-CAM higher"]
@@ -234,7 +237,7 @@ def test_grad_cams_standing_by_hand():
     assert own == pytest.approx(statistics.share([1, 0.5], [1, 2]))
     # all lower: the exact interval of three recordings
     rows = standing_rows().assign(shifted=0.9)
-    low, high = survival.standing(rows).set_index("map").loc["shifted", ["low", "high"]]
+    low, high = plan.standing(rows).set_index("map").loc["shifted", ["low", "high"]]
     assert (low, high) == pytest.approx((0, 1 - 0.025 ** (1 / 3)))
 
 
@@ -251,7 +254,7 @@ def test_strata_by_hand():
             "loudness": [0.5, 0.1, 0.2, NAN],
         }
     )
-    table = survival.strata(rows, ["siren", "drill"])
+    table = plan.strata(rows, ["siren", "drill"])
     facts = ["group", "value", "clips", "recordings"]
     assert table[facts].to_numpy().tolist() == [
         ["all", "all clips", 4, 3],
@@ -295,7 +298,7 @@ def specified(
 
 
 def one(scores: list[float], null: list[list[float]], **options) -> dict:
-    (row,) = survival.curve(specified(scores, null), draws=300, **options).to_dict("records")
+    (row,) = curve.curve(specified(scores, null), draws=300, **options).to_dict("records")
     return row
 
 
@@ -361,7 +364,7 @@ def test_an_estimate_by_hand(many):
     null = [[-0.1, 0.1, NAN], [-0.1, -0.2, NAN], [0.0, 0.1, 0.2], [NAN, NAN, NAN]]
     rows = specified([0.4, -0.2, NAN, 0.1], null, ceiling=0.9, layer="layer4[-1]", blocks="rank")
     rows.loc[0, "ceiling"] = 0.3
-    (row,) = survival.curve(rows, draws=50).to_dict("records")
+    (row,) = curve.curve(rows, draws=50).to_dict("records")
     assert {name: row[name] for name in specifications.CHOICES} == {
         **dict.fromkeys(specifications.CHOICES, "x"),
         "layer": "layer4[-1]",
@@ -386,7 +389,7 @@ def test_an_estimate_by_hand(many):
 def test_the_curve_rises_and_keeps_specifications_apart():
     parts = [specified([m - 0.1, m, m + 0.1], [[0.0]] * 3, blocks=b) for b, m in (("a", 0.3), ("b", -0.5))]
     parts.append(specified([0.1, 0.1, 0.1], [[0.0]] * 3, blocks="a", layer="y"))
-    table = survival.curve(pd.concat(parts).sample(frac=1, random_state=0), draws=30)
+    table = curve.curve(pd.concat(parts).sample(frac=1, random_state=0), draws=30)
     assert table["estimate"].tolist() == [-0.5, 0.1, 0.3]
     assert table["blocks"].tolist() == ["b", "a", "a"]
     assert table["layer"].tolist() == ["x", "y", "x"]
@@ -395,7 +398,7 @@ def test_the_curve_rises_and_keeps_specifications_apart():
 
 def test_few_null_maps_of_one_specification_are_enough(many):
     # blocks by rank have three, one block per frame twenty: the others are empty
-    table = survival.curve(
+    table = curve.curve(
         pd.concat(
             [
                 specified([0.1] * 5, [[0.0] * 20] * 5, blocks="frame"),
@@ -422,7 +425,7 @@ def factorial() -> pd.DataFrame:
 
 def test_one_row_of_all_is_the_thesiss_own():
     table = factorial()
-    own = survival.thesis_own(table)
+    own = curve.thesis_own(table)
     assert own.dtype == bool
     assert own.index.equals(table.index)
     assert own.sum() == 1
@@ -435,9 +438,9 @@ def test_one_row_of_all_is_the_thesiss_own():
 
 def test_the_architecture_is_not_among_the_choices_and_columns_may_be_missing():
     table = pd.concat([factorial(), factorial().assign(architecture="resnet101")])
-    assert survival.thesis_own(table).sum() == 2
+    assert curve.thesis_own(table).sum() == 2
     few = factorial()[specifications.CHOICES].drop_duplicates()
-    assert survival.thesis_own(few).sum() == 1
+    assert curve.thesis_own(few).sum() == 1
 
 
 def test_paddings_differ_in_nothing_but_the_padding():
@@ -445,9 +448,9 @@ def test_paddings_differ_in_nothing_but_the_padding():
     table["run"] = table["architecture"] + " " + table["padding"]
     table = table.assign(estimate=0.5, low=0.4, high=0.6, null_low=-0.1, null_high=0.2)
     repeated = table["padding"] == "repeat"
-    table.loc[repeated & survival.thesis_own(table.assign(padding="zero")), "estimate"] = -0.3
+    table.loc[repeated & curve.thesis_own(table.assign(padding="zero")), "estimate"] = -0.3
     guesses = {"run": ["resnet18 zero"] * 2 + ["resnet18 repeat"], "label": [1, 2, 3], "predicted": [1, 0, 3]}
-    found = survival.paddings(table, pd.DataFrame(guesses))
+    found = curve.paddings(table, pd.DataFrame(guesses))
     assert found["blocks"].tolist() == ["frame"] * 3 + ["rank"] * 3
     assert found["padding"].tolist() == ["minimum", "repeat", "zero"] * 2
     assert found["accuracy"].fillna(-1).tolist() == [-1, 1, 0.5] * 2
@@ -463,8 +466,8 @@ def test_paddings_differ_in_nothing_but_the_padding():
 
 def test_a_number_is_said_with_its_interval():
     rows = pd.DataFrame({"mean": [0.124, -1.0], "low": [-0.03, -1.0], "high": [0.27, 0.0], "b": [0.5, NAN]})
-    assert survival.said(rows) == ["+0.12 (-0.03 to +0.27)", "-1.00 (-1.00 to +0.00)"]
-    assert survival.said(rows, of="b", high="b")[0] == "+0.50 (-0.03 to +0.50)"
+    assert plan.said(rows) == ["+0.12 (-0.03 to +0.27)", "-1.00 (-1.00 to +0.00)"]
+    assert plan.said(rows, of="b", high="b")[0] == "+0.50 (-0.03 to +0.50)"
 
 
 def test_shares_are_read_in_three_columns():
@@ -472,13 +475,13 @@ def test_shares_are_read_in_three_columns():
         [("a", "negative", "below null"), ("a", "positive", "within null"), ("b", "around 0", "above null")],
         columns=["layer", "sign", "null_verdict"],
     )
-    found = survival.percentages(survival.shares(table, by=["layer"]))
+    found = curve.percentages(curve.shares(table, by=["layer"]))
     assert list(found)[:2] == ["layer", "specifications"]
     assert found.iloc[:, 2:].to_numpy().tolist() == [
         ["50% / 0% / 50%", "50% / 50% / 0%", "50%"],
         ["0% / 100% / 0%", "0% / 0% / 100%", "0%"],
     ]
-    assert survival.percentages(survival.shares(table[:0], by=["layer"])).empty
+    assert curve.percentages(curve.shares(table[:0], by=["layer"])).empty
 
 
 def test_shares_by_hand():
@@ -491,7 +494,7 @@ def test_shares_by_hand():
         ("a", "frame", "negative", "below null"),
     ]
     table = pd.DataFrame(rows, columns=["layer", "blocks", "sign", "null_verdict"])
-    found = survival.shares(table, by=["layer"])
+    found = curve.shares(table, by=["layer"])
     first, second = found.to_dict("records")
     assert first == {
         **{"layer": "b", "specifications": 4, "negative": 0.5, "around 0": 0.25, "positive": 0.25},
@@ -499,8 +502,8 @@ def test_shares_by_hand():
     }
     assert (second["layer"], second["specifications"], second["negative and below null"]) == ("a", 2, 0.5)
     assert found["specifications"].dtype == int
-    assert list(survival.shares(table[:0], by=["layer"])) == list(found)  # a network without specifications
-    both = survival.shares(table, by=["blocks", "layer"])
+    assert list(curve.shares(table[:0], by=["layer"])) == list(found)  # a network without specifications
+    both = curve.shares(table, by=["blocks", "layer"])
     assert both[["blocks", "layer", "specifications"]].to_numpy().tolist() == [
         ["rank", "b", 4],
         ["rank", "a", 1],
@@ -522,11 +525,11 @@ def test_shares_by_hand():
 def test_what_maps_that_know_nothing_say_with_the_thesiss_blocks(low, high, sign):
     table = factorial().assign(run=lambda t: "hop " + t["hop_length"].astype(str))
     table = table[(table["padding"] == "zero") & (table["scaling"] == "raw") & (table["seed"] == 0)]
-    own = survival.thesis_own(table.assign(hop_length=1024))
+    own = curve.thesis_own(table.assign(hop_length=1024))
     table["null_below_0"] = np.where(own, 0.6, 0.1)
     table["null_below_0_low"] = np.where(own, low, 0.9)
     table["null_below_0_high"] = np.where(own, high, 0.95)
-    found = survival.ignorance(table)
+    found = curve.ignorance(table)
     assert list(found) == ["run", "below 0", "low", "high", "sign"]
     assert found["run"].tolist() == ["hop 1024", "hop 512", "hop 441"]
     assert found["below 0"].tolist() == [0.6] * 3
@@ -553,7 +556,7 @@ def test_depth_is_the_deep_networks_score_minus_the_shallow_ones():
         b={"resnet18": [0.5, 0.1, 0.3]},
         c={"resnet101": [0.4, 0.4], "resnet18": [0.1, 0.2]},
     )
-    found = survival.depth(rows.sample(frac=1, random_state=0).sort_values("setting", kind="stable"))
+    found = plan.depth(rows.sample(frac=1, random_state=0).sort_values("setting", kind="stable"))
     assert found["setting"].tolist() == ["a", "c"]
     first, second = found.to_dict("records")
     # a clip without a score counts as no difference
@@ -565,7 +568,7 @@ def test_depth_is_the_deep_networks_score_minus_the_shallow_ones():
 
 
 def test_without_both_networks_there_is_no_depth():
-    assert survival.depth(deep_rows(a={"resnet18": [0.5, 0.1]}, b={"resnet101": [0.5]})).empty
+    assert plan.depth(deep_rows(a={"resnet18": [0.5, 0.1]}, b={"resnet101": [0.5]})).empty
 
 
 @pytest.fixture
@@ -575,10 +578,10 @@ def claimed(monkeypatch):
     def claims(of: dict[str, list[str]], *, kinds=("undecided", "undecided"), lead=(), table=None) -> dict:
         lead = pd.DataFrame(lead, columns=["setting", "mean", "low", "high", "p"])
         named = dict(zip(("resnet18", "resnet101"), kinds, strict=True))
-        monkeypatch.setattr(survival, "primary", lambda rows: rows)
-        monkeypatch.setattr(survival, "kinds", lambda tests: tests)
-        monkeypatch.setattr(survival, "verdict", lambda kinds, name: named[name])
-        monkeypatch.setattr(survival, "depth", lambda rows: lead)
+        monkeypatch.setattr(plan, "primary", lambda rows: rows)
+        monkeypatch.setattr(plan, "kinds", lambda tests: tests)
+        monkeypatch.setattr(plan, "verdict", lambda kinds, name: named[name])
+        monkeypatch.setattr(plan, "depth", lambda rows: lead)
         rows = [
             (claim, f"says {claim}", "resnet101" if claim.startswith("R101") else "resnet18", verdict)
             for claim, verdicts in of.items()
@@ -587,10 +590,10 @@ def claimed(monkeypatch):
         verdicts = pd.DataFrame(rows, columns=["claim", "statement", "network", "verdict"])
         if table is None:
             table = signs_of("resnet18", [])
-        found = survival.claims(verdicts, pd.DataFrame(), table)
+        found = answer.claims(verdicts, pd.DataFrame(), table)
         assert list(found) == ["claim", "statement", "before controls", "end", "why"]
         assert found["claim"].tolist() == list(of)
-        assert set(found["end"]) <= set(survival.ENDS)
+        assert set(found["end"]) <= set(answer.ENDS)
         return found.set_index("claim").to_dict("index")
 
     return claims
@@ -702,7 +705,7 @@ def test_the_thesiss_verdict_is_what_both_networks_maps_are_called(claimed, kind
 
 
 def test_every_family_has_an_end_and_a_sentence():
-    assert set(survival.PLAIN) == set(survival.FAMILIES)
+    assert set(answer.PLAIN) == set(plan.FAMILIES)
 
 
 def within(*runs: tuple[str, str, float]) -> pd.DataFrame:
@@ -718,23 +721,23 @@ def within(*runs: tuple[str, str, float]) -> pd.DataFrame:
 
 def test_scores_within_the_sound_take_the_place_of_all():
     rows = within(("resnet18", "x", 0.2))
-    found = survival.inside(rows)
+    found = plan.inside(rows)
     for name in ("Grad-CAM", "random nodes", "loudness"):
         assert found[name].tolist() == rows[f"{name} inside"].tolist()
-    assert survival.primary(found)["mean"][0] == pytest.approx(0.2, abs=0.05)
-    assert survival.primary(rows)["mean"][0] != pytest.approx(0.2, abs=0.05)
+    assert plan.primary(found)["mean"][0] == pytest.approx(0.2, abs=0.05)
+    assert plan.primary(rows)["mean"][0] != pytest.approx(0.2, abs=0.05)
 
 
 def test_the_answer_in_plain_words_has_an_entry_per_network(monkeypatch):
     one, two = ("resnet101", 0, "x", UP, UP), ("resnet18", 0, "x", DOWN, UP)
     again = [(*row[:2], "y", *row[3:]) for row in (one, two)]
-    kinds = survival.kinds(outcomes(one, two, *again, ("resnet101", 1, "x", UP, UP)))
-    monkeypatch.setattr(survival, "kinds", lambda tests: kinds)
+    kinds = plan.kinds(outcomes(one, two, *again, ("resnet101", 1, "x", UP, UP)))
+    monkeypatch.setattr(plan, "kinds", lambda tests: kinds)
     rows = within(*[(name, hop, 0.3) for name in ("resnet101", "resnet18") for hop in "xy"])
     other = within(("resnet18", "z", 0.3)).assign(seed=1, **{"Grad-CAM inside": -2.0})
-    first, second = survival.plain(pd.concat([rows, other])).splitlines()
-    assert first == f"- **ResNet101**: Grad-CAM {survival.PLAIN['informed']}. {survival.WITHIN['all']}"
-    assert second == f"- **ResNet18**: Grad-CAM {survival.PLAIN['uninformed']}. {survival.WITHIN['all']}"
+    first, second = answer.plain(pd.concat([rows, other])).splitlines()
+    assert first == f"- **ResNet101**: Grad-CAM {answer.PLAIN['informed']}. {answer.WITHIN['all']}"
+    assert second == f"- **ResNet18**: Grad-CAM {answer.PLAIN['uninformed']}. {answer.WITHIN['all']}"
 
 
 @pytest.mark.parametrize(
@@ -742,7 +745,7 @@ def test_the_answer_in_plain_words_has_an_entry_per_network(monkeypatch):
 )
 def test_where_the_lead_is_within_the_sound_is_said_in_plain_words(leads, where):
     rows = within(*[("resnet18", hop, lead) for hop, lead in zip("xyz", leads, strict=False)])
-    assert survival.plain(rows).endswith(survival.WITHIN[where])
+    assert answer.plain(rows).endswith(answer.WITHIN[where])
 
 
 def test_the_sheet_has_the_tests_of_the_first_seed_and_the_ends(monkeypatch):
@@ -750,12 +753,12 @@ def test_the_sheet_has_the_tests_of_the_first_seed_and_the_ends(monkeypatch):
     row |= {"mean": -0.126, "low": -0.2, "high": 0.0, "superiority": 0.25, "clips": 40}
     first = row | {"comparison": "A", "mean": 0.5, "low": 0.4, "high": 0.6, "superiority": 0.9}
     rows = [row, first, row | {"seed": 1, "mean": 7}]
-    monkeypatch.setattr(survival, "primary", lambda rows_: pd.DataFrame(rows))
-    monkeypatch.setattr(survival, "plain", lambda rows: "- plain")
-    monkeypatch.setattr(survival, "reading", lambda table: "the sign")
+    monkeypatch.setattr(plan, "primary", lambda rows_: pd.DataFrame(rows))
+    monkeypatch.setattr(answer, "plain", lambda rows: "- plain")
+    monkeypatch.setattr(curve, "reading", lambda table: "the sign")
     ends = pd.DataFrame({"statement": ["A.", "B.", "C."], "end": ["survives", "undecided", "survives"]})
-    monkeypatch.setattr(survival, "claims", lambda *given: ends)
-    lines = survival.sheet(pd.DataFrame(), pd.DataFrame(), pd.DataFrame()).splitlines()
+    monkeypatch.setattr(answer, "claims", lambda *given: ends)
+    lines = answer.sheet(pd.DataFrame(), pd.DataFrame(), pd.DataFrame()).splitlines()
     assert "| ResNet18 | 512 | +0.50 (+0.40 to +0.60) | 90% | -0.13 (-0.20 to +0.00) | 25% |" in lines
     assert not [line for line in lines if "+7.00" in line]
     assert lines[-2:] == ["- *survives*: A. C.", "- *undecided*: B."]
@@ -782,7 +785,7 @@ def signs_at(*rows: tuple[str, int, float, float, float], **choices: object) -> 
 )
 def test_the_reading_of_the_sign_follows_the_plan(rows, end):
     other = signs_at(("resnet18", 1024, 0.9, 0.8, 1.0), padding="repeat")
-    text = survival.reading(pd.concat([signs_at(*rows), other]))
+    text = curve.reading(pd.concat([signs_at(*rows), other]))
     assert text.endswith(end)
     if rows:
         assert f"{rows[0][2]:.0%} ({rows[0][3]:.0%} to {rows[0][4]:.0%}) for ResNet18 at hop 1024" in text
@@ -791,4 +794,4 @@ def test_the_reading_of_the_sign_follows_the_plan(rows, end):
 
 def test_a_run_has_a_short_name():
     rows = pd.DataFrame({"architecture": ["resnet18"], "setting": ["seed=1 hop_length=512"], "seed": [1]})
-    assert survival.names(rows).tolist() == ["ResNet18, 512, 1"]
+    assert plan.names(rows).tolist() == ["ResNet18, 512, 1"]

@@ -9,7 +9,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import InputError, synthetic, urbansound
+from helpers import InputError
+from helpers.audio import standin, urbansound
 
 CLIPS = 6
 
@@ -17,7 +18,7 @@ CLIPS = 6
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stand-in") / "made"
-    synthetic.generate(folder, clips=CLIPS, seed=2024)
+    standin.generate(folder, clips=CLIPS, seed=2024)
     return folder
 
 
@@ -95,21 +96,21 @@ def test_it_says_that_it_is_synthetic(folder):
 
 
 def test_official_counts():
-    totals = [sum(kind.clips) for kind in synthetic.KINDS]
+    totals = [sum(kind.clips) for kind in standin.KINDS]
     assert totals == [1000, 429, 1000, 1000, 1000, 1000, 374, 1000, 929, 1000]
-    folds = [sum(kind.clips[fold] for kind in synthetic.KINDS) for fold in range(10)]
+    folds = [sum(kind.clips[fold] for kind in standin.KINDS) for fold in range(10)]
     assert folds == [873, 888, 925, 990, 936, 823, 838, 806, 816, 837]
     foreground = [569, 153, 588, 645, 902, 916, 304, 731, 269, 625]
-    shares = [kind.foreground for kind in synthetic.KINDS]
+    shares = [kind.foreground for kind in standin.KINDS]
     np.testing.assert_allclose(shares, np.array(foreground) / totals, atol=0.001)
 
 
 def test_none_means_the_official_number_and_clips_is_a_limit(tmp_path, monkeypatch):
-    kind = synthetic.KINDS[1]._replace(clips=(1, 2, 5) + (1,) * 7, full=0.0, recordings=20)
-    monkeypatch.setattr(synthetic, "KINDS", (kind,))
+    kind = standin.KINDS[1]._replace(clips=(1, 2, 5) + (1,) * 7, full=0.0, recordings=20)
+    monkeypatch.setattr(standin, "KINDS", (kind,))
     for clips, expected in ((None, [1, 2, 5]), (2, [1, 2, 2])):
         folder = tmp_path / str(clips)
-        synthetic.generate(folder, clips=clips, seed=0)
+        standin.generate(folder, clips=clips, seed=0)
         table = pd.read_csv(folder / "metadata" / "UrbanSound8K.csv")
         assert table.groupby("fold").size().tolist()[:3] == expected
         assert table.slice_file_name.is_monotonic_increasing  # the fifth clip is of recording 0
@@ -118,8 +119,8 @@ def test_none_means_the_official_number_and_clips_is_a_limit(tmp_path, monkeypat
 @pytest.fixture
 def silent(monkeypatch):
     """Everything is drawn but no sound is made."""
-    nothing = synthetic.Sound(np.zeros(1), [], (0, 0))
-    monkeypatch.setattr(synthetic, "_mixture", lambda *_: nothing)
+    nothing = standin.Sound(np.zeros(1), [], (0, 0))
+    monkeypatch.setattr(standin, "_mixture", lambda *_: nothing)
 
 
 @pytest.mark.usefixtures("silent")
@@ -127,17 +128,17 @@ def test_recordings_are_as_many_as_in_the_official_set():
     # 124 in fold 10; 1297 in all, of which five are counted twice for they lie in two folds
     ids = {fold: set() for fold in range(1, 11)}
     for fold in ids:
-        for label, kind in enumerate(synthetic.KINDS):
-            clips = islice(synthetic._clips(0, fold, label), kind.clips[fold - 1])
+        for label, kind in enumerate(standin.KINDS):
+            clips = islice(standin._clips(0, fold, label), kind.clips[fold - 1])
             ids[fold] |= {row["fsID"] for row, _ in clips}
     assert len(ids[10]) == 124
     assert sum(map(len, ids.values())) == 1302 == len(set.union(*ids.values()))
 
 
 @pytest.mark.usefixtures("silent")
-@pytest.mark.parametrize("kind", synthetic.KINDS, ids=lambda kind: kind.make.__name__)
+@pytest.mark.parametrize("kind", standin.KINDS, ids=lambda kind: kind.make.__name__)
 def test_shares_of_foreground_and_full_length_are_the_official_ones(kind):
-    pairs = [list(synthetic._pair(kind, visit, 1, (1, 2, 3))) for visit in range(1000)]
+    pairs = [list(standin._pair(kind, visit, 1, (1, 2, 3))) for visit in range(1000)]
     foreground = np.mean([first[0] == 1 for first, _ in pairs])
     full = np.mean([first[1] == second[1] for first, second in pairs])  # the same occurrence
     assert foreground == pytest.approx(kind.foreground, abs=0.05)
@@ -145,23 +146,23 @@ def test_shares_of_foreground_and_full_length_are_the_official_ones(kind):
 
 
 def test_salience_sets_how_far_the_street_lies_below(monkeypatch):
-    told = lambda kind, voice, rng, n, snr: synthetic.Sound(np.array(snr), [], (0, 0))  # noqa: E731
-    monkeypatch.setattr(synthetic, "_mixture", told)
+    told = lambda kind, voice, rng, n, snr: standin.Sound(np.array(snr), [], (0, 0))  # noqa: E731
+    monkeypatch.setattr(standin, "_mixture", told)
     for visit in range(20):
-        for salience, *_, sound in synthetic._pair(synthetic.KINDS[3], visit, 0, (1, 3, 0)):
+        for salience, *_, sound in standin._pair(standin.KINDS[3], visit, 0, (1, 3, 0)):
             if len(sound.wave):  # a second slice starts behind these two numbers
-                assert tuple(sound.wave) == synthetic.SNR[salience]
+                assert tuple(sound.wave) == standin.SNR[salience]
 
 
 def test_no_clip_is_shorter_than_50_ms():
     shortest = SimpleNamespace(beta=lambda a, b: 0.0)
-    assert synthetic._short(synthetic.KINDS[1], shortest) == 1103  # 1102.5 samples, up
+    assert standin._short(standin.KINDS[1], shortest) == 1103  # 1102.5 samples, up
 
 
-@pytest.mark.parametrize("kind", synthetic.KINDS[:-1], ids=lambda kind: kind.make.__name__)
+@pytest.mark.parametrize("kind", standin.KINDS[:-1], ids=lambda kind: kind.make.__name__)
 def test_mean_length_is_the_official_one(kind):
     rng = np.random.default_rng(0)
-    short = np.mean([synthetic._short(kind, rng) for _ in range(3000)]) / 22050
+    short = np.mean([standin._short(kind, rng) for _ in range(3000)]) / 22050
     assert kind.full * 4 + (1 - kind.full) * short == pytest.approx(kind.seconds, abs=0.05)
 
 
@@ -169,21 +170,21 @@ def test_mean_length_is_the_official_one(kind):
 
 
 def test_a_smaller_folder_is_a_part_of_a_larger_one_byte_for_byte(folder, tmp_path):
-    synthetic.generate(tmp_path / "small", clips=1, seed=2024)
+    standin.generate(tmp_path / "small", clips=1, seed=2024)
     wavs = [path for path in files(tmp_path / "small") if path.suffix == ".wav"]
     assert len(wavs) == 100
     same, different, missing = filecmp.cmpfiles(tmp_path / "small", folder, wavs, shallow=False)
     assert (len(same), different, missing) == (100, [], [])
-    small = synthetic.events(tmp_path / "small")
-    large = synthetic.events(folder)
+    small = standin.events(tmp_path / "small")
+    large = standin.events(folder)
     large = large[large.slice_file_name.isin(small.slice_file_name)].reset_index(drop=True)
     pd.testing.assert_frame_equal(small, large)
 
 
 def test_same_seed_same_bytes_another_seed_other_sounds(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(synthetic, "KINDS", synthetic.KINDS[3:4])
+    monkeypatch.setattr(standin, "KINDS", standin.KINDS[3:4])
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        synthetic.generate(tmp_path / name, clips=1, seed=seed)
+        standin.generate(tmp_path / name, clips=1, seed=seed)
     assert capfd.readouterr().out == ""  # progress goes to stderr
     a, b, c = (tmp_path / name for name in "abc")
     assert files(a) == files(b)
@@ -210,8 +211,8 @@ def test_slices_of_an_occurrence_overlap_by_all_but_half_a_second(table, waves):
 
 def test_clips_of_one_recording_share_its_timbre():
     def spectrum(recording, visit):
-        kind = synthetic.KINDS[5]._replace(full=1.0)
-        *_, sound = next(synthetic._pair(kind, visit, 0, (1, 5, recording)))
+        kind = standin.KINDS[5]._replace(full=1.0)
+        *_, sound = next(standin._pair(kind, visit, 0, (1, 5, recording)))
         power = np.abs(np.fft.rfft(sound.wave)) ** 2
         return np.log([band.mean() for band in np.array_split(power[:4500], 50)])
 
@@ -225,8 +226,8 @@ def test_clips_of_one_recording_share_its_timbre():
 
 def test_cut_moves_and_clips_the_events():
     # events at 0.1-0.4 s (before the window), 0.2-0.8 s, 4.2-4.5 s; the window is 0.5 to 4.5 s
-    sound = synthetic.Sound(np.arange(99225), [(0.1, 0.4), (0.2, 0.8), (4.2, 4.6)], (100, 200))
-    cut = synthetic._cut(sound, 0.5)
+    sound = standin.Sound(np.arange(99225), [(0.1, 0.4), (0.2, 0.8), (4.2, 4.6)], (100, 200))
+    cut = standin._cut(sound, 0.5)
     assert cut.wave[0] == 11025
     assert len(cut.wave) == 88200
     np.testing.assert_allclose(cut.spans, [(0, 0.3), (3.7, 4.0)])
@@ -236,7 +237,7 @@ def test_cut_moves_and_clips_the_events():
 
 
 def test_every_clip_has_events_inside_it(folder, table):
-    events = synthetic.events(folder).merge(table, on="slice_file_name", validate="many_to_one")
+    events = standin.events(folder).merge(table, on="slice_file_name", validate="many_to_one")
     assert events.slice_file_name.nunique() == len(table)
     assert (events.start_s >= 0).all()
     assert (events.start_s < events.end_s).all()
@@ -247,7 +248,7 @@ def test_every_clip_has_events_inside_it(folder, table):
 
 @pytest.mark.parametrize("label", [1, 3, 4], ids=["car_horn", "dog_bark", "drilling"])
 def test_a_foreground_sound_is_louder_inside_its_events(label, folder, table, waves):
-    events = synthetic.events(folder)
+    events = standin.events(folder)
     chosen = table[(table.classID == label) & (table.salience == 1)]
     excess = []
     for name in chosen.slice_file_name:
@@ -265,7 +266,7 @@ def test_a_foreground_sound_is_louder_inside_its_events(label, folder, table, wa
 def test_a_sound_lies_in_the_band_of_its_events(label):
     for seed in range(8):
         voice, rng = (np.random.default_rng([seed, i]) for i in range(2))
-        wave, _, (low, high) = synthetic.KINDS[label].make(voice, rng, 88200)
+        wave, _, (low, high) = standin.KINDS[label].make(voice, rng, 88200)
         power = np.abs(np.fft.rfft(wave)) ** 2
         f = np.fft.rfftfreq(len(wave), 1 / 22050)
         assert power[(0.9 * low <= f) & (f <= 1.1 * high)].sum() > 0.85 * power.sum()
@@ -273,7 +274,7 @@ def test_a_sound_lies_in_the_band_of_its_events(label):
 
 def test_a_tone_has_its_pitch_and_harmonics_and_none_that_folds_back():
     # 4000 Hz: harmonic 2 at 8000 Hz is heard, harmonic 3 at 12 000 Hz would fold back to 10 050 Hz
-    tone = synthetic._tone(np.full(22050, 4000.0), np.array([1.0, 0.5, 1.0]))
+    tone = standin._tone(np.full(22050, 4000.0), np.array([1.0, 0.5, 1.0]))
     lines = np.abs(np.fft.rfft(tone)) / 22050 * 2
     assert lines[4000] / lines[8000] == pytest.approx(2, rel=0.02)
     assert lines[10050] < 0.01 * lines[4000]
@@ -283,15 +284,15 @@ def test_a_tone_has_its_pitch_and_harmonics_and_none_that_folds_back():
 def test_background_sounds_lie_deeper_in_the_street():
     # one pure tone of class 8 over the noise: the share of power outside its spectral lines
     def noise_share(salience):
-        kind = synthetic.KINDS[8]._replace(
-            make=lambda voice, rng, n: synthetic.Sound(
-                synthetic._tone(np.full(n, 1000.0), np.ones(1)), [(0, n / 22050)], (999, 1001)
+        kind = standin.KINDS[8]._replace(
+            make=lambda voice, rng, n: standin.Sound(
+                standin._tone(np.full(n, 1000.0), np.ones(1)), [(0, n / 22050)], (999, 1001)
             )
         )
         shares = []
         for seed in range(20):
             rngs = (np.random.default_rng([seed, i]) for i in range(2))
-            wave = synthetic._mixture(kind, *rngs, 88200, synthetic.SNR[salience]).wave
+            wave = standin._mixture(kind, *rngs, 88200, standin.SNR[salience]).wave
             power = np.abs(np.fft.rfft(wave)) ** 2
             near = np.abs(np.fft.rfftfreq(88200, 1 / 22050) - 1000) < 20
             shares.append(power[~near].sum() / power.sum())
@@ -303,7 +304,7 @@ def test_background_sounds_lie_deeper_in_the_street():
 
 def test_events_of_a_recorded_folder_is_a_clear_error(tmp_path):
     with pytest.raises(InputError, match=r"events\.csv is missing; only a generated folder has it"):
-        synthetic.events(tmp_path)
+        standin.events(tmp_path)
 
 
 # --- calibration ----------------------------------------------------------------------------------
@@ -348,7 +349,7 @@ def test_medians_are_near_those_of_the_real_set(label, table, waves):
 @given(seed=st.integers(0, 2**40), fold=st.integers(1, 10), label=st.integers(0, 9))
 @settings(max_examples=30, deadline=None)
 def test_any_clip_is_finite_in_range_and_has_its_events(seed, fold, label):
-    row, sound = next(synthetic._clips(seed, fold, label))
+    row, sound = next(standin._clips(seed, fold, label))
     assert 0.05 * 22050 - 1 <= len(sound.wave) <= 88200
     assert np.abs(sound.wave).max() <= 1
     assert np.sqrt((sound.wave**2).mean()) > 1e-5
@@ -359,14 +360,14 @@ def test_any_clip_is_finite_in_range_and_has_its_events(seed, fold, label):
 
 def test_a_sound_too_loud_is_cut_at_full_scale():
     voice, rng = np.random.default_rng(0), np.random.default_rng(1)
-    loud = synthetic.KINDS[6]._replace(level=0.0, spread=0.0)
-    assert np.abs(synthetic._mixture(loud, voice, rng, 22050, synthetic.SNR[1]).wave).max() == 1
+    loud = standin.KINDS[6]._replace(level=0.0, spread=0.0)
+    assert np.abs(standin._mixture(loud, voice, rng, 22050, standin.SNR[1]).wave).max() == 1
 
 
-@pytest.mark.parametrize("kind", synthetic.KINDS, ids=lambda kind: kind.make.__name__)
+@pytest.mark.parametrize("kind", standin.KINDS, ids=lambda kind: kind.make.__name__)
 def test_the_shortest_clip_can_be_made(kind):
     voice, rng = np.random.default_rng(0), np.random.default_rng(1)
-    sound = synthetic._mixture(kind, voice, rng, 1102, synthetic.SNR[1])
+    sound = standin._mixture(kind, voice, rng, 1102, standin.SNR[1])
     assert sound.wave.shape == (1102,)
     assert np.isfinite(sound.wave).all()
 
@@ -383,7 +384,7 @@ def test_the_shortest_clip_can_be_made(kind):
 )
 def test_wrong_numbers_are_named(wrong, message, tmp_path):
     with pytest.raises(InputError) as error:
-        synthetic.generate(tmp_path / "new", **wrong)
+        standin.generate(tmp_path / "new", **wrong)
     assert str(error.value) == message
     assert not (tmp_path / "new").exists()
 
@@ -391,5 +392,5 @@ def test_wrong_numbers_are_named(wrong, message, tmp_path):
 def test_a_folder_in_use_is_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(InputError, match=r"is not empty; give a new folder for the stand-in"):
-        synthetic.generate(tmp_path, clips=1, seed=0)
+        standin.generate(tmp_path, clips=1, seed=0)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

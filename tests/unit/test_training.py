@@ -8,8 +8,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from helpers import InputError, artifacts, features, models, study, training
-from helpers.features import Features
+from helpers import InputError, artifacts, study
+from helpers.audio import representations
+from helpers.audio.representations import Features
+from helpers.networks import models, training
 
 FILES = {"weights.safetensors", "history.csv", "predictions.csv"}
 
@@ -261,7 +263,7 @@ def test_a_run_has_a_network_a_history_and_predictions(run):
     assert not network.training
     assert len(training.history(run)) == run.profile.epochs == 2
     table = training.predictions(run)
-    test = features.dataset(run).test()
+    test = representations.dataset(run).test()
     assert table["name"].tolist() == test.names.tolist()
     logits = training.predict(network, test.mfcc).numpy()
     assert np.allclose(table.filter(like="logit_").to_numpy(), logits, rtol=1e-4, atol=1e-5)

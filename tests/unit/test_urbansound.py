@@ -18,7 +18,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import InputError, urbansound
+from helpers import InputError
+from helpers.audio import download, urbansound
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "urbansound8k"
 HEADER = ",".join(urbansound.COLUMNS)
@@ -565,19 +566,19 @@ def site(tree, tmp_path, monkeypatch):
 
 def test_download_gives_the_checked_data_set(site, tree, tmp_path, capfd):
     folder = tmp_path / "down" / "UrbanSound8K"
-    urbansound.download(folder)
+    download.download(folder)
     assert sorted(path.name for path in folder.iterdir()) == ["audio", "metadata"]
     assert sorted(path.name for path in folder.parent.iterdir()) == ["UrbanSound8K"]
     assert urbansound.read_clips(folder, complete=True).equals(urbansound.read_clips(tree))
     assert capfd.readouterr() == ("", "")
 
     site.asked.clear()
-    urbansound.download(folder)  # there already: checked only
+    download.download(folder)  # there already: checked only
     assert [path for path, _ in site.asked] == ["/index.json"]
     cut(folder / "audio" / "fold1" / "7-3-0-0.wav")
     (folder / "audio" / "fold1" / "7-3-0-1.wav").unlink()
     with pytest.raises(InputError, match="is not the official UrbanSound8K: 2 files are missing"):
-        urbansound.download(folder)
+        download.download(folder)
 
 
 def test_a_broken_download_goes_on_where_it_stopped(site, tmp_path):
@@ -586,10 +587,10 @@ def test_a_broken_download_goes_on_where_it_stopped(site, tmp_path):
     total = len(site.files["/set.tar.gz"])
     assert size < total
     with pytest.raises(InputError, match=f"the connection broke after {size} of {total} bytes"):
-        urbansound.download(folder)
+        download.download(folder)
     assert not folder.exists()
     site.breaks_after = None
-    urbansound.download(folder)
+    download.download(folder)
     assert ("/set.tar.gz", f"bytes={size}-") in site.asked
     assert len(urbansound.read_clips(folder, complete=True)) == 4
 
@@ -600,7 +601,7 @@ def test_a_server_without_ranges_starts_over(site, tmp_path):
     part.parent.mkdir()
     part.write_bytes(b"something else")
     site.ranged = False
-    urbansound.download(folder)
+    download.download(folder)
     assert len(urbansound.read_clips(folder)) == 4
 
 
@@ -609,7 +610,7 @@ def test_a_complete_archive_is_not_asked_for_again(site, tmp_path):
     partial.mkdir()
     part = partial / "UrbanSound8K.tar.gz.part"
     part.write_bytes(site.files["/set.tar.gz"])  # complete, killed before its renaming: 416
-    urbansound.download(tmp_path / "UrbanSound8K")
+    download.download(tmp_path / "UrbanSound8K")
     shutil.rmtree(tmp_path / "UrbanSound8K")
 
     partial.mkdir()
@@ -618,7 +619,7 @@ def test_a_complete_archive_is_not_asked_for_again(site, tmp_path):
     shutil.copytree(partial / "audio", partial / "UrbanSound8K" / "audio")
     (partial / "audio").rmdir()
     site.asked.clear()
-    urbansound.download(tmp_path / "UrbanSound8K")
+    download.download(tmp_path / "UrbanSound8K")
     assert [path for path, _ in site.asked] == ["/index.json"]
 
 
@@ -628,23 +629,23 @@ def test_a_damaged_archive_is_removed_and_fetched_again(site, tmp_path):
     part = partial / "UrbanSound8K.tar.gz.part"
     part.write_bytes(b"damaged")
     with pytest.raises(InputError, match="the archive came damaged and was removed"):
-        urbansound.download(tmp_path / "UrbanSound8K")
+        download.download(tmp_path / "UrbanSound8K")
     assert list(partial.iterdir()) == []
-    urbansound.download(tmp_path / "UrbanSound8K")
+    download.download(tmp_path / "UrbanSound8K")
     assert len(urbansound.read_clips(tmp_path / "UrbanSound8K")) == 4
 
 
 def test_no_server_is_one_sentence(site, tmp_path, capfd):
     site.files = {}
     with pytest.raises(InputError) as caught:
-        urbansound.download(tmp_path / "UrbanSound8K")
+        download.download(tmp_path / "UrbanSound8K")
     assert "cannot be downloaded" in str(caught.value)
     assert "404" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file; name a folder"):
-        urbansound.download(tmp_path / "file")
+        download.download(tmp_path / "file")
 
 
 # The real table and the ten original files, where they are

@@ -1,0 +1,1 @@
+"""Recordings, the stand-in, and what a network is given of them."""

@@ -1,0 +1,1 @@
+"""From notebooks and parameters to executed, checked pages and the site; the command line."""

@@ -1,0 +1,1 @@
+"""What is computed of a run: scores, controls, checks, other metrics, specifications."""

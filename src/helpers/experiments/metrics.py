@@ -1,0 +1,305 @@
+"""Would another metric say the same? The maps of a clip, held against every way to ask how faithful they are.
+
+Chapter: notebooks/17_metrics.md
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from helpers import artifacts, study
+from helpers.audio import representations
+from helpers.experiments import controls, frame_effects
+from helpers.maps import examples, nulls
+from helpers.maps.explainers import Explanations
+from helpers.metric import baselines, blocking, correlation, forward, perturbation
+from helpers.metric.baselines import Baseline
+from helpers.networks import training
+from helpers.study import Run
+
+SEED = 0  # of random maps and random replacement values
+
+
+STEP = 10  # frames replaced at a time along a curve
+
+
+MAPS = ("Grad-CAM", "random nodes", "loudness")
+
+
+CURVES = ("SRG", "MoRF", "LeRF", "label flip")
+
+
+QUANTUS = ("pixel flipping", "faith. corr.", "ROAD")
+
+
+COLUMNS = ["metric", "map", "name", "fs_id", "value", "status"]
+
+
+def table(run: Run) -> pd.DataFrame:
+    """One row per explained clip, map and metric, made once and loaded afterwards.
+
+    Columns: metric, map, name, fs_id, value (NaN where the metric has no answer), status (why).
+
+    Maps: "Grad-CAM"; "random nodes", one map of Grad-CAM's shape that knows nothing
+    (`nulls.random_nodes`); "loudness", `controls.loudness` at every coefficient, scaled to [0, 1].
+
+    Metrics, each turned so that higher means more faithful:
+
+    - "MC ...", monotonicity correlation, -1 to 1. With one block per frame, a replaced frame becomes
+      "uniform": a number from U[0, 1); "zero"; "neighbours": the mean of the frames beside it; "mean": the
+      training mean; "marginal": random values of training clips, two draws; "silence": what it is when
+      its stretch of the waveform is silent (`silenced`). With U[0, 1) and other blocks, "rank": 13 cells
+      by rank, the thesis's; "patch": 13 x 13 cells; "cell": one, at one quadrature node, because there
+      are 5200; "coefficient": a whole row, without an answer for a map that is the same at all
+      coefficients, as Grad-CAM's of the last block is.
+    - "SRG", "MoRF", "LeRF", "label flip": see `gains`.
+    - "pixel flipping", "faith. corr.", "ROAD": see `quantus_values`.
+
+    Chapter: notebooks/17_metrics.md
+    """
+    return pd.read_csv(make(run))
+
+
+def make(run: Run) -> Path:
+    """The file metrics.csv of a run; `table` reads it. An interrupted call goes on after the last clip.
+
+    Chapter: notebooks/17_metrics.md
+    """
+    maps = frame_effects.sample(run)
+    network = training.network(run).to(training.device())
+    path = run.path("metrics.csv")
+
+    def compute(work: Path) -> dict:
+        fast = forward.prepare(network, shape=maps.inputs.shape[1:])
+        values = representations.dataset(run).training().mfcc
+        loud = controls.loudness(run, maps.names)
+        parts = [work / f"clip-{i}.csv" for i in range(len(maps.names))]
+        for i, part in enumerate(tqdm(parts, desc=f"metrics of {run.name}", unit="clip")):
+            if not part.exists():
+                rows = _clip(run, fast, maps, i, loudness=loud[i], values=values)
+                artifacts.write_text(part, rows.to_csv(index=False))
+        rows = pd.concat([pd.read_csv(part) for part in parts], ignore_index=True)
+        rows.to_csv(work / path.name, index=False, float_format="%.6f")
+        own = rows[rows["map"] == MAPS[0]].groupby("metric", sort=False)["value"]
+        return {
+            "data": run.source.label,
+            "clips": len(parts),
+            "nan": {name: int(part.isna().sum()) for name, part in own},
+            "threads": torch.get_num_threads(),
+            "device": str(training.device()),
+        }
+
+    return artifacts.produce(
+        path,
+        parameters={"metric_seed": SEED, "control_clips": run.profile.control_clips},
+        inputs={
+            name: artifacts.digest_of(run.path(name))
+            for name in ("explanations.npz", "features.npz", "network")
+        },
+        make=compute,
+    )
+
+
+def _clip(
+    run: Run,
+    fast: forward.Full | forward.Windowed,
+    maps: Explanations,
+    i: int,
+    *,
+    loudness: np.ndarray,
+    values: np.ndarray,
+) -> pd.DataFrame:
+    """All rows of clip `i`; `values` are the training inputs."""
+    inputs, category = maps.inputs[i : i + 1], maps.explained[i : i + 1]
+    random = np.random.default_rng((SEED, i))
+    (blind,) = nulls.random_nodes(maps.nodes.shape[1:], count=1, random=random)
+    loud = np.tile(loudness / max(loudness.max(), 1e-9), (len(blind), 1))
+    baselines = {
+        "uniform": "uniform",
+        "zero": "zero",
+        "neighbours": "neighbours",
+        "mean": Baseline.mean(values),
+        "marginal": Baseline.marginal(values, draws=2, seed=SEED + i),
+        "silence": Baseline.edited(lambda clip: silenced(run, maps.names[i])),
+    }
+    asked = {name: ("frame", {"baseline": baseline}) for name, baseline in baselines.items()}
+    asked |= {"patch": ((13, 13), {}), "coefficient": ("coefficient", {}), "cell": ("cell", {"nodes": 1})}
+
+    def effects(blocks: str | tuple | np.ndarray, options: dict) -> np.ndarray:
+        return perturbation.effects(fast, inputs, category, blocks=blocks, **options)
+
+    # these blocks do not depend on a map: one effect vector serves all maps
+    held = {name: (given[0], effects(*given)) for name, given in asked.items()}
+    fill = values.mean(axis=(0, 1, 3), dtype=np.float64)
+    rows = []
+    for name, own in zip(MAPS, (maps.maps[i], blind, loud), strict=True):
+        rank = blocking.rank_blocks(own)
+        found = {
+            f"MC {key}": correlation.score(own[None], effect, blocks=blocks)[0]
+            for key, (blocks, effect) in (held | {"rank": (rank, effects(rank, {}))}).items()
+        }
+        status = "constant map or effects"
+        if own.min() < own.max():
+            found |= gains(removal(fast.network, inputs[0, 0], own, fill=fill), category[0])
+            answer = maps.predicted[i]
+            found |= quantus_values(fast.network, inputs, category[0], own, answer=answer, seed=(SEED, i))
+        else:  # an order of frames that is time's alone, and Quantus stops with an error
+            found |= dict.fromkeys(CURVES + QUANTUS, np.nan)
+            status = "constant map"
+        rows += [
+            (metric, name, maps.names[i], maps.fs_ids[i], value, status if np.isnan(value) else "ok")
+            for metric, value in found.items()
+        ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def silenced(run: Run, name: str) -> np.ndarray:
+    """MFCCs of a clip with the sound of one frame silenced in the waveform, for each frame in turn.
+
+    A hop's samples around the frame's middle become 0; then come the features, as for every clip. A window
+    is longer than a hop, so the frames beside it change too, and all of them where the loudest moment is
+    silenced: torchaudio cuts everything off 80 dB below it.
+
+    Parameters
+    ----------
+    name : slice_file_name of a clip of the run.
+
+    Returns
+    -------
+    (400, 13, 400), float32, as the network's inputs; a frame in the padding has nothing to silence.
+
+    Chapter: notebooks/17_metrics.md
+    """
+    sound = examples.sound(run, name)
+    wave = representations.resample(sound.rate)(torch.from_numpy(sound.samples)[None])
+    found = np.repeat(sound.mfcc[None], representations.FRAMES, axis=0)
+    for frame in range(sound.frames):
+        start = frame * run.hop_length - run.hop_length // 2  # frame t has its middle at sample t * hop
+        edited = wave.clone()
+        edited[:, max(start, 0) : start + run.hop_length] = 0
+        options = run.parameters("hop_length", "padding")
+        found[frame] = representations.mfcc(edited, study.SAMPLING_RATE, **options)[0].numpy()
+    if run.scaling == "raw":
+        return found
+    raw = representations.dataset(dataclasses.replace(run, scaling="raw")).training().mfcc
+    mean, deviation = (of(raw, axis=(0, 1, 3), keepdims=True)[0] for of in (np.mean, np.std))
+    return (found - mean) / deviation
+
+
+def removal(
+    network: nn.Module, clip: np.ndarray, own: np.ndarray, *, fill: np.ndarray, step: int = STEP
+) -> np.ndarray:
+    """Logits while more and more frames are replaced, a map's most important first, and its least.
+
+    A frame's importance is the map's sum over the coefficients; of equal frames the earlier comes first, in
+    both orders.
+
+    Parameters
+    ----------
+    clip, own : (13, 400), the input and the map.
+    fill : (13,), what the coefficients of a replaced frame become, such as the training means.
+    step : frames replaced at a time.
+
+    Returns
+    -------
+    (2, steps + 1, classes), float64: most important first, least important first; from the whole clip to
+    nothing of it.
+
+    Source: Bach et al. 2015; Samek et al. 2017. Chapter: notebooks/17_metrics.md
+    """
+    sums = nulls.profile(own[None])
+    orders = [blocking.rank_blocks(kept, size=step)[0] for kept in (sums.max() - sums, sums)]
+    done = np.arange(orders[0].max() + 2)
+    gone = np.stack([order < done[:, None] for order in orders])
+    changed = np.where(gone[:, :, None], fill[:, None], clip).astype(np.float32)
+    logits = training.predict(network, changed.reshape(-1, 1, *clip.shape))
+    return logits.double().numpy().reshape(2, len(done), -1)
+
+
+def gains(logits: np.ndarray, category: int) -> dict[str, float]:
+    """What the two curves of `removal` say of a map, higher for a more faithful one.
+
+    Areas lie under the probability of the class, over the share of frames replaced.
+
+    - "MoRF": 1 minus the area, most important first: a faithful map lets the class vanish soon.
+    - "LeRF": the area, least important first: a faithful map keeps it long.
+    - "SRG", symmetric relevance gain: the second area minus the first, -1 to 1.
+    - "label flip": 1 minus the share of frames replaced, most important first, when the network's answer
+      changes first; 0 if it never does. Our reading of the label-flip rate, clip by clip: the rate after
+      a share of frames is the share of clips whose number is at least 1 minus that. Hoedt et al. put an
+      adversarial perturbation into the most important segments; here the training mean comes there.
+
+    Parameters
+    ----------
+    logits : (2, steps + 1, classes), from `removal`. category : the class whose probability is read.
+
+    Source: Samek et al. 2017; Blücher et al. 2024; Hoedt et al. 2023. Chapter: notebooks/17_metrics.md
+    """
+    steps = logits.shape[1] - 1
+    p = torch.from_numpy(logits).softmax(2).numpy()[..., category]
+    most, least = np.trapezoid(p, dx=1 / steps, axis=1)
+    answers = logits[0].argmax(1)
+    other = np.flatnonzero(answers != answers[0])
+    replaced = other[0] / steps if len(other) else 1.0
+    return dict(zip(CURVES, (least - most, 1 - most, least, 1 - replaced), strict=True))
+
+
+def quantus_values(
+    network: nn.Module,
+    inputs: np.ndarray,
+    category: int,
+    own: np.ndarray,
+    *,
+    answer: int,
+    seed: tuple[int, int],
+) -> dict[str, float]:
+    """Three metrics of Quantus for one map of one clip, turned so that higher means more faithful.
+
+    - "pixel flipping" (PixelFlipping): 1 minus the mean probability of the class while cells are replaced
+      by the mean of what is there, most important first, 130 at a time. Quantus' default, "black", is the
+      clip's smallest value: coefficient 0 of silence, which no other coefficient ever has.
+    - "faith. corr." (FaithfulnessCorrelation): Pearson correlation, over 100 random sets of 224 cells
+      (Quantus' defaults), of the map's sum there with the fall of the probability when they become the
+      clip's mean. NaN where the probability stands still.
+    - "ROAD": 1 minus the share of nine levels, a tenth of the cells to nine tenths, at which the network
+      keeps its answer though the most important cells are interpolated from the others, with some noise.
+
+    Parameters
+    ----------
+    inputs : (1, 1, 13, 400), float32. own : (13, 400), not the same everywhere: there Quantus stops.
+    category : the class whose probability is read. answer : the network's for this clip.
+    seed : of the random sets and the noise; the same for all maps of a clip.
+
+    Source: Bach et al. 2015; Bhatt et al. 2020; Rong et al. 2022; quantus 0.6.0.
+    Chapter: notebooks/17_metrics.md
+    """
+    import quantus  # here, because it takes seconds to import
+
+    quiet = {"disable_warnings": True}
+    flipping = quantus.PixelFlipping(features_in_step=130, perturb_baseline="mean", **quiet)
+    correlation = quantus.FaithfulnessCorrelation(perturb_baseline="mean", return_aggregate=False, **quiet)
+    road = quantus.ROAD(percentages=list(range(10, 100, 10)), **quiet)
+    given = {"x_batch": inputs, "a_batch": own[None, None], "channel_first": True, "softmax": True}
+    given |= {"model": network, "device": next(network.parameters()).device}
+    # Quantus draws from numpy's global generator: seeded here, and put back as it was
+    state = np.random.get_state()  # noqa: NPY002
+    try:
+        np.random.seed(baselines.clip_seed(seed, 0))  # noqa: NPY002
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a replacement changes nothing; the probability stands still
+            (curve,) = flipping(y_batch=np.array([category]), **given)
+            (pearson,) = correlation(y_batch=np.array([category]), **given)
+            kept = road(y_batch=np.array([answer]), **given)
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+    # Quantus' own area calls numpy.trapz, which numpy 2.4 has no more
+    area = np.trapezoid(curve, dx=1 / (len(curve) - 1))
+    return dict(zip(QUANTUS, (1 - area, pearson, 1 - np.mean(list(kept.values()))), strict=True))

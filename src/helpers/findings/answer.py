@@ -1,0 +1,175 @@
+"""What each claim of the thesis comes to, and the answer in plain words.
+
+Chapter: notebooks/19_answer.md
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from helpers.experiments import specifications
+from helpers.findings import curve, plan
+
+ENDS = ("survives", "survives in part", "does not survive", "undecided", "not testable here")
+
+
+# What a first-year student should take home, by `verdict`.
+PLAIN = {
+    "informed": "points at moments that matter to the network, better than a guess and better than loudness",
+    "no better than loudness": (
+        "points at moments that matter to the network better than a guess, but not better than a curve of "
+        "how loud the sound is, which never saw the network"
+    ),
+    "uninformed": "points at moments that matter to the network no better than a guess",
+    "undecided": "was not tested at both settings, or gives different answers there, so we cannot say",
+}
+
+
+# The same within the sound, by the settings at which Grad-CAM leads there.
+WITHIN = {
+    "none": "Looked at afterwards: among the moments of the sound itself, without the blank added behind "
+    "it, it is no better than a guess.",
+    "some": "Looked at afterwards: among the moments of the sound itself, without the blank added behind "
+    "it, it is better than a guess at one setting and not at another.",
+    "all": "Looked at afterwards: also among the moments of the sound itself, without the blank added "
+    "behind it, it is better than a guess.",
+}
+
+
+def claims(verdicts: pd.DataFrame, rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """What each claim of the thesis comes to, one row per claim.
+
+    The rules. Where the scores lie: by the ledger alone, over all recorded runs; most must contradict it and
+    none reproduce it for it not to survive. *Most are below 0*: also a
+    majority of the network's specifications with the thesis's metric negative and below their null. Depth:
+    frame scores of the same clips, at every hop, p below 0.05. The verdict: by `verdict` of both networks: it
+    survives if both are uninformed, in part if they are no better than loudness, not if they are informed.
+
+    Parameters
+    ----------
+    verdicts : recorded ledger. rows : recorded controls. table : recorded specifications.
+
+    Returns
+    -------
+    Columns claim, statement, "before controls", end (of `ENDS`), why.
+
+    Chapter: notebooks/19_answer.md
+    """
+    found = plan.kinds(plan.primary(rows))
+    named = {name: plan.verdict(found, name) for name in ("resnet18", "resnet101")}
+    lead = plan.depth(rows)
+    made = []
+    for claim, part in verdicts.groupby("claim", sort=False):
+        counts = part["verdict"].value_counts()
+        before = ", ".join(f"{name} in {count}" for name, count in counts.items())
+        if claim.endswith("-sign"):
+            end, why = _sign(counts, table[table["architecture"] == part["network"].iloc[0]])
+        elif claim in ("depth", "depth-share"):
+            end, why = _depth(lead)
+        elif claim == "verdict":
+            end, why = _verdict(named)
+        else:
+            end, why = _ledger(counts)
+        row = {"claim": claim, "statement": part["statement"].iloc[0], "before controls": before}
+        made.append(row | {"end": end, "why": why})
+    return pd.DataFrame(made)
+
+
+def _ledger(counts: pd.Series) -> tuple[str, str]:
+    runs = counts.sum()
+    if "not testable here" in counts:
+        return "not testable here", "No recorded run can say it."
+    if counts.get("reproduced", 0) == runs:
+        return "survives", f"Reproduced in all {runs} settings."
+    against = counts.get("contradicted", 0)
+    if against > runs / 2 and "reproduced" not in counts:
+        return "does not survive", f"Contradicted in {against} of {runs} settings, never reproduced."
+    return "undecided", "The settings disagree, or their intervals are too wide."
+
+
+def _sign(counts: pd.Series, table: pd.DataFrame) -> tuple[str, str]:
+    own = table[(table["blocks"] == "rank") & (table["effect"] == next(iter(specifications.EFFECTS)))]
+    if own.empty:
+        return _ledger(counts)
+    found = curve.shares(own.assign(all="all"), by=["all"]).iloc[0]
+    why = (
+        f"With the thesis's metric {found['negative']:.0%} of {found['specifications']} specifications are "
+        f"negative, {found['negative and below null']:.0%} negative and below their null."
+    )
+    if counts.get("reproduced", 0) == counts.sum() and found["negative and below null"] > 0.5:
+        return "survives", why
+    return (
+        "does not survive" if "reproduced" not in counts and found["negative"] < 0.5 else "undecided"
+    ), why
+
+
+def _depth(lead: pd.DataFrame) -> tuple[str, str]:
+    if lead.empty:
+        return "not testable here", "No setting has both networks."
+    lower = (lead["mean"] < 0) & (lead["p"] < plan.LEVEL)
+    why = "; ".join(
+        f"{row['setting']}: mean difference {row['mean']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f}, "
+        f"p {row['p']:.3f})"
+        for row in lead.to_dict("records")
+    )
+    end = "survives" if lower.all() else "undecided" if lower.any() else "does not survive"
+    return end, f"ResNet101 minus ResNet18, frame scores of all clips. {why}."
+
+
+def _verdict(named: dict[str, str]) -> tuple[str, str]:
+    why = "; ".join(f"{name.replace('resnet', 'ResNet')}: {kind}" for name, kind in named.items())
+    ends = dict(
+        zip(plan.FAMILIES, ("does not survive", "survives in part", "survives", "undecided"), strict=True)
+    )
+    found = {ends[kind] for kind in named.values()}
+    return (found.pop() if len(found) == 1 else "undecided"), f"Maps by the planned rule: {why}."
+
+
+def plain(rows: pd.DataFrame) -> str:
+    """The answer for somebody who has never seen a correlation, as Markdown: one entry per network.
+
+    Its second sentence is exploratory: at how many settings of the first seed the lead over random maps
+    is above 0 (by its interval) among the frames that hold sound.
+
+    Parameters
+    ----------
+    rows : recorded controls.
+
+    Chapter: notebooks/19_answer.md
+    """
+    found = plan.kinds(plan.primary(rows))
+    within = plan.primary(plan.inside(rows[rows["seed"] == 0])).query("comparison == 'A'")
+    lines = []
+    for name in found["architecture"].unique():
+        leads = within.loc[within["architecture"] == name, "low"] > 0
+        where = WITHIN["all" if leads.all() else "some" if leads.any() else "none"]
+        kind = PLAIN[plan.verdict(found, name)]
+        lines.append(f"- **{name.replace('resnet', 'ResNet')}**: Grad-CAM {kind}. {where}")
+    return "\n".join(lines)
+
+
+def sheet(verdicts: pd.DataFrame, rows: pd.DataFrame, table: pd.DataFrame) -> str:
+    """The answer on one page, as Markdown: in plain words, the planned tests, and what the claims come to.
+
+    Parameters
+    ----------
+    As `claims`.
+
+    Chapter: notebooks/19_answer.md
+    """
+    tests = plan.primary(rows)
+    lines = ["**In plain words.**", "", plain(rows), "", curve.reading(table), ""]
+    lines += ["| network | hop | Grad-CAM minus random marks | higher on | minus loudness | higher on |"]
+    lines += ["|---|---|---|---|---|---|"]
+    tests = tests[tests["seed"] == 0]
+    tests = tests.assign(lead=plan.said(tests))
+    for (architecture, setting), part in tests.groupby(["architecture", "setting"], sort=False):
+        cells = [architecture.replace("resnet", "ResNet"), setting.rpartition("=")[2]]
+        for row in part.sort_values("comparison").to_dict("records"):
+            cells += [row["lead"], f"{row['superiority']:.0%}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", f"Means and 95 % intervals over {tests['clips'].max()} clips; higher on: share of clips."]
+    lines += ["", "**The thesis's claims after the controls.**", ""]
+    for end, part in claims(verdicts, rows, table).groupby("end", sort=False):
+        lines.append(f"- *{end}*: {' '.join(part['statement'])}")
+    return "\n".join(lines) + "\n"

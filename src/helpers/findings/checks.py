@@ -1,0 +1,172 @@
+"""What the sanity checks and the other metrics say, as tables.
+
+Chapter: notebooks/16_sanity.md, notebooks/17_metrics.md
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from helpers import InputError
+from helpers.experiments import metrics, sanity
+from helpers.findings import statistics
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Per check, order and layer: clips, NaN among them, median and its 95 % interval over recordings.
+
+    Parameters
+    ----------
+    rows : from `table`, or some of them.
+
+    Chapter: notebooks/16_sanity.md
+    """
+    found = []
+    for keys, part in rows.groupby(sanity.COLUMNS[:3], sort=False):
+        known = part.dropna(subset="value")
+        low, high = statistics.interval(np.median, known["value"], known["fs_id"])
+        facts = {"clips": len(part), "NaN": len(part) - len(known)}
+        facts |= {"median": known["value"].median(), "low": low, "high": high}
+        found.append(dict(zip(sanity.COLUMNS[:3], keys, strict=True)) | facts)
+    return pd.DataFrame(found)
+
+
+def stages(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the cascade where a whole stage of the network is randomised; layer names the stage.
+
+    Parameters
+    ----------
+    rows : from `table`.
+
+    Chapter: notebooks/16_sanity.md
+    """
+    rows = rows[rows["order"] == "top_down"]
+    ends = {layer.split(".")[0]: layer for layer in rows["layer"]}
+    stage = rows["layer"].map({layer: stage for stage, layer in ends.items()})
+    return rows.assign(layer=stage).dropna(subset="layer")
+
+
+def networks(rows: pd.DataFrame) -> pd.DataFrame:
+    """Frame scores of the trained network and of those that learned nothing, each by its own effects.
+
+    Parameters
+    ----------
+    rows : from `table`.
+
+    Returns
+    -------
+    Columns reading ("trained", "untrained", "shuffled labels"), name, fs_id, score; for `plots.readings`.
+
+    Chapter: notebooks/16_sanity.md
+    """
+    grad_cam = (rows["check"] == "score") & (rows["layer"] == "original") & (rows["order"] == "top_down")
+    rows = pd.concat([rows[grad_cam], rows[rows["check"].isin(sanity.NOTHING)]])
+    reading = rows["check"].replace("score", "trained")
+    return rows.assign(reading=reading).rename(columns={"value": "score"})[
+        ["reading", "name", "fs_id", "score"]
+    ]
+
+
+def differences(rows: pd.DataFrame) -> pd.DataFrame:
+    """How far the trained network's frame scores lie above those of each network that learned nothing.
+
+    Parameters
+    ----------
+    rows : from `table`.
+
+    Returns
+    -------
+    Columns difference and those of `statistics.paired`.
+
+    Chapter: notebooks/16_sanity.md
+    """
+    wide = networks(rows).pivot(index=["name", "fs_id"], columns="reading", values="score").reset_index()
+    tests = {name: statistics.paired(wide[name], wide["trained"], wide["fs_id"]) for name in sanity.NOTHING}
+    return pd.DataFrame([{"difference": f"trained minus {name}"} | test for name, test in tests.items()])
+
+
+FEWEST = 3  # clips of a correlation: two points always lie on a line
+
+
+def agreement(rows: pd.DataFrame, *, map: str = metrics.MAPS[0], minus: str | None = None) -> pd.DataFrame:
+    """Do two metrics put the clips in the same order? Spearman correlation for every pair of metrics.
+
+    Parameters
+    ----------
+    rows : one run's, from `table`.
+    map : whose values are compared, one of `MAPS`.
+    minus : a map whose values of the same clip are subtracted first: what belongs to the clip alone, such as
+        a network that is sure of it, cancels.
+
+    Returns
+    -------
+    One row per ordered pair, metrics in the order of `rows`: first, second; correlation, over the clips
+    where both have a value, NaN with fewer than `FEWEST` or where one is constant; clips.
+
+    Raises
+    ------
+    InputError
+        A map is not in `rows`.
+
+    Chapter: notebooks/17_metrics.md
+    """
+    wide = _wide(rows, map)
+    if minus is not None:
+        wide = wide - _wide(rows, minus)
+    known = wide.notna().astype(int)
+    pairs = {"correlation": wide.corr(method="spearman", min_periods=FEWEST), "clips": known.T @ known}
+    return pd.DataFrame({name: pair.stack() for name, pair in pairs.items()}).reset_index(
+        names=["first", "second"]
+    )
+
+
+def wins(rows: pd.DataFrame) -> pd.DataFrame:
+    """How often each metric calls Grad-CAM's map more faithful than one that never saw the network.
+
+    Parameters
+    ----------
+    rows : one run's, from `table`.
+
+    Returns
+    -------
+    One row per metric and rival: metric, rival; share of clips where Grad-CAM's value is higher, ties
+    counted half, with its 95 % interval over recordings, low and high; clips where both have a value; NaN,
+    the other clips.
+
+    Chapter: notebooks/17_metrics.md
+    """
+    own, recordings = _wide(rows, metrics.MAPS[0]), rows.groupby("name")["fs_id"].first()
+    found = []
+    for metric in own:
+        for rival in metrics.MAPS[1:]:
+            difference = own[metric] - _wide(rows, rival)[metric]
+            known = difference.dropna()
+            won = (known > 0) + (known == 0) / 2
+            low, high = statistics.share(won, recordings[known.index])
+            facts = {"metric": metric, "rival": rival, "share": won.mean(), "low": low, "high": high}
+            found.append(facts | {"clips": len(known), "NaN": len(difference) - len(known)})
+    return pd.DataFrame(found)
+
+
+def shown(found: pd.DataFrame) -> Styler:
+    """The table of `wins` to read: a row per metric, the share and its interval against each rival.
+
+    Chapter: notebooks/17_metrics.md
+    """
+    text = [
+        f"{share:.0%} ({low:.0%} to {high:.0%})" if share == share else "–"
+        for share, low, high in found[["share", "low", "high"]].to_numpy()
+    ]
+    wide = found.assign(text=text).pivot(index="metric", columns="rival", values="text")
+    counts = found.groupby("metric").agg({"clips": "min", "NaN": "max"})
+    return wide.join(counts).loc[found["metric"].unique()].style
+
+
+def _wide(rows: pd.DataFrame, map: str) -> pd.DataFrame:
+    """Values of one map: a row per clip, a column per metric in the order of `rows`."""
+    own = rows[rows["map"] == map]
+    if own.empty:
+        raise InputError(f'map "{map}" is not in rows; choose from {", ".join(rows["map"].unique())}')
+    return own.pivot(index="name", columns="metric", values="value")[own["metric"].unique()]

@@ -1,0 +1,1 @@
+"""Explainers, maps that know nothing, and single clips to look at."""

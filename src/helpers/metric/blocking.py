@@ -1,0 +1,110 @@
+"""Which cells of the input are replaced together.
+
+Chapter: notebooks/12_engine.md
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from helpers import InputError
+
+# Two values closer than this share of the largest are tied. The resize of a Grad-CAM map leaves the 13
+# cells of a column equal only to about 1e-7 of it; a tie must not depend on the processor's rounding.
+TIE = 1e-6
+
+
+ORDERS = ("stable", "stock")
+
+
+def rank_blocks(maps: np.ndarray, *, size: int = 13, order: str = "stable") -> np.ndarray:
+    """Blocks of `size` cells by attribution, weakest first: the blocks that Quantus makes from a map.
+
+    Parameters
+    ----------
+    maps : (rows, columns) or (maps, rows, columns), float.
+    size : cells per block; the last block may be smaller.
+    order : of tied cells. "stable": cells closer than `TIE` of the largest are tied and follow each other
+        row by row, as in a stable sort of an exactly tied map: all coefficients 0 first, by frame.
+        "stock": numpy's default sort of the values to the last bit, whose order of ties depends on
+        numpy's version and the processor's vector width.
+
+    Returns
+    -------
+    Block of each cell, int64, shape of `maps`: for `effects(..., blocks=...)` and `score`.
+
+    Chapter: notebooks/12_engine.md
+    """
+    maps = np.asarray(maps)
+    if maps.ndim not in (2, 3):
+        raise InputError(f"maps have shape {maps.shape}; give (rows, columns) or (maps, rows, columns)")
+    cells = scaled(maps.reshape(-1, *maps.shape[-2:]))
+    if order(order) == "stable":
+        ranked = np.argsort(levels(cells), axis=1, kind="stable")
+    else:
+        ranked = np.argsort(cells, axis=1)
+    labels = np.empty_like(ranked)
+    np.put_along_axis(labels, ranked, np.arange(ranked.shape[1])[None] // size, axis=1)
+    return labels.reshape(maps.shape)
+
+
+def block_labels(
+    blocks: str | tuple[int, int] | np.ndarray, shape: tuple[int, int], *, clips: int
+) -> np.ndarray:
+    """The block of each cell: (1 or clips, rows, columns), int64. `blocks` as in `effects`.
+
+    Patches are numbered row by row; at the right and lower edge they may be smaller.
+
+    Chapter: notebooks/12_engine.md
+    """
+    rows, columns = shape
+    named = {"frame": (rows, 1), "cell": (1, 1), "coefficient": (1, columns)}
+    if isinstance(blocks, str):
+        if blocks not in named:
+            raise InputError(
+                f'blocks "{blocks}" is not known; choose from {", ".join(named)}, '
+                "give a patch (rows, columns), or labels such as rank_blocks(maps)"
+            )
+        blocks = named[blocks]
+    if isinstance(blocks, tuple):
+        if len(blocks) != 2 or min(blocks) < 1:
+            raise InputError(f"blocks is {blocks}; give a patch (rows, columns), both at least 1")
+        down, across = np.arange(rows) // blocks[0], np.arange(columns) // blocks[1]
+        return (down[:, None] * (across[-1] + 1) + across)[None]
+    labels = np.asarray(blocks)
+    labels = labels[None] if labels.ndim == 2 else labels
+    if (
+        labels.dtype.kind not in "iu"
+        or labels.shape[1:] != shape
+        or len(labels) not in (1, clips)
+        or labels.min() < 0
+    ):
+        raise InputError(
+            f"blocks has shape {labels.shape} and type {labels.dtype}; "
+            f"give whole numbers from 0, one per cell: {shape} or {(clips, *shape)}"
+        )
+    return labels.astype(np.int64)
+
+
+def scaled(maps: np.ndarray) -> np.ndarray:
+    """Absolute values divided by the map's largest, as Quantus does, 0 for NaN: (maps, cells)."""
+    cells = np.abs(np.where(np.isfinite(maps), maps, 0).reshape(len(maps), -1))
+    largest = cells.max(axis=1, keepdims=True)
+    return np.divide(cells, largest, where=largest > 0, out=cells.astype(np.result_type(cells, np.float32)))
+
+
+def levels(values: np.ndarray) -> np.ndarray:
+    """Ranks from 0 of values >= 0, row by row; values next in order and closer than `TIE` share a rank."""
+    order = np.argsort(values, axis=1)
+    ascending = np.take_along_axis(values, order, axis=1)
+    apart = np.diff(ascending, axis=1, prepend=ascending[:, :1]) > TIE * ascending[:, -1:]
+    levels = np.empty_like(order)
+    np.put_along_axis(levels, order, np.cumsum(apart, axis=1), axis=1)
+    return levels
+
+
+def order(order: str) -> str:
+    """The name of an order of ties, checked."""
+    if order not in ORDERS:
+        raise InputError(f'order "{order}" is not known; choose from {", ".join(ORDERS)}')
+    return order

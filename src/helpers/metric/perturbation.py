@@ -1,0 +1,195 @@
+"""What each block of the input means to the network, whatever any map says.
+
+Chapter: notebooks/12_engine.md, notebooks/08_scores.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from helpers import InputError
+from helpers.metric import baselines, blocking
+from helpers.metric import forward as forwards
+
+READOUTS = ("probability", "log-odds", "cross-entropy")
+
+
+def effects(
+    network: nn.Module | forwards.Full | forwards.Windowed,
+    inputs: Tensor | np.ndarray,
+    classes: Tensor | np.ndarray,
+    *,
+    blocks: str | tuple[int, int] | np.ndarray = "frame",
+    baseline: str | baselines.Baseline = "uniform",
+    nodes: int = 2,
+    readout: str = "probability",
+    forward: str = "auto",
+    batch: int = 64,
+) -> np.ndarray:
+    """How much each block of the input matters to the network, whatever any map says.
+
+    One block at a time is replaced; its effect is the mean squared change over the replacement values.
+    Blocks and nodes of a clip share batched forwards; clips are taken one by one, so that memory does not
+    grow with their number. Runs on the device and in the precision of the network's weights.
+
+    Parameters
+    ----------
+    network : any classifier in eval mode that returns logits, or what `helpers.forward.prepare` made of it.
+    inputs : (clips, 1, rows, columns), float: coefficients and frames, MFCC units.
+    classes : (clips,), int: the class whose answer is read.
+    blocks : "frame" (a column), "cell", "coefficient" (a row), a patch (rows, columns), or labels such as
+        `rank_blocks(maps)`: int, (rows, columns) or (clips, rows, columns), 0 .. blocks - 1.
+    baseline : "uniform", "zero", "neighbours" or a `Baseline`.
+    nodes : quadrature nodes of "uniform"; 2 agree with 10 draws within the draws' own spread.
+    readout : "probability": mean of ((p' - p) / p)^2, as Quantus. "log-odds": mean of the squared change
+        of ln(p / (1 - p)). "cross-entropy": mean of ln p - ln p', the rise of the loss in nats, signed (the
+        thesis's sentence subtracts the other way round). All in float64 from the logits, so that p is
+        never 0; from float32 logits, effects below about 1e-11 are rounding.
+    forward : "windowed" recomputes only what a block can reach (`helpers.forward.Windowed`), "full" the
+        whole network; "auto" is windowed for every network that can be. Equal up to rounding.
+    batch : whole forwards at a time, three times as many windowed ones; sets time and memory, no result.
+
+    Returns
+    -------
+    (clips, blocks), float64; exactly 0 where a replacement changes nothing.
+
+    Raises
+    ------
+    InputError
+        Wrong shapes or names, values that are not finite, or a network in training mode.
+
+    Source: Nguyen & Martinez 2020, arXiv:2007.07584.
+
+    Chapter: notebooks/12_engine.md
+    """
+    inputs, classes = _checked(inputs, classes)
+    if readout not in READOUTS:
+        raise InputError(f'readout "{readout}" is not known; choose from {", ".join(READOUTS)}')
+    labels = blocking.block_labels(blocks, tuple(inputs.shape[2:]), clips=len(inputs))
+    base = baselines.named(baseline, nodes)
+    shape = tuple(inputs.shape[1:])
+    if not isinstance(network, forwards.Full | forwards.Windowed):
+        network = forwards.prepare(network, shape=shape, forward=forward)
+    if network.shape != shape:
+        raise InputError(f"network was prepared for inputs of shape {network.shape}, not {shape}")
+    result = np.zeros((len(inputs), labels.max() + 1))
+    for i in tqdm(range(len(inputs)), desc="Effects", disable=len(inputs) == 1):
+        clip, label = inputs[i, 0], labels[min(i, len(labels) - 1)]
+        values = _values(base, i, clip, label, blocks=result.shape[1])
+        low, high = _changed_columns(clip, label, values, base.whole, blocks=result.shape[1])
+        clean = network.remember(clip[None])
+        if not torch.isfinite(clean).all():
+            raise InputError(f"the network's logits for clip {i} are not finite; check its weights")
+        if not 0 <= classes[i] < len(clean):
+            raise InputError(
+                f"classes has {classes[i]} for clip {i}; give a class from 0 to {len(clean) - 1}"
+            )
+        batches = _batches(low, high, len(base.weights), batch, columns=clip.shape[1], narrow=network.narrow)
+        for block, node, first, width in batches:
+            # a whole input is its block's own node, and every cell of it counts as the block's
+            own = (torch.zeros_like(clip, dtype=torch.int64), values, 0 * block, block)
+            mine = own if base.whole else (torch.from_numpy(label), values, block, node)
+            asked = _replaced(clip, *mine, first, width)
+            change = _change(network.logits(asked, first), clean, classes[i], readout)
+            np.add.at(result[i], block.numpy(), base.weights[node.numpy()] * change)
+    return result
+
+
+def _checked(inputs: Tensor | np.ndarray, classes: Tensor | np.ndarray) -> tuple[Tensor, list[int]]:
+    inputs, classes = torch.as_tensor(inputs).detach().cpu(), torch.as_tensor(classes)
+    if inputs.ndim != 4 or inputs.shape[1] != 1 or not inputs.is_floating_point():
+        raise InputError(
+            f"inputs has shape {tuple(inputs.shape)} and type {inputs.dtype}; "
+            "give floats, (clips, 1, coefficients, frames)"
+        )
+    if classes.shape != inputs.shape[:1]:
+        raise InputError(
+            f"classes has shape {tuple(classes.shape)} for {len(inputs)} clips; give one class per clip"
+        )
+    bad = (~torch.isfinite(inputs)).flatten(1).any(1).nonzero()
+    if len(bad):
+        raise InputError(f"inputs has values that are not finite in clip {int(bad[0])}; leave it out")
+    return inputs, [int(c) for c in classes]
+
+
+def _values(base: baselines.Baseline, i: int, clip: Tensor, labels: np.ndarray, *, blocks: int) -> Tensor:
+    """Replacement values of clip i, (nodes or blocks, rows, columns), in the clip's precision."""
+    values = torch.as_tensor(np.asarray(base.values(i, clip.numpy(), labels)), dtype=clip.dtype)
+    shape = (blocks if base.whole else len(base.weights), *clip.shape)
+    try:
+        values = values.expand(shape)
+    except RuntimeError:
+        raise InputError(f"the baseline of clip {i} has shape {tuple(values.shape)}; give {shape}") from None
+    if not torch.isfinite(values).all():
+        raise InputError(f"the baseline of clip {i} has values that are not finite; replace them")
+    return values
+
+
+def _changed_columns(
+    clip: Tensor, labels: np.ndarray, values: Tensor, whole: bool, *, blocks: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """First and last column that each block's replacement changes; last < first where it changes none."""
+    changed = (values != clip).numpy()
+    if whole:
+        block, column = np.nonzero(changed.any(axis=1))
+    else:
+        row, column = np.nonzero(changed.any(axis=0))
+        block = labels[row, column]
+    low, high = np.full(blocks, clip.shape[1]), np.full(blocks, -1)
+    np.minimum.at(low, block, column)
+    np.maximum.at(high, block, column)
+    return low, high
+
+
+def _batches(
+    low: np.ndarray, high: np.ndarray, nodes: int, batch: int, *, columns: int, narrow: bool
+) -> Iterator[tuple[Tensor, Tensor, Tensor, int]]:
+    """(block, node, first column, width) of each batch; blocks of like width and position share one."""
+    block = np.flatnonzero(high >= low)
+    width = (high - low + 1)[block]
+    # a window over most of the map costs more to gather than it saves
+    width[(width > columns * 3 // 4) | (not narrow)] = columns
+    # first columns that agree modulo 8 reach equally many columns of the strided maps
+    order = np.lexsort((low[block] % 8, width))
+    block, width = np.repeat(block[order], nodes), np.repeat(width[order], nodes)
+    node = np.tile(np.arange(nodes), len(order))
+    at = 0
+    while at < len(block):
+        part = slice(at, at + 3 * batch)
+        if width[part][-1] == columns:
+            part = slice(at, at + batch)
+        widest = int(width[part][-1])  # ascending
+        first = np.minimum(low[block[part]], columns - widest)
+        yield *(torch.from_numpy(a) for a in (block[part], node[part], first)), widest
+        at = part.stop
+
+
+def _replaced(
+    clip: Tensor, labels: Tensor, values: Tensor, block: Tensor, node: Tensor, first: Tensor, width: int
+) -> Tensor:
+    """Columns first .. first + width - 1 of the clip with one block replaced: (batch, 1, rows, width)."""
+    if width == clip.shape[1]:
+        replaced = values[node]
+    else:
+        row = torch.arange(clip.shape[0])[:, None]
+        column = first[:, None, None] + torch.arange(width)  # (batch, 1, width)
+        replaced = values[node[:, None, None], row, column]
+        labels, clip = labels[row, column], clip[row, column]
+    return torch.where(labels == block[:, None, None], replaced, clip)[:, None]
+
+
+def _change(logits: Tensor, clean: Tensor, category: int, readout: str) -> np.ndarray:
+    """The effect of each forward, (batch,), float64, before the mean over nodes."""
+    logits, clean = logits.double().cpu(), clean.double().cpu()
+    if readout == "log-odds":
+        others = [c for c in range(len(clean)) if c != category]
+        odds, before = (z[..., category] - z[..., others].logsumexp(-1) for z in (logits, clean))
+        return ((odds - before) ** 2).numpy()
+    # p' / p - 1 = exp(ln p' - ln p) - 1: no rounding where p is near 1, no division where it is near 0
+    rise = logits.log_softmax(-1)[..., category] - clean.log_softmax(-1)[category]
+    return (-rise if readout == "cross-entropy" else torch.expm1(rise) ** 2).numpy()

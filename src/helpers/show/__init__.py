@@ -1,0 +1,35 @@
+"""Figures, players and tables: what the chapters show is one call of this package.
+
+It draws what it is given and knows no experiment.
+"""
+
+from helpers.show.controls import agreement, differences, nulls, randomisation, specifications, wins
+from helpers.show.inputs import representations, slices_per_class, three_bars, two_classes
+from helpers.show.interactive import curve
+from helpers.show.networks import confusion, history, shortcut
+from helpers.show.players import player, row
+from helpers.show.scores import convergence, density, effects, pairs, readings
+
+__all__ = [
+    "agreement",
+    "confusion",
+    "convergence",
+    "curve",
+    "density",
+    "differences",
+    "effects",
+    "history",
+    "nulls",
+    "pairs",
+    "player",
+    "randomisation",
+    "readings",
+    "representations",
+    "row",
+    "shortcut",
+    "slices_per_class",
+    "specifications",
+    "three_bars",
+    "two_classes",
+    "wins",
+]

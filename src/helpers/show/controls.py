@@ -1,0 +1,261 @@
+"""Figures of controls, checks, other metrics and specifications.
+
+Chapter: notebooks/15_controls.md to notebooks/18_specifications.md; each function names its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import ArrayLike
+
+from helpers import InputError
+from helpers.show import style
+
+
+def nulls(scores: Mapping[str, ArrayLike], marks: Mapping[str, float], *, source: str) -> Figure:
+    """How maps that know nothing score on one clip, kind by kind, and where other maps of it stand.
+
+    Parameters
+    ----------
+    scores : by kind, (maps,), in [-1, 1]; NaN are left out.
+    marks : scores of other maps by name, drawn as lines; NaN are left out.
+    source : where the numbers come from, such as `run.label`.
+
+    Chapter: notebooks/15_controls.md
+    """
+    known = {name: np.asarray(values)[np.isfinite(values)] for name, values in scores.items()}
+    known = {name: values for name, values in known.items() if len(values)}
+    if not known:
+        raise InputError("scores has no finite score; there is nothing to draw")
+    with style.picture(height=1.3 + 0.75 * len(known), source=source) as figure:
+        panels = figure.subplots(len(known), sharex=True, squeeze=False)[:, 0]
+        for axes, (name, values) in zip(panels, known.items(), strict=True):
+            axes.hist(values, bins=np.linspace(-1, 1, 81), color="0.7", edgecolor="0.45", linewidth=0.4)
+            axes.set_yticks([])
+            axes.set_title(f"{name}, {len(values)} maps, {(values < 0).mean():.0%} below 0", fontsize=10)
+            drawn = (mark for mark in marks.items() if np.isfinite(mark[1]))
+            for (label, value), (color, _, line) in zip(drawn, style.MARKS, strict=False):
+                axes.axvline(value, color=color, linestyle=line, linewidth=2, label=label)
+        figure.legend(
+            *panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(style.MARKS)
+        )
+        panels[-1].set(xlabel="frame score (Spearman correlation)", xlim=(-1, 1))
+    return figure
+
+
+def differences(tests: pd.DataFrame, *, source: str) -> Figure:
+    """Grad-CAM's lead over other maps, run by run: mean difference of scores and its interval.
+
+    Parameters
+    ----------
+    tests : columns run, minus (over whom), mean, low, high; from `survival.primary`.
+    source : where the numbers come from.
+
+    Chapter: notebooks/15_controls.md
+    """
+    style.require(tests, "tests", "run", "minus", "mean", "low", "high")
+    runs = list(tests["run"].unique())
+    rivals = list(tests["minus"].unique())
+    with style.picture(height=1.3 + 0.5 * len(runs), source=source) as figure:
+        axes = figure.subplots()
+        for number, (rival, (color, marker, line)) in enumerate(zip(rivals, style.MARKS, strict=False)):
+            own = tests[tests["minus"] == rival].set_index("run").reindex(runs)
+            rows = np.arange(len(runs)) + 0.24 * (number - (len(rivals) - 1) / 2)
+            axes.hlines(rows, own["low"], own["high"], color=color, linestyle=line)
+            axes.plot(own["mean"], rows, marker, color=color, ms=7, label=f"Grad-CAM minus {rival}")
+        axes.axvline(0, color="black", linewidth=1)
+        axes.set_yticks(range(len(runs)), [run.replace("resnet", "ResNet") for run in runs])
+        axes.set(xlabel="mean difference of frame scores, 95 % interval", ylim=(len(runs) - 0.5, -0.5))
+        figure.legend(loc="outside upper right", ncols=len(rivals))
+    return figure
+
+
+def randomisation(rows: pd.DataFrame, *, source: str) -> Figure:
+    """What becomes of maps while a network loses its weights: similarity, frame score, and empty maps.
+
+    Median and middle half of the clips whose map is not empty. From left to right the layers from the output
+    to the input; each stage of the network has the same width, whatever its number of layers.
+
+    Parameters
+    ----------
+    rows : columns check ("MPRT" and "score"), order, layer, value; from `sanity.table`.
+    source : where the numbers come from, such as `run.label`.
+
+    Chapter: notebooks/16_sanity.md
+    """
+    style.require(rows, "rows", "check", "order", "layer", "value")
+    looks = {"top_down": "all layers from the output to here", "independent": "this layer alone"}
+    layers = rows[rows["order"] == "top_down"]["layer"].unique()
+    stages = pd.Series([layer.split(".")[0] for layer in layers], layers)
+    sizes = stages.groupby(stages, sort=False)
+    at = pd.factorize(stages)[0] - 1 + (sizes.cumcount() + 1) / sizes.transform("size")
+    names = list(stages.unique())
+    with style.picture(height=7.6, source=source) as figure:
+        similarity, score, empty = panels = figure.subplots(3, sharex=True, height_ratios=[3, 3, 1.5])
+        for (order, label), (color, marker, line) in zip(looks.items(), style.MARKS, strict=False):
+            look = {"color": color, "marker": marker, "linestyle": line, "markersize": 5, "label": label}
+            own = rows[rows["order"] == order]
+            for axes, check in ((similarity, "MPRT"), (score, "score")):
+                values = own[own["check"] == check].groupby("layer")["value"]
+                low, middle, high = (values.quantile(q).reindex(layers) for q in (0.25, 0.5, 0.75))
+                axes.fill_between(at, low, high, color=color, alpha=0.15, linewidth=0)
+                axes.plot(at, middle, **look)
+            missing = own[own["check"] == "MPRT"].set_index("layer")["value"].isna()
+            empty.plot(at, missing.groupby("layer").mean().reindex(layers), **look)
+        similarity.set(title="Similarity to the map of the trained network", ylabel="Spearman correlation")
+        score.set(title="Frame score on the trained network", ylabel="Spearman correlation")
+        empty.set(
+            title="Clips without a similarity, because a map is empty",
+            ylim=(-0.05, 1.05),
+            xlabel="randomised layer",
+        )
+        empty.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        empty.set_xticks(range(len(names)), names)
+        for axes in panels:
+            axes.grid(color="0.9")
+        for axes in (similarity, score):
+            axes.axhline(0, color="black", linewidth=1)
+            axes.set_ylim(-1.05, 1.05)
+        figure.legend(*similarity.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    return figure
+
+
+def agreement(table: pd.DataFrame, *, source: str) -> Figure:
+    """Rank correlation of every pair of metrics, as numbers in coloured cells; each pair once.
+
+    A metric that can be compared with none has no row; a pair that cannot, a dash.
+
+    Parameters
+    ----------
+    table : columns first, second (metrics), correlation (in [-1, 1] or NaN) and clips; from
+        `metrics.agreement`.
+    source : where the numbers come from.
+
+    Chapter: notebooks/17_metrics.md
+    """
+    style.require(table, "table", "first", "second", "correlation", "clips")
+    pairs = table[table["first"] != table["second"]]
+    known = pairs[pairs.correlation.notna()]
+    names = [name for name in pairs["first"].unique() if name in set(known["first"])]
+    values = pairs.pivot(index="first", columns="second", values="correlation")
+    values = values.reindex(index=names[1:], columns=names[:-1]).astype(float)
+    with style.picture(height=1.7 + 0.31 * max(len(names), 2), source=source) as figure:
+        axes = figure.subplots()
+        if not names:
+            axes.set_axis_off()
+            axes.text(0.5, 0.5, "too few clips to compare metrics", horizontalalignment="center")
+            return figure
+        sns.heatmap(
+            values.fillna(0),
+            annot=values.map(_short),
+            fmt="",
+            annot_kws={"color": "black", "size": 10},
+            mask=np.triu(np.ones(values.shape, dtype=bool), k=1),
+            cmap=LinearSegmentedColormap.from_list("agreement", style.AGREEMENT),
+            vmin=-1,
+            vmax=1,
+            linewidths=1,
+            cbar=False,
+            ax=axes,
+        )
+        axes.tick_params(axis="x", rotation=50, labelrotation_mode="xtick", length=0)
+        axes.tick_params(axis="y", rotation=0, length=0)
+        fewest, most = known.clips.min(), known.clips.max()
+        clips = f"{most}" if fewest == most else f"{fewest} to {most}"
+        axes.set(xlabel="", ylabel="")
+        axes.set_title(f"Spearman correlation of two metrics over {clips} clips")
+    return figure
+
+
+def _short(correlation: float) -> str:
+    """+.42, -.07 or +1: as short as a cell of `agreement` is narrow."""
+    if np.isnan(correlation):
+        return "–"
+    return f"{correlation:+.2f}".replace("0.", ".").replace("1.00", "1")
+
+
+def wins(table: pd.DataFrame, *, source: str) -> Figure:
+    """How often each metric prefers Grad-CAM's map to maps that never saw the network, with intervals.
+
+    Parameters
+    ----------
+    table : columns metric, rival (name of a map), share (0 to 1 or NaN), low, high (its interval) and
+        clips; from `metrics.wins`. At most `len(MARKS)` rivals.
+    source : where the numbers come from.
+
+    Chapter: notebooks/17_metrics.md
+    """
+    style.require(table, "table", "metric", "rival", "share", "low", "high", "clips")
+    names = list(table.metric.unique())
+    with style.picture(height=1.5 + 0.36 * len(names), source=source) as figure:
+        axes = figure.subplots()
+        rivals = list(table.groupby("rival", sort=False))
+        for row, (rival, own) in enumerate(rivals):
+            color, marker, line = style.MARKS[row]
+            y = own.metric.map(names.index) + 0.3 * (row - (len(rivals) - 1) / 2)
+            axes.hlines(y, own.low, own.high, color=color, linestyle=line, linewidth=2)
+            axes.plot(own.share, y, marker, color=color, ms=7, label=f"Grad-CAM above {rival}")
+        axes.axvline(0.5, color="black", linewidth=1)
+        fewest = table.groupby("metric").clips.min()
+        axes.set_yticks(range(len(names)), [f"{name}, n = {fewest[name]}" for name in names])
+        axes.set(xlabel="share of clips, 95 % interval", xlim=(-0.02, 1.02), ylim=(len(names) - 0.5, -0.5))
+        axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
+        axes.grid(axis="x", color="0.9")
+        figure.legend(loc="outside upper left", ncols=len(rivals))
+    return figure
+
+
+def specifications(table: pd.DataFrame, *, choices: Sequence[str], own: pd.Series, source: str) -> Figure:
+    """The specification curve, and below it which choices each estimate was made with.
+
+    Parameters
+    ----------
+    table : columns `choices`, estimate, low, high, null_low, null_high; see `survival.curve`.
+    choices : columns that say what was chosen; those with one value are left out.
+    own : (rows,), bool: the rows to be marked, the thesis's own.
+    source : where the numbers come from.
+
+    Source: Simonsohn, Simmons & Nelson 2020. Chapter: notebooks/18_specifications.md
+    """
+    style.require(table, "table", *choices, "estimate", "low", "high", "null_low", "null_high")
+    order = table["estimate"].dropna().sort_values().index
+    table, own = table.loc[order].reset_index(drop=True), own.loc[order].to_numpy()
+    varied = [choice for choice in choices if table[choice].nunique() > 1]
+    rows = [(choice, value) for choice in varied for value in table[choice].drop_duplicates()]
+    at = np.arange(len(table))
+    with style.picture(height=3.6 + 0.2 * len(rows), source=source) as figure:
+        top, bottom = figure.subplots(2, sharex=True, height_ratios=(2.6, 0.2 * len(rows) + 0.1))
+        top.fill_between(
+            at, table["null_low"], table["null_high"], color="0.8", label="maps that know nothing"
+        )
+        top.vlines(at, table["low"], table["high"], color="0.45", linewidth=0.5, label="95 % interval")
+        top.plot(at, table["estimate"], ".", color=style.BLUE, ms=3, label="median score")
+        top.plot(
+            at[own], table["estimate"][own], "D", color=style.ORANGE, mec="black", ms=7, label="as the thesis"
+        )
+        top.axhline(0, color="black", linewidth=1)
+        top.set(ylabel="median score of the clips", ylim=(-1, 1))
+        figure.legend(*top.get_legend_handles_labels(), loc="outside upper right", ncols=4, markerscale=1.2)
+        for row, (choice, value) in enumerate(rows):
+            has = at[(table[choice] == value).to_numpy()]
+            bottom.plot(
+                has,
+                np.full(len(has), row),
+                "|",
+                color=style.MARKS[varied.index(choice) % 4][0],
+                ms=6,
+                mew=0.6,
+            )
+        bottom.set_yticks(
+            range(len(rows)), [f"{choice.replace('_', ' ')}: {value}" for choice, value in rows]
+        )
+        bottom.tick_params(axis="y", length=0)
+        bottom.set(ylim=(len(rows) - 0.4, -0.6), xlabel="specifications, lowest median first")
+    return figure

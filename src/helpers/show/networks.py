@@ -1,0 +1,165 @@
+"""Figures of networks and their training.
+
+Chapter: notebooks/04_networks.md, notebooks/05_training.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from helpers import InputError
+from helpers.show import style
+
+
+def shortcut(*, source: str) -> Figure:
+    """A residual block as it computes, and the same block when its layers give 0: thesis Fig. 5.
+
+    Chapter: notebooks/04_networks.md
+    """
+    with style.picture(height=4, source=source) as figure:
+        upper, lower = figure.subplots(2)
+        _block(upper, layers="layers\n(convolutions)", residual="F(x)", out="relu(F(x) + x)")
+        upper.set_title("A residual block: the layers learn what to add to x")
+        _block(lower, layers="layers\n(all weights 0)", residual="0", out="relu(0 + x) = x")
+        lower.set_title("If F(x) = 0, the block hands x on (x ≥ 0 after the ReLU before it)")
+    return figure
+
+
+def _block(axes: Axes, *, layers: str, residual: str, out: str) -> None:
+    axes.set(xlim=(0, 10), ylim=(-1.5, 0.75), aspect="equal")
+    axes.axis("off")
+    idle = residual == "0"
+    flow = {"arrowstyle": "-|>", "color": "black", "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
+    weak = {**flow, "color": "0.4", "linestyle": (0, (2, 2))} if idle else flow
+    short = {**flow, "color": style.BLUE, "linewidth": 3}
+    for start, end, look in [
+        ((1.2, 0), (2.1, 0), weak),
+        ((4.3, 0), (5.5, 0), weak),
+        ((6.0, 0), (6.7, 0), flow),
+        ((7.9, 0), (8.4, 0), flow),
+    ]:
+        axes.annotate("", end, start, arrowprops=look)
+    axes.plot([0.7, 1.2], [0, 0], color="black", linewidth=1.5)
+    axes.plot([1.2, 1.2, 5.75], [0, -1, -1], color=style.BLUE, linewidth=3)
+    axes.annotate("", (5.75, -0.25), (5.75, -1), arrowprops=short)
+    axes.add_patch(
+        FancyBboxPatch(
+            (2.2, -0.5),
+            2.0,
+            1.0,
+            boxstyle="round,pad=0.1",
+            facecolor="white" if idle else "0.9",
+            edgecolor="0.4" if idle else "black",
+            hatch="///" if idle else None,
+        )
+    )
+    axes.add_patch(Circle((5.75, 0), 0.25, facecolor="white", edgecolor="black", linewidth=1.5))
+    axes.add_patch(Rectangle((6.7, -0.35), 1.2, 0.7, facecolor="0.9", edgecolor="black"))
+    for x, y, text in [
+        (0.45, 0, "x"),
+        (3.2, 0, layers),
+        (4.9, 0.3, residual),
+        (5.75, 0, "+"),
+        (3.4, -1.3, "shortcut: x unchanged"),
+        (7.3, 0, "ReLU"),
+        (9.3, 0, out),
+    ]:
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5} if idle and text == layers else None
+        axes.text(x, y, text, ha="center", va="center", bbox=paper)
+
+
+def history(history: pd.DataFrame, *, source: str) -> Figure:
+    """Loss and accuracy after each epoch, on the training folds and on the test fold.
+
+    Parameters
+    ----------
+    history : columns epoch, train_loss, test_loss (nats), train_accuracy, test_accuracy (0 to 1).
+    source : where the numbers come from, such as `run.label`.
+
+    Chapter: notebooks/05_training.md
+    """
+    parts = ("train", "test")
+    columns = [f"{part}_{what}" for what in ("loss", "accuracy") for part in parts]
+    style.require(history, "history", "epoch", *columns)
+    with style.picture(height=3.3, source=source) as figure:
+        loss, accuracy = figure.subplots(1, 2)
+        for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
+            for part, (color, marker, line) in zip(parts, (style.MARKS[1], style.MARKS[0]), strict=True):
+                axes.plot(
+                    history.epoch,
+                    history[f"{part}_{what}"],
+                    color=color,
+                    marker=marker,
+                    linestyle=line,
+                    markersize=4,
+                    label={"train": "training folds", "test": "test fold"}[part],
+                )
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.set(xlabel="epoch", ylim=(0, None))
+            axes.grid(color="0.9")
+        loss.set(title="Loss", ylabel="cross-entropy (nats)")
+        accuracy.set(title="Accuracy", ylabel="clips recognised", ylim=(0, 1))
+        accuracy.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        figure.legend(*loss.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    return figure
+
+
+def confusion(predictions: pd.DataFrame, *, classes: Sequence[str], source: str) -> Figure:
+    """Which class is taken for which: clips counted in the cells, shares of each row in colour.
+
+    Parameters
+    ----------
+    predictions : columns label and predicted, integers from 0 to len(classes) - 1, a row per clip.
+    classes : class names in the order of these integers.
+    source : where the numbers come from, such as `run.label`.
+
+    Raises
+    ------
+    InputError
+        A column is missing or names a class that `classes` does not have.
+
+    Chapter: notebooks/05_training.md
+    """
+    style.require(predictions, "predictions", "label", "predicted")
+    ids = range(len(classes))
+    if not predictions[["label", "predicted"]].isin(ids).all(axis=None):
+        raise InputError(f"predictions names a class outside 0 to {len(classes) - 1}; see classes")
+    counts = pd.crosstab(predictions.label, predictions.predicted).reindex(
+        index=ids, columns=ids, fill_value=0
+    )
+    clips = counts.sum(axis=1)
+    share = counts.div(clips, axis=0)
+    with style.picture(height=2.2 + 0.42 * len(classes), source=source) as figure:
+        axes = figure.subplots()
+        sns.heatmap(
+            share,
+            annot=counts.astype(str).where(counts > 0, ""),
+            fmt="",
+            annot_kws={"color": "black"},
+            cmap=sns.light_palette("#3fa0df", as_cmap=True),  # black on its darkest: over 7:1
+            vmin=0,
+            vmax=1,
+            linewidths=1,
+            ax=axes,
+            cbar_kws={"label": "share of the row's clips", "format": PercentFormatter(xmax=1)},
+            xticklabels=classes,
+            yticklabels=[
+                f"{name}\nrecall " + (f"{share.at[i, i]:.0%}" if clips[i] else "– (no clips)")
+                for i, name in enumerate(classes)
+            ],
+        )
+        for i in ids:
+            axes.add_patch(Rectangle((i, i), 1, 1, fill=False, edgecolor="black", clip_on=False))
+        axes.tick_params(axis="x", rotation=40, labelrotation_mode="xtick")
+        axes.tick_params(axis="y", rotation=0)
+        axes.set(xlabel="predicted class", ylabel="true class")
+        axes.set_title(f"{np.trace(counts)} of {clips.sum()} clips recognised (outlined cells)")
+    return figure

@@ -1,0 +1,83 @@
+"""Sounds a reader can hear: short, compressed, labelled players.
+
+Chapter: notebooks/02_dataset.md
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable
+
+import numpy as np
+import soundfile
+from IPython.display import HTML
+from numpy.typing import ArrayLike
+from scipy import signal
+
+from helpers import InputError
+
+RATES = (22_050, 44_100, 48_000)  # Hz; MP3 knows only some rates, every browser plays these
+
+
+LONGEST = 30  # s; a page carries its sounds
+
+
+def player(samples: ArrayLike, rate: int, *, label: str, credit: str = "") -> HTML:
+    """A labelled player that holds its sound as MP3, loaded only when the reader asks for it.
+
+    Parameters
+    ----------
+    samples : (samples,) or (1, samples), float, one channel, full scale at 1; turned down if louder.
+    rate : samples per second; other rates than 22 050, 44 100 and 48 000 are resampled to one.
+    label : what sounds; shown, and read out by a screen reader.
+    credit : who recorded it and under which licence.
+
+    Returns
+    -------
+    HTML: a `figure` of class "player" with the sound in the `src` of its `audio`.
+
+    Raises
+    ------
+    InputError
+        The samples are not one channel, none, not finite or longer than 30 s; or the rate is not a
+        positive whole number.
+
+    Chapter: notebooks/02_dataset.md
+    """
+    if rate != int(rate) or rate < 1:
+        raise InputError(f"rate is {rate}; give a positive whole number of samples per second")
+    sound = np.asarray(samples, dtype=np.float64)
+    if sound.ndim == 2 and len(sound) == 1:
+        sound = sound[0]
+    if sound.ndim != 1 or not 0 < len(sound) <= LONGEST * rate:
+        raise InputError(
+            f"samples of {label} has shape {sound.shape} at {rate} Hz; "
+            f"give one channel of at most {LONGEST} s"
+        )
+    if not np.isfinite(sound).all():  # the MP3 encoder would end the whole process
+        raise InputError(f"samples of {label} holds values that are not finite; mend the sound")
+    playable = min((known for known in RATES if known >= rate), default=RATES[-1])
+    if playable != rate:
+        sound = signal.resample_poly(sound, playable, int(rate))
+    file = io.BytesIO()
+    loud = np.abs(sound).max()
+    soundfile.write(file, (sound / max(1, loud)).astype(np.float32), playable, format="MP3")
+    shown = html.escape(label)
+    small = f"<br><small>{html.escape(credit)}</small>" if credit else ""
+    return HTML(
+        f'<figure class="player"><figcaption>{shown}{small}</figcaption>'
+        f'<audio controls preload="none" aria-label="{shown}" '
+        f'src="data:audio/mpeg;base64,{base64.b64encode(file.getvalue()).decode()}">'
+        "</audio></figure>"
+    )
+
+
+def row(players: Iterable[HTML]) -> HTML:
+    """Several players side by side, wrapped where the page is narrow.
+
+    Chapter: notebooks/01_introduction.md
+    """
+    style = "display: flex; flex-wrap: wrap; gap: 1rem"
+    return HTML(f'<div class="players" style="{style}">{"".join(one.data for one in players)}</div>')

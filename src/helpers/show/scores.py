@@ -1,0 +1,239 @@
+"""Figures of effects and scores.
+
+Chapter: notebooks/07_metric.md to notebooks/09_results.md; each function names its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from helpers import InputError
+from helpers.show import style
+
+
+def density(
+    scores: pd.DataFrame,
+    *,
+    thesis_modes: Sequence[tuple[float, float, str]] = (),
+    source: str,
+) -> Figure:
+    """How the scores of each network spread between -1 and 1: thesis Figs. 8 and 9.
+
+    A kernel density estimate above, every single score below it. A network whose scores are too few
+    or all equal gets no curve, and the figure says so; NaN scores are counted in the legend.
+
+    Parameters
+    ----------
+    scores : columns score (in [-1, 1] or NaN) and architecture, one row per clip.
+    thesis_modes : (low, high, label) of each range of scores to shade.
+    source : where the numbers come from, such as `run.label`.
+
+    Chapter: notebooks/08_scores.md
+    """
+    style.require(scores, "scores", "score", "architecture")
+    groups = scores.groupby("architecture", sort=False).score
+    with style.picture(height=3.6 + 0.45 * len(groups), source=source) as figure:
+        curve, points = figure.subplots(2, sharex=True, height_ratios=[3, 0.3 + 0.35 * len(groups)])
+        for row, (name, group) in enumerate(groups):
+            color, marker, line = style.MARKS[row % len(style.MARKS)]
+            finite = group.dropna()
+            label = f"{name}: n = {len(finite)}, NaN = {len(group) - len(finite)}"
+            if len(finite):
+                label += f", median = {finite.median():+.2f}"
+                points.plot(finite.median(), row, "|", color="black", ms=16, mew=3, zorder=3)
+            points.plot(finite, np.full(len(finite), row), marker, color=color, ms=6, mfc="none")
+            if finite.nunique() > 1:
+                sns.kdeplot(x=finite, clip=(-1, 1), color=color, linestyle=line, linewidth=2, ax=curve)
+            else:
+                line, label = "none", f"{label} (no curve: no two different scores)"
+            curve.plot([], [], color=color, marker=marker, mfc="none", linestyle=line, label=label)
+        peak = max((curved.get_ydata().max(initial=0) for curved in curve.lines), default=0)
+        # Room above the curves for the names of the shaded ranges.
+        curve.set(ylabel="density", ylim=(0, (1.6 if thesis_modes else 1.1) * peak or 1))
+        if not peak:
+            curve.set_yticks([])
+        for low, high, label in thesis_modes:
+            for axes in (curve, points):
+                axes.axvspan(low, high, facecolor="0.92", edgecolor="0.6", hatch="..", zorder=0)
+            curve.text(
+                (low + high) / 2,
+                0.97,
+                label,
+                rotation=90,
+                ha="center",
+                va="top",
+                transform=curve.get_xaxis_transform(),
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            )
+        if thesis_modes:
+            curve.patches[0].set_label("shaded: where the thesis has its modes")
+        for axes in (curve, points):
+            axes.axvline(0, color="black", linewidth=1)
+        points.set_yticks(range(len(groups)), [name for name, _ in groups])
+        points.set(
+            xlabel="score (Spearman correlation; the thick bar is the median)",
+            xlim=(-1.02, 1.02),
+            ylim=(len(groups) - 0.5, -0.5),
+        )
+        figure.legend(*curve.get_legend_handles_labels(), loc="outside upper left")
+    return figure
+
+
+def effects(map_values: ArrayLike, effects: ArrayLike, *, source: str) -> Figure:
+    """What a map says about each block against what the block does: the metric as a picture.
+
+    Parameters
+    ----------
+    map_values : (blocks,), importance that the map gives each block.
+    effects : (blocks,), measured effect of each block on the network.
+    source : where the numbers come from, such as `run.label`.
+
+    Raises
+    ------
+    InputError
+        The two differ in length, or a value is not finite.
+
+    Chapter: notebooks/07_metric.md
+    """
+    said, done = np.ravel(map_values), np.ravel(effects)
+    if len(said) != len(done) or len(said) < 2 or not np.isfinite([*said, *done]).all():
+        raise InputError(
+            f"map_values has {len(said)} blocks, effects {len(done)}; give as many of each, "
+            "two or more and all finite"
+        )
+    with style.picture(height=4.6, source=source) as figure:
+        axes = figure.subplots()
+        axes.plot(stats.rankdata(said), stats.rankdata(done), "o", color=style.BLUE, ms=5, mfc="none")
+        if np.ptp(said) and np.ptp(done):
+            verdict = f"{stats.spearmanr(said, done).statistic:+.2f}"
+        else:
+            verdict = "undefined, one side is constant"
+        axes.set(
+            title=f"Spearman correlation {verdict} ({len(said)} blocks)",
+            xlabel="rank of the block in the map (1 = least important)",
+            ylabel="rank of the block's measured effect",
+        )
+        axes.axline((1, 1), slope=1, color="0.4", linestyle="--", label="same order")
+        figure.legend(loc="outside upper right")
+        axes.grid(color="0.9")
+    return figure
+
+
+def convergence(scores: pd.DataFrame, *, source: str) -> Figure:
+    """One map's score against the number of replacement values per block, for several ways to choose them.
+
+    Every score is marked; a line joins the mean scores of each method.
+
+    Parameters
+    ----------
+    scores : columns method (name), values (replacement values per block, a count) and score (in [-1, 1]
+        or NaN, which is left out); one row per computed score.
+    source : where the numbers come from, such as `run.label`.
+
+    Chapter: notebooks/12_engine.md
+    """
+    style.require(scores, "scores", "method", "values", "score")
+    with style.picture(height=3.8, source=source) as figure:
+        axes = figure.subplots()
+        for row, (name, group) in enumerate(scores.groupby("method", sort=False)):
+            color, marker, line = style.MARKS[row % len(style.MARKS)]
+            means = group.groupby("values").score.mean()
+            axes.plot(means.index, means, color=color, linestyle=line)
+            axes.plot(group["values"], group.score, marker, color=color, ms=7, mfc="none")
+            axes.plot([], [], color=color, marker=marker, mfc="none", linestyle=line, label=name)
+        counts = sorted(scores["values"].unique())
+        axes.set(xscale="log", xlabel="replacement values per block", ylabel="score (Spearman correlation)")
+        axes.set_xticks(counts, [str(count) for count in counts])
+        axes.set_xticks([], minor=True)
+        axes.grid(color="0.9")
+        figure.legend(loc="outside upper right", ncols=len(scores.method.unique()))
+    return figure
+
+
+def pairs(scores: pd.DataFrame, *, source: str) -> Figure:
+    """Two networks' scores of the same clips, one against the other: below the line the second is lower.
+
+    Parameters
+    ----------
+    scores : columns clip, architecture (two of them) and score (in [-1, 1] or NaN).
+    source : where the numbers come from.
+
+    Raises
+    ------
+    InputError
+        There are not two networks, or no clip has a score by both.
+
+    Chapter: notebooks/13_reference.md
+    """
+    style.require(scores, "scores", "clip", "architecture", "score")
+    wide = scores.pivot(index="clip", columns="architecture", values="score")
+    wide = wide[list(scores.architecture.unique())].dropna()
+    if wide.shape[1] != 2 or wide.empty:
+        raise InputError(
+            f"scores has {wide.shape[1]} networks and {len(wide)} common clips; give two networks"
+        )
+    first, second = wide.columns
+    with style.picture(height=4.6, source=source) as figure:
+        axes = figure.subplots()
+        axes.plot(
+            wide[first], wide[second], "o", color=style.BLUE, ms=6, mfc="none", label=f"{len(wide)} clips"
+        )
+        axes.axline((0, 0), slope=1, color="0.4", linestyle="--", label="equal scores")
+        axes.axvline(0, color="black", linewidth=1)
+        axes.axhline(0, color="black", linewidth=1)
+        axes.set(
+            xlabel=f"score of {first}",
+            ylabel=f"score of {second}",
+            xlim=(-1.02, 1.02),
+            ylim=(-1.02, 1.02),
+            aspect="equal",
+        )
+        axes.set_title(f"{second} is lower on {(wide[second] < wide[first]).sum()} of {len(wide)} clips")
+        axes.grid(color="0.9")
+        figure.legend(loc="outside upper right", ncols=2)
+    return figure
+
+
+def readings(scores: pd.DataFrame, *, source: str) -> Figure:
+    """The scores that each reading of the thesis's open choices gives, one row per reading.
+
+    Every clip is marked; a thick bar is the median, a thick line the middle half of the clips.
+
+    Parameters
+    ----------
+    scores : columns reading (name) and score (in [-1, 1] or NaN, left out and counted).
+    source : where the numbers come from.
+
+    Chapter: notebooks/13_reference.md
+    """
+    style.require(scores, "scores", "reading", "score")
+    groups = list(scores.groupby("reading", sort=False).score)
+    with style.picture(height=1.4 + 0.42 * len(groups), source=source) as figure:
+        axes = figure.subplots()
+        names = []
+        for row, (name, group) in enumerate(groups):
+            color, marker, _ = style.MARKS[bool(row)]
+            finite = group.dropna()
+            axes.plot(finite, np.full(len(finite), row), marker, color=color, ms=5, mfc="none", alpha=0.8)
+            if len(finite):
+                low, middle, high = finite.quantile([0.25, 0.5, 0.75])
+                axes.plot([low, high], [row, row], color="black", linewidth=2, zorder=3)
+                axes.plot(middle, row, "|", color="black", ms=16, mew=3, zorder=3)
+            missing = f", NaN = {group.isna().sum()}" if group.isna().any() else ""
+            below = f"{(finite < 0).mean():.0%} below 0" if len(finite) else "no score"
+            names.append(f"{name}\n{below}, n = {len(finite)}{missing}")
+        axes.axvline(0, color="black", linewidth=1)
+        axes.set_yticks(range(len(groups)), names)
+        axes.set(
+            xlabel="score (Spearman correlation; the thick bar is the median)",
+            xlim=(-1.02, 1.02),
+            ylim=(len(groups) - 0.5, -0.5),
+        )
+    return figure

@@ -1,0 +1,96 @@
+"""One function per figure of the book: arrays or tables in, a finished figure out.
+
+Grey is the sound, colour is the importance a map gives it, in every figure that shows both. Colours
+are Okabe and Ito's (safe for colour-blind readers) and always come with a marker, a line style, a
+hatch or a number. Lettering has its true size at 700 px, the width of the book's text column.
+
+Chapter: notebooks/01_introduction.md to notebooks/09_results.md; each function names its own.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib import style
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from helpers import InputError
+
+WIDTH = 7.3  # inches: 700 px of a browser, so that 10 pt here are 10 pt there
+
+
+BLACK, _, _, GREEN, _, BLUE, ORANGE, PURPLE = mpl.color_sequences["okabe_ito"]
+
+
+MARKS = tuple(  # one look per curve or network; each colour has contrast 3:1 or more on white
+    zip((BLUE, ORANGE, GREEN, PURPLE, BLACK), "os^Dv", ("-", "--", "-.", ":", (0, (8, 2))), strict=True)
+)
+
+
+AGREEMENT = ("#ee9f57", "white", "#5aaee6")  # orange: opposite order; black on either end: over 8:1
+
+
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "hatch.linewidth": 0.6,
+}
+
+
+class Picture(Figure):
+    """A matplotlib figure that a notebook shows once, whatever the backend and without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
+
+
+@contextmanager
+def picture(*, height: float, source: str) -> Iterator[Picture]:
+    """An empty figure `height` inches high that says at its foot where its numbers come from."""
+    with style.context(["default", STYLE]):
+        figure = Picture(figsize=(WIDTH, height), dpi=150, layout="constrained")
+        figure.supxlabel(source, x=0.99, horizontalalignment="right", fontsize=9, color="0.25")
+        yield figure
+
+
+def matrix(values: ArrayLike, name: str) -> np.ndarray:
+    """`values` as (coefficients, frames), leading axes of length 1 dropped."""
+    matrix = np.asarray(values)
+    if matrix.ndim < 2 or matrix.size != np.prod(matrix.shape[-2:]) or not matrix.size:
+        raise InputError(f"{name} has shape {matrix.shape}; give one clip as (coefficients, frames)")
+    if not np.isfinite(matrix).all():
+        raise InputError(f"{name} holds values that are not finite; leave this clip out or mend it")
+    return matrix.reshape(matrix.shape[-2:])
+
+
+def importance(values: ArrayLike, name: str, *, like: np.ndarray) -> np.ndarray:
+    """A map as (coefficients, frames), checked to lie in [0, 1] and to fit its MFCC."""
+    checked = matrix(values, name)
+    if checked.shape != like.shape:
+        raise InputError(f"{name} has shape {checked.shape}, its MFCC {like.shape}; make them equal")
+    if checked.min() < 0 or checked.max() > 1:
+        raise InputError(f"{name} leaves the range 0 to 1; rescale it before drawing")
+    return checked
+
+
+def require(table: pd.DataFrame, name: str, *columns: str) -> None:
+    """Refuse a table without rows or without one of these columns."""
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise InputError(f"{name} lacks the column {', '.join(missing)}; it needs {columns}")
+    if table.empty:
+        raise InputError(f"{name} has no rows; there is nothing to draw")
