@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from helpers import InputError, show
+from helpers.show import interactive
 
 NAN = float("nan")
 
@@ -67,7 +68,7 @@ def drawn(table=TABLE, own=OWN, *, choices=("layer", "hop"), label="a curve") ->
 
 def height(score: float) -> float:
     """Where a score lies: 1 at the top, 8 from the edge; -1 above the foot."""
-    top, bottom = 8, show.HEIGHT - show.FOOT - 8
+    top, bottom = 8, interactive.HEIGHT - interactive.FOOT - 8
     return top + (bottom - top) * (1 - score) / 2
 
 
@@ -75,8 +76,8 @@ def test_every_estimate_has_a_stroke_from_the_lowest_to_the_highest():
     strokes = drawn().all("g")
     assert len(strokes) == 3  # a row without an estimate has none
     at = [float(re.fullmatch(r"translate\((.+)\)", stroke["transform"])[1]) for stroke in strokes]
-    step = (show.WIDTH - show.LEFT - 8) / 4
-    assert at == pytest.approx([show.LEFT + (i + 0.5) * step for i in range(3)], abs=0.01)
+    step = (interactive.WIDTH - interactive.LEFT - 8) / 4
+    assert at == pytest.approx([interactive.LEFT + (i + 0.5) * step for i in range(3)], abs=0.01)
     dots = [float(stroke["inside"][-1]["cy"]) for stroke in strokes]
     assert dots == pytest.approx([height(score) for score in (-0.25, 0.0, 0.5)], abs=0.06)
     assert dots == sorted(dots, reverse=True)  # up the page
@@ -133,8 +134,8 @@ def test_a_script_finds_which_value_of_each_choice_a_stroke_has():
         ]
         assert said == [TABLE["layer"][row], str(TABLE["hop"][row])]
     assert (curve["data-left"], curve["data-right"]) == (
-        str(show.LEFT),
-        str(show.WIDTH - 8),
+        str(interactive.LEFT),
+        str(interactive.WIDTH - 8),
     )
 
 
@@ -151,7 +152,7 @@ def test_the_figure_is_whole_without_a_script():
     page = drawn()
     (svg,) = page.all("svg")
     assert svg["role"] == "img"
-    assert (svg.get("viewbox") or svg["viewBox"]) == f"0 0 {show.WIDTH} {show.HEIGHT}"
+    assert (svg.get("viewbox") or svg["viewBox"]) == f"0 0 {interactive.WIDTH} {interactive.HEIGHT}"
     assert page.all("script") == []
     ticks = {text["text"]: float(text["y"]) - 4 for text in page.all("text") if text.get("text-anchor")}
     assert ticks == pytest.approx(
@@ -166,9 +167,9 @@ def test_many_rows_fit_between_the_edges():
     rows["estimate"] = np.linspace(-1, 1, 300)
     at = [float(stroke["transform"][10:-1]) for stroke in drawn(rows, rows["estimate"] > 2).all("g")]
     assert len(at) == 300
-    assert show.LEFT < min(at) < max(at) < show.WIDTH - 8
+    assert interactive.LEFT < min(at) < max(at) < interactive.WIDTH - 8
     assert height(1) == 8
-    assert height(-1) < show.HEIGHT - show.FOOT
+    assert height(-1) < interactive.HEIGHT - interactive.FOOT
 
 
 def test_a_table_without_rows_is_refused():

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from helpers import InputError, show
+from helpers.show import style
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -228,7 +229,7 @@ def test_a_notebook_shows_the_figure_as_one_opaque_picture():
     shown, _ = DisplayFormatter().format(EVERY["effects"]())
     assert set(shown) == {"image/png", "text/plain"}
     picture = plt.imread(io.BytesIO(shown["image/png"]))
-    assert picture.shape[1] == pytest.approx(show.WIDTH * 150, abs=1)
+    assert picture.shape[1] == pytest.approx(style.WIDTH * 150, abs=1)
     assert (picture[..., 3] == 1).all()
 
 
@@ -240,9 +241,9 @@ def test_a_dark_style_of_the_reader_changes_nothing():
 
 
 def test_colours_of_curves_stand_out_from_white_and_never_alone():
-    colours, markers, lines = zip(*show.MARKS, strict=True)
+    colours, markers, lines = zip(*style.MARKS, strict=True)
     assert min(contrast_on_white(colour) for colour in colours) >= 3
-    assert len(set(markers)) == len(set(lines)) == len(show.MARKS)
+    assert len(set(markers)) == len(set(lines)) == len(style.MARKS)
 
 
 def test_three_bars_draw_what_they_are_given():
