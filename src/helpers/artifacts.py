@@ -1,9 +1,10 @@
-"""Make or load: the study's only cache.
+"""Artefacts: what a thing is made of, declared once; make or load, the study's only cache.
 
-An artefact is one file or folder with `<name>.json` beside it: the recipe it was made from (parameters,
-digests of input artefacts and of the code without comments and docstrings) and how it was made (date,
-seconds, versions, revision, device). Equal recipe and intact content: it is loaded. Else it is made
-again, in a work folder that survives an interruption, and moved into place in one step.
+An artefact is one file or folder with `<name>.json` beside it: the recipe it was made from (the fields of
+`study.Run` that key it, digests of input artefacts and of the code without comments and docstrings, versions of
+the packages that shape it) and how it was made (date, seconds, versions, revision, device). Equal recipe and
+intact content: it is loaded. Else it is made again, in a work folder that survives an interruption, and moved
+into place in one step. A recorded artefact is loaded and never made.
 
 Chapter: notebooks/11_runs.md
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import datetime
+import functools
 import glob
 import hashlib
 import importlib.metadata
@@ -20,81 +22,320 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 from filelock import FileLock
+from tqdm import tqdm
 
-from helpers import study
+from helpers import InputError, study, tables
+from helpers.study import Run
 
 _PACKAGES = ["torch", "torchvision", "torchaudio", "numpy", "scipy", "pandas"]
 _PACKAGES += ["soundfile", "grad-cam", "quantus", "captum"]
 # Settings, bookkeeping and presentation do not change what a recipe makes.
-_PLUMBING = {"study", "artifacts", "book", "show"}
+_PLUMBING = {"study", "artifacts", "tables", "book", "show"}
+_ALWAYS = {
+    "data",
+    "profile",
+}  # fields that any artefact may read: they say where it lies and how it is called
+LONG = 20  # seconds of work that are announced
+ALL: dict[str, Artefact] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Artefact:
+    """One kind of file or folder that the study makes, declared beside the function that makes it.
+
+    name : of the file or folder; a suffix says what it is.
+    make : called with the run and the path to write; may keep what it needs to resume beside that path, and
+        may return extra facts for the record. It sees only the fields that are declared here and by the inputs.
+    fields : of `study.Run` that it reads itself. inputs : artefacts that it is made from.
+    packages : whose versions shape it. table : what its columns hold (`helpers.tables`).
+    folds : it is made for one fold at a time; `make` and `outside` get the fold as a further argument.
+    outside : digests, by name, of what it depends on and no artefact holds, such as sound files.
+    work : units of work, to estimate seconds from records. smaller : the fields that make it less.
+    record : whether `make record` keeps it.
+    """
+
+    name: str
+    make: Callable[..., dict | None]
+    fields: tuple[str, ...] = ()
+    inputs: tuple[Artefact | Each | Changed, ...] = ()
+    packages: tuple[str, ...] = ()
+    table: tables.Schema | None = None
+    folds: bool = False
+    outside: Callable[..., Mapping[str, str]] | None = None
+    work: Callable[[Run], float] | None = None
+    smaller: tuple[str, ...] = ()
+    record: bool = True
+    closure: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Gather the fields that key the artefact, its own and its inputs', in the order of `Run`."""
+        known = set(self.fields)
+        for one in self.inputs:
+            known |= set(one.closure)
+        object.__setattr__(self, "closure", tuple(name for name in study.FIELDS if name in known))
+        ALL[self.name] = self
+
+    def each(self, field: str) -> Each:
+        """This artefact once for each fold that a field of the run names: an input of another."""
+        return Each(self, field)
+
+    def of(self, **changes: Any) -> Changed:
+        """This artefact of the same run with some fields changed: an input of another."""
+        return Changed(self, changes)
+
+    def gathered(self, run: Run) -> dict[str, Path]:
+        """Its path, made or loaded, as an input of another: by name."""
+        return {self.name: self.get(run)}
+
+    def path(self, run: Run, fold: int | None = None) -> Path:
+        """Where it lies: fields that differ from their defaults are part of the name."""
+        run = whole(run)
+        stem, dot, suffix = self.name.partition(".")
+        keys = [name for name in self.closure if name not in ("architecture", *_ALWAYS)]
+        changed = [f"{n}={study.said(v)}" for n in keys if (v := getattr(run, n)) != run.default(n)]
+        name = "-".join([stem, *([f"fold={fold}"] if self.folds else []), *changed])
+        if len(name) > 160:  # file systems take 255 bytes, and work folders have longer names
+            name = f"{stem}-{_sha256(name.encode())[:16]}"
+        folder = run.source.results / run.profile
+        return (
+            folder / run.architecture if "architecture" in self.closure else folder
+        ) / f"{name}{dot}{suffix}"
+
+    def get(self, run: Run, fold: int | None = None) -> Path:
+        """The artefact's path, made anew only if what it would be made from has changed.
+
+        Raises
+        ------
+        InputError
+            The run is recorded and this artefact is not, or has been changed since.
+        """
+        run, path = whole(run), self.path(run, fold)
+        if run.source.kind == "recorded":
+            return self._recorded(run, path)
+        recipe = self.recipe(run, fold)
+        seen = _Seen(run, {*self.closure, *_ALWAYS}, self.name)
+        given = (fold,) if self.folds else ()
+        return produce(
+            path,
+            recipe=recipe,
+            make=lambda target: self.make(seen, target, *given),
+            facts={"data": run.source.label, **({"work": self.work(run)} if self.work else {})},
+            before=lambda: self._announce(run),
+        )
+
+    def read(self, run: Run) -> pd.DataFrame:
+        """The table of a run, checked against what its columns are declared to hold."""
+        frame = pd.read_csv(self.get(run))
+        return self.table.validate(frame, self.name) if self.table else frame
+
+    def recipe(self, run: Run, fold: int | None = None) -> dict[str, Any]:
+        """What it would be made from; makes the inputs if it must."""
+        run = whole(run)
+        inputs: dict[str, str] = (
+            dict(self.outside(run, *([fold] if self.folds else []))) if self.outside else {}
+        )
+        for one in self.inputs:
+            inputs |= {name: digest_of(path) for name, path in one.gathered(run).items()}
+        return {
+            "fields": {name: getattr(run, name) for name in self.fields}
+            | ({"fold": fold} if self.folds else {}),
+            "inputs": inputs,
+            "code": code_digests(self.make.__module__.partition(".")[2]),
+            "packages": {name: importlib.metadata.version(name) for name in self.packages},
+        }
+
+    def seconds(self, run: Run) -> float | None:
+        """How long it will take, from what the same work took before; None where nothing is known."""
+        if not self.work:
+            return None
+        rates = _rates(self.name)
+        rate = rates.get(run.architecture if "architecture" in self.closure else "") or next(
+            iter(rates.values()), None
+        )
+        return rate and rate * self.work(run)
+
+    def _announce(self, run: Run) -> None:
+        seconds = self.seconds(run)
+        if seconds and seconds > LONG:
+            less = f"; smaller: {', '.join(self.smaller)}" if self.smaller else ""
+            # like a progress bar, so that pages leave it out as they leave bars out
+            minutes, rest = divmod(int(seconds), 60)
+            print(
+                f"{self.name}: about {seconds / 60:.0f} min{less} [00:00<{minutes:02d}:{rest:02d}]",
+                file=sys.stderr,
+            )
+
+    def _recorded(self, run: Run, path: Path) -> Path:
+        if not record_path(path).exists():
+            there = sorted(
+                {p.key for p in study.entries() if record_path(self.path(p)).exists()}
+                if not self.folds
+                else ()
+            )
+            known = f"; it is recorded of {'; '.join(there)}" if there else "; no recorded run has it"
+            raise InputError(
+                f"{self.name} of {run.key} is not recorded{known}; name a folder of recordings (data) to make it"
+            )
+        if content_digest(path) != record(path)["content"]:
+            raise InputError(
+                f"{path} has changed since it was recorded; `git checkout {path.name}` brings it back"
+            )
+        return path
+
+
+@dataclass(frozen=True)
+class Each:
+    """An artefact that is made fold by fold, as an input: once for each fold that a field names."""
+
+    artefact: Artefact
+    field: str
+
+    @property
+    def closure(self) -> tuple[str, ...]:
+        """Fields that key it."""
+        return (*self.artefact.closure, self.field)
+
+    def gathered(self, run: Run) -> dict[str, Path]:
+        """The paths, by name and fold."""
+        value = getattr(run, self.field)
+        folds = value if isinstance(value, tuple) else (value,)
+        return {f"{self.artefact.name} {fold}": self.artefact.get(run, fold) for fold in folds}
+
+
+@dataclass(frozen=True)
+class Changed:
+    """An artefact of another run, which differs from this one in some fields, as an input."""
+
+    artefact: Artefact
+    changes: Mapping[str, Any]
+
+    @property
+    def closure(self) -> tuple[str, ...]:
+        """Fields that key it."""
+        return tuple(name for name in self.artefact.closure if name not in self.changes)
+
+    def gathered(self, run: Run) -> dict[str, Path]:
+        """The path, by name and what is changed."""
+        said = " ".join(f"{n}={v}" for n, v in self.changes.items())
+        return {f"{self.artefact.name} {said}": self.artefact.get(run.with_(**self.changes))}
+
+
+class _Seen:
+    """A run as one artefact's `make` may see it: a field that it does not declare cannot be read."""
+
+    def __init__(self, run: Run, fields: set[str], artefact: str) -> None:
+        self._run, self._fields, self._artefact = run, fields, artefact
+
+    def __getattr__(self, name: str) -> Any:
+        if name in study.FIELDS:
+            if name not in self._fields:
+                raise AttributeError(f"{self._artefact} reads {name}, which it does not declare")
+            return getattr(self._run, name)
+        found = vars(Run).get(name)
+        if (
+            isinstance(found, property)
+            and found.fget
+            and name not in ("source", "label", "data_label", "key")
+        ):
+            return found.fget(self)
+        return getattr(self._run, name)
+
+
+def whole(run: Run) -> Run:
+    """The run itself, where a `make` function passes on what it may see of it."""
+    return run._run if isinstance(run, _Seen) else run
 
 
 def produce(
     path: Path,
     *,
-    parameters: Mapping,
-    inputs: Mapping[str, str],
+    recipe: Mapping[str, Any],
     make: Callable[[Path], dict | None],
+    facts: Mapping[str, Any] | None = None,
+    before: Callable[[], None] = lambda: None,
 ) -> Path:
-    """Return `path`, made anew only if what it would be made from has changed.
+    """Return `path`, made anew only if its recipe has changed or its content was touched.
 
     Parameters
     ----------
     path : the artefact, a file or a folder.
-    parameters : plain values it depends on.
-    inputs : digest of each input artefact by name (see `digest_of`).
-    make : called with a work folder; writes `work / path.name` there, may keep what it needs to
-        resume, and may return extra facts for the record. The digest of its module's code, and of
-        the helper modules that one imports, is part of the recipe.
+    recipe : plain values and digests of all that it is made from.
+    make : called with a path in a work folder; writes there, may keep beside it what it needs to resume,
+        and may return extra facts for the record.
+    facts : further facts for the record. before : called when there is something to make.
 
     Chapter: notebooks/11_runs.md
     """
-    recipe = {
-        "parameters": dict(parameters),
-        "inputs": dict(inputs),
-        "code": code_digests(make.__module__.partition(".")[2]),
-    }
     recipe_digest = _sha256(json.dumps(recipe, sort_keys=True).encode())
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.parent / f".{path.name}.lock"):
-        record = record_path(path)
+        known = record_path(path)
         if _is_fresh(path, recipe_digest):
-            record.touch()  # the workflow engine reads times: checked now, not older than its inputs
+            known.touch()  # the workflow engine reads times: checked now, not older than its inputs
             return path
         work = path.parent / f".{path.name}.{recipe_digest[:12]}.work"
         work.mkdir(exist_ok=True)
+        before()
         started = time.monotonic()
-        facts = make(work) or {}
-        made = {"seconds": round(time.monotonic() - started, 2), **_circumstances(), **facts}
+        found = make(work / path.name) or {}
+        made = {"seconds": round(time.monotonic() - started, 2), **_circumstances(), **(facts or {}), **found}
         if not (work / path.name).exists():
             raise FileNotFoundError(f"the recipe of {path.name} wrote no {path.name}")
         content = content_digest(work / path.name)
-        record.unlink(missing_ok=True)  # a record always belongs to the content beside it
+        known.unlink(missing_ok=True)  # a record always belongs to the content beside it
         if path.is_dir():
             shutil.rmtree(path)
         os.replace(work / path.name, path)
         for stale in path.parent.glob(f".{glob.escape(path.name)}.*.work"):
             shutil.rmtree(stale)
-        write_text(
-            record,
-            json.dumps(
-                {
-                    "artefact": path.name,
-                    "recipe": recipe,
-                    "recipe_digest": recipe_digest,
-                    "content": content,
-                    "made": made,
-                },
-                indent=1,
-            ),
-        )
+        write_record(path, recipe=recipe, recipe_digest=recipe_digest, content=content, made=made)
     return path
+
+
+def write_record(path: Path, **facts: Any) -> None:
+    """Write the provenance of an artefact beside it."""
+    write_text(record_path(path), json.dumps({"artefact": path.name, **facts}, indent=1) + "\n")
+
+
+One = TypeVar("One", pd.DataFrame, np.ndarray)
+
+
+def clip_by_clip(
+    target: Path, clips: Sequence[str] | np.ndarray, one: Callable[[int], One], *, what: str
+) -> list[One]:
+    """One result per clip, kept beside `target` as soon as it is whole: an interrupted call goes on there.
+
+    Parameters
+    ----------
+    target : the path that `Artefact.make` was given. clips : names. one : called with a clip's number; returns a table or an array.
+    what : for the progress bar.
+
+    Chapter: notebooks/11_runs.md
+    """
+    found: list[One] = []
+    for i in tqdm(range(len(clips)), desc=what, unit="clip"):
+        kept = [target.parent / f"clip-{i}{suffix}" for suffix in (".csv", ".npy")]
+        if not any(path.exists() for path in kept):
+            made = one(i)
+            part = target.parent / f".clip-{i}.part"
+            if isinstance(made, pd.DataFrame):
+                made.to_csv(part, index=False)
+            else:
+                with part.open("wb") as file:
+                    np.save(file, made)
+            part.replace(kept[0] if isinstance(made, pd.DataFrame) else kept[1])
+        found.append(pd.read_csv(kept[0]) if kept[0].exists() else np.load(kept[1]))  # type: ignore[arg-type]
+    return found
 
 
 def overview(folders: Iterable[Path]) -> pd.DataFrame:
@@ -105,10 +346,11 @@ def overview(folders: Iterable[Path]) -> pd.DataFrame:
     rows = []
     for path in sorted({p for folder in folders for p in folder.glob("*.json")}):
         known = json.loads(path.read_text())
-        made = known["made"]
+        made, artefact = known["made"], path.parent / known["artefact"]
+        root = next((r for r in (study.RUNS, study.RECORDED) if artefact.is_relative_to(r)), artefact.parent)
         rows.append(
             {
-                "artefact": (path.parent / known["artefact"]).relative_to(study.DATA).as_posix(),
+                "artefact": artefact.relative_to(root).as_posix(),
                 "data": made.get("data", ""),
                 "made (UTC)": made["date"].replace("T", " ").removesuffix("+00:00"),
                 "seconds": f"{made['seconds']:.1f}",
@@ -121,7 +363,8 @@ def overview(folders: Iterable[Path]) -> pd.DataFrame:
 
 def record_path(path: Path) -> Path:
     """Where the provenance of an artefact lies: `scores.json` beside `scores.csv`."""
-    return path.with_suffix(".json")
+    # not `with_suffix`: a folder's name may hold a number with a point
+    return path.with_name(f"{path.name.removesuffix('.csv').removesuffix('.npz')}.json")
 
 
 def record(path: Path) -> dict:
@@ -140,8 +383,8 @@ def digest_of(path: Path) -> str:
 def content_digest(path: Path) -> str:
     """SHA-256 of a file, or of a folder's file names and contents."""
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        stat = path.stat()
+        return _file_digest(path, stat.st_size, stat.st_mtime_ns)
     lines = [
         f"{p.relative_to(path).as_posix()} {content_digest(p)}"
         for p in sorted(path.rglob("*"))
@@ -150,6 +393,13 @@ def content_digest(path: Path) -> str:
     return _sha256("\n".join(lines).encode())
 
 
+@functools.lru_cache(maxsize=4096)
+def _file_digest(path: Path, size: int, mtime: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@functools.cache  # the code that runs is the one that was imported
 def code_digests(module: str) -> dict[str, str]:
     """Digest of a helper module and of every helper module it imports, without comments and docstrings."""
     room, _, name = f"helpers.{module}".rpartition(".")
@@ -168,7 +418,7 @@ def modules_of(code: str) -> set[str]:
         for node in ast.walk(ast.parse(waiting.pop())):
             if not isinstance(node, ast.ImportFrom) or (node.module or "").partition(".")[0] != "helpers":
                 continue
-            room = node.module.partition(".")[2]  # "" in `from helpers import study`
+            room = (node.module or "").partition(".")[2]  # "" in `from helpers import study`
             names = {room, *(f"{room}.{a.name}".strip(".") for a in node.names)} - {""}
             fresh = {name for name in names if source_of(name).exists()} - found
             found |= fresh
@@ -185,8 +435,22 @@ def source_of(module: str) -> Path:
 def write_text(path: Path, text: str) -> None:
     """Write a small file in one step: a reader sees the old text or the new, never half of it."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text)
+    part.write_text(text, encoding="utf-8")
     os.replace(part, path)
+
+
+@functools.cache
+def _rates(name: str) -> dict[str, float]:
+    """Seconds per unit of work of an artefact by architecture, from records here and those that came along."""
+    rates: dict[str, float] = {}
+    stem = name.partition(".")[0]
+    for root in (study.RECORDED, study.RUNS):  # what was made here counts more
+        for path in root.glob(f"**/{stem}*.json"):
+            made = json.loads(path.read_text())["made"]
+            if made.get("work"):
+                architecture = path.parent.name if path.parent.name in study.NETWORKS else ""
+                rates[architecture] = made["seconds"] / made["work"]
+    return rates
 
 
 def _is_fresh(path: Path, recipe_digest: str) -> bool:
@@ -202,14 +466,20 @@ def _is_fresh(path: Path, recipe_digest: str) -> bool:
 
 
 def _circumstances() -> dict:
-    return {
+    return {  # what was there when it was made, to be read and not compared
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "revision": revision(),
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
         "machine": f"{platform.system()} {platform.machine()}, {_processor()}",
         "cores": os.cpu_count(),
-    }
+    } | _torch()
+
+
+def _torch() -> dict:
+    torch = sys.modules.get("torch")  # its import takes seconds that not every artefact needs
+    device = "cuda" if torch and torch.cuda.is_available() else "cpu"
+    return {"threads": torch.get_num_threads(), "device": device} if torch else {}
 
 
 def revision() -> str:

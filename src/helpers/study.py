@@ -1,85 +1,378 @@
-"""The one settings object: which network, data and profile a chapter speaks of, and where its results lie.
+"""The run: every choice of the study, declared once, and where its results lie.
 
-Every path of the study is built here. Chapter: every notebook; the profile table is shown in
-notebooks/11_runs.md.
+Nothing that shapes a number is a constant elsewhere. The comments of the parameter cells, the page of
+choices, the README's table, `-p` on the command line and the sentences of refusal come from `Run`.
+
+Chapter: every notebook; book/choices.md lists the fields.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pandas as pd
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from helpers import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "data"
 RECORDED = DATA / "recorded"
-SAMPLING_RATE = 44_100  # Hz, thesis 2.2
-ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-TEST_FOLD = 10
+# `RUNS=folder` keeps what runs make outside the checkout.
+RUNS = Path(os.environ.get("RUNS") or DATA / "runs").expanduser().resolve()
 
-# Legal values of each parameter a chapter may have; the first is the default.
-CHOICES: dict[str, tuple] = {
-    "architecture": ARCHITECTURES,
-    "profile": ("quick", "smoke", "thesis"),
-    "hop_length": (1024, 512, 441),
-    "padding": ("zero", "minimum", "repeat"),
-    "scaling": ("raw", "standardised"),
-    "layer": ("layer4[-1]", "layer4[-1].conv", "layer3[-1]", "layer2[-1]"),
-    "explained": ("predicted", "true"),
-    "scored": ("explained", "true"),
+# The names of each registry; the function of a name stands in the room of its kind.
+# A new member: one line here, one function there.
+NETWORKS = {  # the layer that is explained when none is named: the last block
+    "resnet18": "layer4[-1]",
+    "resnet34": "layer4[-1]",
+    "resnet50": "layer4[-1]",
+    "resnet101": "layer4[-1]",
+    "resnet152": "layer4[-1]",
 }
-# An artefact's name carries those of its parameters that differ from the default, so that two
-# settings never overwrite each other.
-_FEATURES = ("hop_length", "padding")
-_NETWORK = ("seed", *_FEATURES, "scaling")
-_EXPLANATIONS = (*_NETWORK, "layer", "explained")
-_SCORES = (*_EXPLANATIONS, "scored")
-_NAMED_BY = {
-    "features.npz": _FEATURES,
-    "network": _NETWORK,
-    "explanations.npz": _EXPLANATIONS,
-    "quantus.csv": _SCORES,
-    "scores.csv": _SCORES,
-    "quantus-older.csv": _SCORES,
-    "effects.npz": _EXPLANATIONS,
-    "controls.csv": _EXPLANATIONS,
-    "shuffled": _NETWORK,
-    "sanity.csv": _EXPLANATIONS,
-    "metrics.csv": _EXPLANATIONS,
-    "specifications.csv": _NETWORK,
-}
+REPRESENTATIONS = ("mfcc",)
+EXPLAINERS = ("Grad-CAM",)
+BASELINES = ("uniform", "zero", "mean", "neighbours", "marginal")
+READOUTS = ("probability", "log-odds", "cross-entropy")
+QUANTUS_BASELINES = ("uniform", "black", "white", "mean", "random")
 
 
-@dataclass(frozen=True)
-class Profile:
-    """How much of the thesis's work is done; see config/profiles.yaml for the meaning of each number."""
+def _choice(
+    default: Any,
+    says: str,
+    *,
+    section: str = "",
+    unit: str = "",
+    scaled: bool = False,
+    names: Iterable[str] = (),
+    **limits: Any,
+) -> Any:
+    """A field of `Run`: its default, one sentence, the thesis's section, its unit and range."""
+    extra = {"section": section, "unit": unit, "scaled": scaled, "names": tuple(names)}
+    return Field(default, description=says, json_schema_extra=extra, **limits)
 
-    name: str
-    clips: int | None
-    epochs: int
-    explanations: int
-    stock_clips: int
-    stock_clips_deep: int
-    drawn_clips: int
-    draws: int
-    control_clips: int | None
-    null_maps: int
+
+Folds = tuple[Annotated[int, Field(ge=1, le=10)], ...]
+Count = Annotated[int, Field(ge=0)]
+All = Annotated[int, Field(ge=1)] | Literal["all"]
+
+
+class Run(BaseModel):
+    """All parameters of one run of the study; made by `open`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    # what is computed, and of which sounds
+    profile: Literal["quick", "smoke", "thesis"] = _choice("quick", "how much is computed")
+    data: str = _choice(
+        "",
+        '"" finds data/UrbanSound8K or takes the stand-in; "recorded": the results that come with the book; or a folder',
+        section="2.1",
+    )
+    clips: All = _choice("all", "at most this many clips per class and fold", section="2.1", scaled=True)
+    data_seed: Count = _choice(2024, "of the stand-in, and of the clips that a profile takes")
+    test_fold: int = _choice(10, "the fold that is held out", section="2.3", ge=1, le=10)
+    training_folds: Folds = _choice((), "all others that are there", section="2.3")
+
+    # what a network is given
+    representation: str = _choice(
+        "mfcc", "how a sound becomes a picture", section="2.2", names=REPRESENTATIONS
+    )
+    sampling_rate: int = _choice(
+        44_100, "to which every clip is resampled", section="2.2", unit="Hz", ge=8000, le=192_000
+    )
+    n_fft: int = _choice(2048, "length of a window", section="2.2", unit="samples", ge=64, le=16_384)
+    hop_length: int = _choice(
+        1024,
+        "from one window to the next; torchaudio's default",
+        section="2.2",
+        unit="samples",
+        ge=32,
+        le=16_384,
+    )
+    n_mels: int = _choice(128, "bands of the mel scale; torchaudio's default", section="2.2", ge=8, le=512)
+    n_mfcc: int = _choice(13, "coefficients kept, at most n_mels", section="2.2", ge=2, le=512)
+    frames: int = _choice(400, "width of the picture, padded or cut", section="2.2", ge=32, le=4096)
+    padding: Literal["zero", "minimum", "repeat_frames", "repeat_waveform"] = _choice(
+        "zero", "what fills the frames after the sound", section="2.2"
+    )
+    scaling: Literal["raw", "standardised"] = _choice(
+        "raw", "of each row, over the training clips", section="2.2"
+    )
+
+    # a network and how it learned
+    architecture: str = _choice("resnet18", "of the network", section="2.3", names=NETWORKS)
+    pretrained: bool = _choice(False, "begin with ImageNet's weights, if they are on the disk", section="2.3")
+    labels: Literal["true", "shuffled"] = _choice(
+        "true", "what it is taught; shuffled: nothing", section="2.3"
+    )
+    seed: int = _choice(0, "first weights and order of the clips", section="2.3", ge=0, le=2**32 - 1)
+    epochs: int = _choice(30, "passes over the training clips", section="2.3", scaled=True, ge=1, le=1000)
+    batch_size: int = _choice(16, "clips in a step", section="2.3", ge=2, le=4096)
+    learning_rate: float = _choice(1e-3, "size of a step", section="2.3", gt=0, le=10)
+    optimizer: Literal["AdamW", "Adam", "SGD"] = _choice("AdamW", "rule of a step", section="2.3")
+    schedule: Literal["constant", "cosine"] = _choice(
+        "constant", "how the learning rate changes", section="2.3"
+    )
+    augmentation: Literal["none", "mask"] = _choice(
+        "none", "mask: a stretch of rows and of frames is blanked in training", section="2.3"
+    )
+
+    # which maps
+    explainer: str = _choice("Grad-CAM", "makes the maps", section="2.4", names=EXPLAINERS)
+    layer: str = _choice(
+        "",
+        "the last block; .conv: its last convolution",
+        section="2.5",
+        pattern=r"^\w+(\[-?\d+\])?(\.\w+)*$|^$",
+    )
+    explained: Literal["predicted", "true"] = _choice("predicted", "the class a map explains", section="2.5")
+    explanations: int = _choice(50, "random test clips that are explained", section="2.5", scaled=True, ge=1)
+    sample_seed: Count = _choice(2024, "of the clips that are explained", section="2.5")
+
+    # the metric
+    scored: Literal["explained", "true"] = _choice("explained", "the class the metric reads", section="2.7")
+    draws: int = _choice(10, "random replacement values per block", section="2.7", scaled=True, ge=1, le=1000)
+    features_in_step: int = _choice(0, "cells replaced together; the rows", section="2.7", unit="cells", ge=0)
+    perturb_baseline: str = _choice(
+        "uniform", "what stock Quantus puts there", section="2.7", names=QUANTUS_BASELINES
+    )
+    baseline: str = _choice("uniform", "what the engine puts there", section="2.7", names=BASELINES)
+    metric_seed: Count = _choice(0, "of the replacement values")
+    stock_clips: Count = _choice(50, "explained clips that stock Quantus scores", section="2.7", scaled=True)
+    drawn_clips: Count = _choice(50, "explained clips that are scored with Quantus' own draws", scaled=True)
+
+    # the controls
+    control_clips: All = _choice("all", "test clips that the controls score", scaled=True)
+    null_maps: int = _choice(1000, "maps of each kind that know nothing, per clip", scaled=True, ge=1)
+    null_seed: Count = _choice(0, "of the maps that know nothing")
+    efficient_seed: Count = _choice(0, "of the random weights of eMPRT")
+    removal_step: int = _choice(10, "frames replaced at a time along a curve", unit="frames", ge=1)
+
+    # the specification curve
+    layers: tuple[str, ...] = _choice((), "of the curve; all that the network has, for a deep one two")
+    readings: tuple[str, ...] = _choice((), "explained/scored classes of the curve")
+    baselines: tuple[str, ...] = _choice((), "of the curve, one block per frame")
+    curve_nulls: int = _choice(20, "maps that know nothing, per clip and shape", ge=1)
+    curve_null_seed: Count = _choice(1, "of these maps")
+    rank_nulls: int = _choice(3, "of these, with blocks of their own: each asks the network anew", ge=1)
+    ceiling_clips: Count = _choice(10, "clips whose effects are measured a second time")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Run:
+        """What a single field cannot say."""
+        if self.n_mfcc > self.n_mels:
+            raise ValueError(
+                f"n_mfcc={self.n_mfcc} is more than n_mels={self.n_mels}; take fewer coefficients"
+            )
+        if self.hop_length > self.n_fft:
+            raise ValueError(
+                f"hop_length={self.hop_length} leaves gaps between windows of n_fft={self.n_fft}; take a shorter hop"
+            )
+        if self.test_fold in self.training_folds:
+            raise ValueError(
+                f"training_folds holds fold {self.test_fold}, which is the test fold: a network is never tested on what "
+                "it learned from; leave the fold out, or take another test_fold"
+            )
+        if self.features_in_step and self.rows * self.frames % self.features_in_step:
+            raise ValueError(
+                f"features_in_step={self.features_in_step} does not divide the {self.rows} x {self.frames} cells of an "
+                f"input, which Quantus needs; take {self.rows} (one frame's cells) or another divisor"
+            )
+        return self
+
+    @property
+    def rows(self) -> int:
+        """Height of the picture: coefficients, or bands where they are not transformed."""
+        return self.n_mfcc if self.representation == "mfcc" else self.n_mels
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and frames of one input."""
+        return self.rows, self.frames
+
+    @property
+    def source(self) -> Source:
+        """Where the clips come from."""
+        return find_source(self.data, self.clips, self.data_seed)
+
+    @property
+    def name(self) -> str:
+        """`ResNet18` for `resnet18`."""
+        return named(self.architecture)
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """Fields that differ from what the architecture and the profile have by default."""
+        return {
+            n: v for n, v in self if n not in ("data", "profile", "architecture") and v != self.default(n)
+        }
+
+    @property
+    def key(self) -> str:
+        """What tables call the run: "resnet18 seed=0 hop_length=1024", then what else is changed."""
+        first = ("seed", "hop_length")
+        others = [n for n in self.changed if n not in first]
+        return " ".join([self.architecture, *(f"{n}={said(getattr(self, n))}" for n in (*first, *others))])
+
+    @property
+    def data_label(self) -> str:
+        """Data and profile, and what differs in the features, for figures that no network made."""
+        return " · ".join([self.source.label, self.profile, *self._differs(upto="scaling")])
+
+    @property
+    def label(self) -> str:
+        """Network, data, profile and seed, and what differs from the thesis, for figures that a network made."""
+        parts = [self.name, self.source.label, self.profile, f"seed {self.seed}", *self._differs()]
+        return " · ".join(parts)
+
+    @property
+    def seconds_per_frame(self) -> float:
+        """Time between two frames, seconds."""
+        return self.hop_length / self.sampling_rate
+
+    def default(self, name: str) -> Any:
+        """The value of a field when it is not given, under this run's architecture, profile and other fields."""
+        return _defaults(self.architecture, self.profile, name, rows=self.rows, test_fold=self.test_fold)
+
+    def with_(self, **given: Any) -> Run:
+        """The same run with some fields changed, checked again."""
+        return _run({**dict(self), **given}, where="the call")
+
+    def _differs(self, upto: str = "") -> list[str]:
+        names = list(type(self).model_fields)
+        kept = names[: names.index(upto) + 1] if upto else names
+        skip = ("seed", "training_folds")
+        return [f"{n} {said(v)}" for n, v in self.changed.items() if n in kept and n not in skip]
+
+
+FIELDS: Mapping[str, FieldInfo] = Run.model_fields
+
+
+def _extra(info: FieldInfo) -> dict[str, Any]:
+    return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+
+
+def named(architecture: str) -> str:
+    """The network's name in prose: `ResNet18` for `resnet18`, `VGG13` for `vgg13`."""
+    return architecture.replace("resnet", "ResNet").replace("vgg", "VGG")
+
+
+def said(value: Any) -> str:
+    """A value as names of files and tables write it: `1+2+4` for several folds."""
+    return "+".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
+
+
+@functools.cache
+def profiles() -> dict[str, dict[str, Any]]:
+    """config/profiles.yaml: what each profile scales, by name."""
+    return yaml.safe_load((ROOT / "config" / "profiles.yaml").read_text())
+
+
+def _defaults(architecture: str, profile: str, name: str, *, rows: int, test_fold: int) -> Any:
+    """A field's default: the profile's, the architecture's, or the declared one."""
+    scaled = profiles().get(profile, {})
+    if name == "stock_clips" and architecture != "resnet18":
+        return scaled["stock_clips_deep"]
+    if name in scaled:
+        return scaled[name]
+    if name == "layer":
+        return NETWORKS.get(architecture, "")
+    if name == "features_in_step":
+        return rows
+    if name == "training_folds":
+        return tuple(fold for fold in range(1, 11) if fold != test_fold)
+    return FIELDS[name].default
+
+
+def legal(name: str) -> list:
+    """The values of a field that has names, the default first; [] for a number or free text."""
+    info = FIELDS[name]
+    values = list(_extra(info)["names"]) or (
+        list(get_args(info.annotation)) if get_origin(info.annotation) is Literal else []
+    )
+    if info.annotation is bool:
+        values = [False, True]
+    return sorted(values, key=lambda value: value != info.default)
+
+
+def table() -> pd.DataFrame:
+    """One row per field of `Run`: default, legal values, unit, the thesis's section and what it says.
+
+    Chapter: book/choices.md
+    """
+    rows = []
+    for name, info in FIELDS.items():
+        default = "the profile's" if _extra(info)["scaled"] else said(info.default) or "–"
+        rows.append(
+            {
+                "parameter": name,
+                "default": default,
+                "legal": " | ".join(map(str, legal(name))) or range_of(name),
+                "unit": _extra(info)["unit"],
+                "thesis": _extra(info)["section"],
+                "what it is": info.description,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def range_of(name: str) -> str:
+    """The range of a field that is a number: "from 1 to 10"."""
+    limits = {type(m).__name__: m for m in FIELDS[name].metadata}
+    ends = {kind: getattr(m, kind.lower()) for kind, m in limits.items() if kind in ("Ge", "Gt", "Le")}
+    words = [f"from {ends['Ge']}"] if "Ge" in ends else [f"above {ends['Gt']}"] if "Gt" in ends else []
+    return " ".join([*words, *([f"to {ends['Le']}"] if "Le" in ends else [])])
+
+
+def comment(name: str) -> str:
+    """What stands beside a field in a parameter cell: its legal values, or its range, and what it is.
+
+    Chapter: every notebook
+    """
+    info, extra = FIELDS[name], _extra(FIELDS[name])
+    values = legal(name)
+    shown = " | ".join(f'"{v}"' if isinstance(v, str) else str(v) for v in values) or range_of(name)
+    if extra["scaled"]:
+        by = ", ".join(f"{p} {table_[name]}" for p, table_ in profiles().items() if p != "thesis")
+        shown = f"the profile's ({by}; the thesis {profiles()['thesis'][name]}), or a number {range_of(name)}".rstrip()
+    elif name in ("training_folds", "layer", "features_in_step"):
+        shown = {
+            "training_folds": 'folds, such as "1 2"',
+            "layer": "a layer's name",
+            "features_in_step": "a number",
+        }[name]
+        return f"{info.description}; or {shown}"
+    unit = f", {extra['unit']}" if extra["unit"] else ""
+    return f"{shown}{unit}: {info.description}" if shown else f"{info.description}{unit}"
+
+
+def profile_table() -> pd.DataFrame:
+    """What each profile scales, one row per profile, for the page of the runs and the README.
+
+    Chapter: notebooks/11_runs.md
+    """
+    rows = [{"name": name, **values} for name, values in profiles().items()]
+    return pd.DataFrame(rows).rename(columns=lambda name: name.replace("_", " "))
 
 
 @dataclass(frozen=True)
 class Source:
-    """The folder the clips come from, whether a program made them, and why this folder was taken."""
+    """Where the clips come from, whether a program made them, and why this was taken."""
 
     folder: Path
+    kind: Literal["recorded", "stand-in", "folder"]
     synthetic: bool
-    named: bool
     why: str
+    named: bool = False
 
     @property
     def label(self) -> str:
@@ -87,130 +380,32 @@ class Source:
         return "synthetic stand-in" if self.synthetic else "UrbanSound8K"
 
     @property
-    def key(self) -> str:
-        """Name of the results' folder; folders named by the user never share one."""
+    def results(self) -> Path:
+        """Where the artefacts of runs on this source lie; folders named by the user never share one."""
+        if self.kind == "recorded":
+            return RECORDED / "urbansound8k"
         if not self.named:
-            return "synthetic" if self.synthetic else "urbansound8k"
-        return f"{self.folder.name}-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:6]}"
-
-
-@dataclass(frozen=True)
-class Run:
-    """All parameters of one run of the study; made by `open`."""
-
-    architecture: str
-    profile: Profile
-    seed: int
-    source: Source
-    hop_length: int
-    padding: str
-    scaling: str
-    layer: str
-    explained: str
-    scored: str
+            return RUNS / ("synthetic" if self.synthetic else "urbansound8k")
+        return RUNS / f"{self.folder.name}-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:6]}"
 
     @property
-    def name(self) -> str:
-        """`ResNet18` for `resnet18`."""
-        return self.architecture.replace("resnet", "ResNet")
-
-    @property
-    def key(self) -> str:
-        """What recorded tables call the run: "resnet18 seed=0 hop_length=1024", then choices not default."""
-        others = [f"{n}={v}" for n in _SCORES[2:] if (v := getattr(self, n)) != CHOICES[n][0]]
-        return " ".join([self.architecture, f"seed={self.seed}", f"hop_length={self.hop_length}", *others])
-
-    @property
-    def data_label(self) -> str:
-        """Data and profile, for figures that no network made."""
-        return f"{self.source.label} · {self.profile.name}"
-
-    @property
-    def label(self) -> str:
-        """Network, data, profile and seed, for figures that a network made."""
-        return f"{self.name} · {self.data_label} · seed {self.seed}"
-
-    @property
-    def seconds_per_frame(self) -> float:
-        """Time between two MFCC frames, seconds."""
-        return self.hop_length / SAMPLING_RATE
-
-    def parameters(self, *names: str) -> dict:
-        """The named parameters as plain values, for a provenance record."""
-        return {name: getattr(self, name) for name in names}
-
-    def path(self, artefact: str) -> Path:
-        """Where an artefact of this run lies; `artefact` is a key of the table above."""
-        names = _NAMED_BY[artefact]
-        changed = [
-            f"{n}={v}" for n in names if (v := getattr(self, n)) != (0 if n == "seed" else CHOICES[n][0])
-        ]
-        folder = DATA / "runs" / self.source.key / self.profile.name
-        if names is not _FEATURES:
-            folder /= self.architecture
-        stem, dot, suffix = artefact.partition(".")
-        return folder / ("-".join([stem, *changed]) + dot + suffix)
+    def folds(self) -> tuple[int, ...]:
+        """Folds with clips in them; all ten of a stand-in that is still to be made."""
+        audio = self.folder / "audio"
+        if self.kind == "stand-in" and not audio.is_dir():
+            return tuple(range(1, 11))
+        there = (fold for fold in range(1, 11) if (audio / f"fold{fold}").is_dir())
+        return tuple(fold for fold in there if any((audio / f"fold{fold}").glob("[!.]*.wav")))
 
 
-@functools.cache
-def profiles() -> dict[str, Profile]:
-    """The profiles of config/profiles.yaml by name."""
-    table = yaml.safe_load((ROOT / "config" / "profiles.yaml").read_text())
-    return {name: Profile(name=name, **values) for name, values in table.items()}
+def find_source(data: str, clips: int | str, data_seed: int = 2024) -> Source:
+    """Which clips to use: what is named, else data/UrbanSound8K, else the generated stand-in.
 
-
-def profile_table() -> pd.DataFrame:
-    """What each profile does, one row per profile, for the page of the runs and the README.
-
-    Chapter: notebooks/11_runs.md
-    """
-    rows = [
-        {name: "all" if value is None else value for name, value in vars(profile).items()}
-        for profile in profiles().values()
-    ]
-    return pd.DataFrame(rows).rename(columns=lambda name: name.replace("_", " "))
-
-
-def check(name: str, value: object, *, where: str = "the call") -> None:
-    """Refuse a parameter that is not known or has no such value.
-
-    Raises
-    ------
-    InputError
-        One sentence with the legal values.
-    """
-    if name == "seed":
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32:
-            raise InputError(
-                f"seed {value!r} is not an integer from 0 to 4294967295 ({where}); give one, such as 0"
-            )
-    elif name == "data":
-        if not isinstance(value, str):
-            raise InputError(f'data {value!r} is not text ({where}); give a folder\'s path or ""')
-    elif name == "architectures":
-        names = value.split() if isinstance(value, str) else []
-        if not names or len(set(names)) < len(names):
-            raise InputError(
-                f"architectures {value!r} is not a list of networks, each named once ({where}); "
-                'give names separated by spaces, such as "resnet18 resnet101"'
-            )
-        for architecture in names:
-            check("architecture", architecture, where=where)
-    elif name not in CHOICES:
-        known = ", ".join(["seed", "data", *CHOICES])
-        raise InputError(f'parameter "{name}" is not known ({where}); choose from {known}')
-    elif value not in CHOICES[name] or type(value) is not type(CHOICES[name][0]):
-        shown = f'"{value}"' if isinstance(value, str) else repr(value)
-        options = ", ".join(map(str, sorted(CHOICES[name]) if name == "hop_length" else CHOICES[name]))
-        raise InputError(f"{name} {shown} is not known; choose from {options} ({where})")
-
-
-def find_source(data: str, profile: Profile) -> Source:
-    """Which clips to use: the folder named, else data/UrbanSound8K, else the generated stand-in.
-
-    A folder that holds `metadata/events.csv` was written by `helpers.synthetic` and is called
+    A folder that holds `metadata/events.csv` was written by `helpers.audio.standin` and is called
     synthetic also when a user names it.
     """
+    if data == "recorded":
+        return Source(folder=RECORDED, kind="recorded", synthetic=False, why="it was named", named=True)
     if data:
         try:
             folder = (ROOT / Path(data).expanduser()).resolve()
@@ -219,54 +414,228 @@ def find_source(data: str, profile: Profile) -> Source:
         if not folder.is_dir():
             raise InputError(
                 f'data folder "{data}" does not exist; name a folder with audio/fold1 ... fold10 and '
-                "metadata/UrbanSound8K.csv, or leave it out to use the stand-in (DATA in the call)"
+                'metadata/UrbanSound8K.csv, "recorded" for the results that come with the book, or leave it out to '
+                "use the stand-in (DATA in the call)"
             )
         synthetic = (folder / "metadata" / "events.csv").exists()
-        return Source(folder=folder, synthetic=synthetic, named=True, why="it was named")
+        return Source(folder=folder, kind="folder", synthetic=synthetic, named=True, why="it was named")
     folder = DATA / "UrbanSound8K"
     if folder.is_dir():
-        return Source(folder=folder, synthetic=False, named=False, why="it is in data/UrbanSound8K")
-    size = "official" if profile.clips is None else f"{profile.clips}"
+        return Source(folder=folder, kind="folder", synthetic=False, why="it is in data/UrbanSound8K")
+    size = "official" if clips == "all" else f"{clips}"
+    other = "" if data_seed == FIELDS["data_seed"].default else f"-data_seed={data_seed}"
     return Source(
-        folder=DATA / "synthetic" / f"clips={size}",
+        folder=DATA / "synthetic" / f"clips={size}{other}",
+        kind="stand-in",
         synthetic=True,
-        named=False,
         why="no folder was named and data/UrbanSound8K is not there",
     )
 
 
-def open(
-    *,
-    architecture: str = "resnet18",
-    profile: str = "quick",
-    seed: int = 0,
-    data: str = "",
-    **choices: str | int,
-) -> Run:
-    """Settle every parameter of a run before anything is computed.
-
-    Parameters
-    ----------
-    architecture, profile : one of `CHOICES`.
-    seed : training seed, an integer from 0.
-    data : a folder with UrbanSound8K's layout, absolute or from the repository's root; "" looks in
-        data/UrbanSound8K and else takes the generated stand-in.
-    choices : the thesis's open choices (book/choices.md): hop_length (samples at 44.1 kHz), padding,
-        scaling, layer, explained, scored.
+def parse(name: str, value: object, *, where: str = "the call") -> object:
+    """A value that arrives as text, such as "3e-4" from papermill or make, as what its field holds.
 
     Raises
     ------
     InputError
-        A parameter is unknown or has no such value, or the folder does not exist.
+        The field is unknown, or the text does not stand for one of its values.
+    """
+    if name not in FIELDS:
+        raise InputError(f'parameter "{name}" is not known ({where}); choose from {", ".join(FIELDS)}')
+    info = FIELDS[name]
+    if value is None or (isinstance(value, str) and value == "None"):
+        return None
+    if get_origin(info.annotation) is tuple:
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = (value,)
+        words = value.replace("+", " ").replace(",", " ").split() if isinstance(value, str) else value
+        if not isinstance(words, Iterable):
+            raise InputError(
+                f"{name} {_shown(value)} is not a list ({where}); give values separated by spaces"
+            )
+        kind = int if name == "training_folds" else str
+        try:
+            return tuple(sorted({kind(word) for word in words}) if kind is int else map(kind, words))
+        except (TypeError, ValueError):
+            raise InputError(
+                f'{name} {_shown(value)} is not a list of folds ({where}); give some, such as "1 2"'
+            ) from None
+    if isinstance(value, int) and not isinstance(value, bool) and info.annotation is float:
+        return float(value)
+    if isinstance(value, str) and info.annotation is not str and get_origin(info.annotation) is not Literal:
+        try:
+            # lax mode reads numbers and truth values from text
+            value = TypeAdapter(info.annotation).validate_python(value.strip(), strict=False)
+        except ValidationError:
+            pass  # refused below, with the whole run's rules
+    return value
+
+
+def _shown(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def check(name: str, value: object, *, where: str = "the call") -> None:
+    """Refuse a parameter that is not known or has no such value, before anything is computed.
+
+    Raises
+    ------
+    InputError
+        One sentence with the legal values.
+    """
+    if name == "others":
+        if not isinstance(value, Mapping):
+            raise InputError(f'others {_shown(value)} is not a dictionary ({where}); write {{"n_mfcc": 20}}')
+        for other, given in value.items():
+            check(other, given, where=where)
+        return
+    if name == "architectures":
+        names = value.split() if isinstance(value, str) else []
+        if not names or len(set(names)) < len(names):
+            raise InputError(
+                f"architectures {value!r} is not a list of networks, each named once ({where}); "
+                'give names separated by spaces, such as "resnet18 resnet101"'
+            )
+        for architecture in names:
+            check("architecture", architecture, where=where)
+        return
+    value = parse(name, value, where=where)
+    if value is None or value == ():
+        return
+    try:
+        TypeAdapter(Annotated[FIELDS[name].annotation, FIELDS[name]]).validate_python(value, strict=True)
+    except ValidationError:
+        raise _refusal(name, value, where=where) from None
+    names = _extra(FIELDS[name])["names"]
+    if names and value not in names:
+        raise _refusal(name, value, where=where)
+
+
+def _refusal(name: str, value: object, *, where: str) -> InputError:
+    options = ", ".join(map(str, legal(name)))
+    kinds = {int: "a whole number", float: "a number", str: "text"}
+    kind = kinds.get(FIELDS[name].annotation, 'a whole number from 1, or "all"')  # type: ignore[arg-type]
+    needs = f"choose from {options}" if options else f"give {kind} {range_of(name)}".rstrip()
+    verb = "is not known" if options else "is not possible"
+    return InputError(f"{name} {_shown(value)} {verb}; {needs} ({where})")
+
+
+def _run(values: Mapping[str, Any], *, where: str) -> Run:
+    for name, value in values.items():
+        check(name, value, where=where)
+    try:
+        return Run(**values)
+    except ValidationError as wrong:
+        raise InputError(f"{wrong.errors()[0]['ctx']['error']} ({where})") from None
+
+
+def open(*, where: str = "the call", **given: Any) -> Run:
+    """Settle every parameter of a run before anything is computed.
+
+    Parameters
+    ----------
+    given : fields of `Run` by name. None, or a field that is not given, takes the profile's value, or the
+        declared default. With `data="recorded"` it takes its value from the first run of the reference study
+        (config/studies/reference.yaml) that matches what is given.
+
+    Raises
+    ------
+    InputError
+        A field is unknown or has no such value, the folder does not exist, or no recorded run matches.
 
     Chapter: every notebook
     """
-    given = dict(architecture=architecture, profile=profile, seed=seed, data=data, **choices)
-    for name, value in given.items():
-        if name == "architectures":
-            raise InputError('parameter "architectures" is a list; open one run per architecture')
-        check(name, value)
-    settled = {name: values[0] for name, values in CHOICES.items()} | given
-    settled["profile"] = profiles()[profile]
-    settled["source"] = find_source(settled.pop("data"), settled["profile"])
-    return Run(**settled)
+    if "architectures" in given:
+        raise InputError('parameter "architectures" is a list; open one run per architecture')
+    values = {name: parse(name, value, where=where) for name, value in given.items()}
+    values = {name: value for name, value in values.items() if value is not None and value != ()}
+    if values.get("data") == "recorded":
+        return _recorded(values, where=where)
+    return settle(values, where=where)
+
+
+def settle(values: Mapping[str, Any], *, where: str = "the call") -> Run:
+    """A run from some of its fields; the others take the profile's value or their default."""
+    _run(values, where=where)  # what is wrong by itself is said first
+    first = Run(
+        **{
+            n: values[n]
+            for n in ("architecture", "profile", "representation", "test_fold", "n_mfcc", "n_mels")
+            if n in values
+        }
+    )
+    filled = {name: first.default(name) for name in FIELDS} | dict(values)
+    if filled["layer"] == "":
+        filled["layer"] = first.default("layer")
+    source = find_source(filled["data"], filled["clips"], filled["data_seed"])
+    if "training_folds" not in values and source.kind != "recorded":
+        filled["training_folds"] = tuple(fold for fold in source.folds if fold != filled["test_fold"])
+    there = source.folds if source.kind == "folder" else ()
+    lacking = {filled["test_fold"], *filled["training_folds"]} - set(there)
+    if there and (lacking or not filled["training_folds"]):
+        raise InputError(
+            f'data folder "{source.folder}" has clips in folds {", ".join(map(str, there))} only; the run needs fold '
+            f"{filled['test_fold']} for the test and {', '.join(map(str, filled['training_folds'])) or 'one other'} for "
+            f"training; name other folds ({where})"
+        )
+    return _run(filled, where=where)
+
+
+@functools.cache
+def study(name: str) -> tuple[dict[str, Any], ...]:
+    """The runs of a study, config/studies/NAME.yaml: fields of `Run`, and what is computed of each (`also`).
+
+    Raises
+    ------
+    InputError
+        There is no such file.
+
+    Chapter: notebooks/11_runs.md
+    """
+    folder = ROOT / "config" / "studies"
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise InputError(f'study "{name}" is not known; choose from {known} (STUDY in the call)')
+    return tuple(yaml.safe_load(path.read_text()))
+
+
+NOT_FIELDS = ("also", "weights")  # of an entry of a study
+
+
+def entries(name: str = "reference", *, data: str = "recorded") -> list[Run]:
+    """The runs of a study on some data, in its order.
+
+    Chapter: notebooks/13_reference.md
+    """
+    found = []
+    for entry in study(name):
+        values = {n: parse(n, v) for n, v in entry.items() if n not in NOT_FIELDS}
+        found.append(
+            settle({"profile": "thesis", **values, "data": data}, where=f"config/studies/{name}.yaml")
+        )
+    return found
+
+
+def traveller() -> Run:
+    """The recorded run whose network travels with the repository: its weights are there to be asked.
+
+    Chapter: notebooks/01_introduction.md
+    """
+    marked = [bool(entry.get("weights")) for entry in study("reference")]
+    return entries()[marked.index(True)]
+
+
+def _recorded(values: dict[str, Any], *, where: str) -> Run:
+    """The first recorded run that has the given values; one that is a field's default is only preferred."""
+    _run(values, where=where)
+    wanted = {n: v for n, v in values.items() if n not in ("data", "profile")}
+    runs = entries()
+    matching = [r for r in runs if all(getattr(r, n) == v for n, v in wanted.items())]
+    firm = {n: v for n, v in wanted.items() if v != FIELDS[n].default}
+    matching = matching or [r for r in runs if all(getattr(r, n) == v for n, v in firm.items())]
+    if not matching:
+        asked = " ".join(f"{n}={said(v)}" for n, v in firm.items())
+        known = "; ".join(dict.fromkeys(run.key for run in runs))
+        raise InputError(f"no recorded run has {asked} ({where}); choose one of: {known}")
+    return matching[0]

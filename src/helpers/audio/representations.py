@@ -1,4 +1,4 @@
-"""From a waveform to 13 MFCCs in 400 frames (thesis 2.2).
+"""From a waveform to the picture that a network is given: 13 MFCCs in 400 frames in the thesis (2.2).
 
 Chapter: notebooks/03_features.md
 """
@@ -6,6 +6,7 @@ Chapter: notebooks/03_features.md
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,145 +16,192 @@ import torchaudio
 from torch.nn import functional
 from tqdm import tqdm
 
-from helpers import artifacts, study
-from helpers.audio import sounds as collection
-from helpers.audio import urbansound
+from helpers import artifacts
+from helpers.artifacts import Artefact
+from helpers.audio import sounds, urbansound
 from helpers.study import Run
-
-COEFFICIENTS = 13
-
-
-FRAMES = 400
-
-
-WINDOW = 2048  # samples at 44.1 kHz, the thesis's n_fft
 
 
 @dataclass(frozen=True)
 class Features:
-    """MFCCs of all clips of a run, in the order of the clips' table.
+    """The pictures of clips, in the order of the clips' table.
 
-    mfcc : (clips, 1, 13, 400), float32, MFCC units.
-    labels, folds, fs_ids, frames : (clips,), int64; `frames` counts those that hold sound.
-    names : (clips,), str, slice_file_name.
+    inputs : (clips, 1, rows, frames), float32, in the representation's units (MFCC: of a cosine transform of dB).
+    labels, folds, recordings, frames : (clips,), int64; `frames` counts those that hold sound.
+    clips : (clips,), str, slice_file_name.
     """
 
-    mfcc: np.ndarray
+    inputs: np.ndarray
     labels: np.ndarray
     folds: np.ndarray
-    fs_ids: np.ndarray
+    recordings: np.ndarray
     frames: np.ndarray
-    names: np.ndarray
+    clips: np.ndarray
 
     def part(self, chosen: np.ndarray) -> Features:
         """The clips that a mask or an index array chooses."""
         return Features(**{name: values[chosen] for name, values in vars(self).items()})
 
-    def training(self) -> Features:
-        """Folds 1 to 9, or those that are there."""
-        return self.part(self.folds != study.TEST_FOLD)
 
-    def test(self) -> Features:
-        """Fold 10, held out (thesis 2.3)."""
-        return self.part(self.folds == study.TEST_FOLD)
-
-
-def mfcc(waveform: torch.Tensor, rate: int, *, hop_length: int = 1024, padding: str = "zero") -> torch.Tensor:
-    """MFCCs as thesis 2.2: mono at 44.1 kHz, 13 coefficients, window 2048, padded or cut to 400 frames.
+def mfcc(wave: torch.Tensor, run: Run) -> torch.Tensor:
+    """Mel-frequency cepstral coefficients, the thesis's representation.
 
     Parameters
     ----------
-    waveform : (1, samples), float32, in [-1, 1].
-    rate : sampling rate in Hz.
-    hop_length : samples at 44.1 kHz between frames; 1024 is torchaudio's default for this window.
-    padding : what fills the frames after the sound: "zero" (in MFCC units), "minimum" (the clip's
-        smallest value) or "repeat" (the clip's frames again).
+    wave : (1, samples), float32, at `run.sampling_rate`, at least one window long.
 
     Returns
     -------
-    (1, 13, 400), float32, MFCC units.
+    (1, n_mfcc, frames of the sound), float32, MFCC units.
 
-    Source: torchaudio.transforms.Resample and MFCC. Chapter: notebooks/03_features.md
+    Source: torchaudio.transforms.MFCC. Chapter: notebooks/03_features.md
     """
-    waveform = resample(rate)(waveform)
-    if waveform.shape[-1] < WINDOW:  # UrbanSound8K has clips of 0.05 s, shorter than one window
-        waveform = functional.pad(waveform, (0, WINDOW - waveform.shape[-1]))
-    values = _transform(hop_length)(waveform)[..., :FRAMES]
-    missing = FRAMES - values.shape[-1]
-    if padding == "repeat":
-        return values.repeat(1, 1, -(-FRAMES // values.shape[-1]))[..., :FRAMES]
-    return functional.pad(values, (0, missing), value=0.0 if padding == "zero" else float(values.min()))
+    transform = torchaudio.transforms.MFCC
+    return _transform(transform, run.sampling_rate, _mel(run), n_mfcc=run.n_mfcc)(wave)
 
 
-def sounding_frames(samples: int, rate: int, *, hop_length: int = 1024) -> int:
-    """How many of the 400 frames hold sound, for a clip of `samples` at `rate` Hz; the rest is padding.
-
-    Chapter: notebooks/03_features.md
-    """
-    at_44k = -(-samples * study.SAMPLING_RATE // rate)  # torchaudio's Resample rounds up
-    return min(FRAMES, 1 + max(at_44k, WINDOW) // hop_length)
+REPRESENTATIONS: dict[str, Callable[[torch.Tensor, Run], torch.Tensor]] = {"mfcc": mfcc}
 
 
-def dataset(run: Run) -> Features:
-    """MFCCs of all clips of a run, made once and loaded afterwards.
+def picture(wave: torch.Tensor, rate: int, run: Run) -> torch.Tensor:
+    """What the network is given of a sound: its representation, padded or cut to `run.frames`.
+
+    Parameters
+    ----------
+    wave : (1, samples), float32, in [-1, 1]. rate : its sampling rate in Hz.
 
     Returns
     -------
-    Features; with `scaling="standardised"`, each coefficient has mean 0 and variance 1 over the
-    frames of the training folds.
+    (1, rows, frames), float32.
 
     Chapter: notebooks/03_features.md
     """
-    with np.load(make(run), allow_pickle=False) as arrays:
-        everything = Features(**arrays)
+    values = REPRESENTATIONS[run.representation](prepared(wave, rate, run), run)[..., : run.frames]
+    missing = run.frames - values.shape[-1]
+    if run.padding == "repeat_frames":
+        return values.repeat(1, 1, -(-run.frames // values.shape[-1]))[..., : run.frames]
+    return functional.pad(
+        values, (0, missing), value=float(values.min()) if run.padding == "minimum" else 0.0
+    )
+
+
+def prepared(wave: torch.Tensor, rate: int, run: Run) -> torch.Tensor:
+    """A sound as its representation takes it: resampled, at least a window long, repeated if it shall be.
+
+    Parameters
+    ----------
+    wave : (1, samples), float32. rate : in Hz.
+
+    Chapter: notebooks/03_features.md
+    """
+    wave = resample(rate, run.sampling_rate)(wave)
+    if wave.shape[-1] < run.n_fft:  # UrbanSound8K has clips of 0.05 s, shorter than one window
+        wave = functional.pad(wave, (0, run.n_fft - wave.shape[-1]))
+    if run.padding == "repeat_waveform":
+        needed = (run.frames - 1) * run.hop_length + 1
+        wave = wave.repeat(1, -(-needed // wave.shape[-1]))[:, : max(needed, run.n_fft)]
+    return wave
+
+
+def sounding_frames(samples: int, rate: int, run: Run) -> int:
+    """How many of the frames hold sound, for a clip of `samples` at `rate` Hz; the rest is padding.
+
+    Chapter: notebooks/03_features.md
+    """
+    resampled = -(-samples * run.sampling_rate // rate)  # torchaudio's Resample rounds up
+    return min(run.frames, 1 + max(resampled, run.n_fft) // run.hop_length)
+
+
+def features(run: Run, folds: Iterable[int]) -> Features:
+    """The pictures of all clips in some folds, made once per fold and loaded afterwards.
+
+    Returns
+    -------
+    Features; with `scaling="standardised"`, each row has mean 0 and variance 1 over the frames of the
+    training folds.
+
+    Chapter: notebooks/03_features.md
+    """
+    raw = _raw(run, folds)
     if run.scaling == "raw":
-        return everything
-    values = everything.training().mfcc
-    mean, deviation = values.mean(axis=(0, 1, 3), keepdims=True), values.std(axis=(0, 1, 3), keepdims=True)
-    return Features(**vars(everything) | {"mfcc": (everything.mfcc - mean) / deviation})
+        return raw
+    mean, deviation = scale(run)
+    return Features(**vars(raw) | {"inputs": (raw.inputs - mean) / deviation})
 
 
-def make(run: Run) -> Path:
-    """The file features.npz of a run; `dataset` reads it.
+def scale(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each row over the training folds: (1, 1, rows, 1), float32.
 
     Chapter: notebooks/03_features.md
     """
-    clips, digest = collection.clips(run)
-    names = ("hop_length", "padding")
-    path = run.path("features.npz")
+    values = _raw(run, run.training_folds).inputs
+    return values.mean(axis=(0, 1, 3), keepdims=True), values.std(axis=(0, 1, 3), keepdims=True)
 
-    def compute(work: Path) -> dict:
-        sounds = urbansound.UrbanSound8K(
-            run.source.folder,
-            clips,
-            transform=functools.partial(mfcc, **run.parameters(*names)),
-        )
-        values = np.empty((len(sounds), 1, COEFFICIENTS, FRAMES), dtype=np.float32)
-        for i in tqdm(range(len(sounds)), desc="MFCC", unit="clip"):
-            values[i] = sounds[i][0].numpy()
-        np.savez(
-            work / path.name,
-            mfcc=values,
-            labels=clips["classID"].to_numpy(np.int64),
-            folds=clips["fold"].to_numpy(np.int64),
-            fs_ids=clips["fsID"].to_numpy(np.int64),
-            names=clips["slice_file_name"].to_numpy(str),
-            frames=np.array(
-                [
-                    sounding_frames(samples, rate, hop_length=run.hop_length)
-                    for samples, rate in zip(clips["samples"], clips["rate"], strict=True)
-                ],
-                dtype=np.int64,
-            ),
-        )
-        return {"data": run.source.label, "clips": len(clips), "folds": sorted(set(map(int, clips["fold"])))}
 
-    parameters = run.parameters(*names) | {"clips": run.profile.clips, "sampling_rate": study.SAMPLING_RATE}
-    return artifacts.produce(path, parameters=parameters, inputs={"clips": digest}, make=compute)
+def training(run: Run) -> Features:
+    """The clips that the run's network learns from.
+
+    Chapter: notebooks/05_training.md
+    """
+    return features(run, run.training_folds)
+
+
+def test(run: Run) -> Features:
+    """The clips of the fold that is held out (thesis 2.3: fold 10).
+
+    Chapter: notebooks/05_training.md
+    """
+    return features(run, (run.test_fold,))
+
+
+def _raw(run: Run, folds: Iterable[int]) -> Features:
+    parts = []
+    for fold in folds:
+        with np.load(FEATURES.get(run, fold), allow_pickle=False) as arrays:
+            parts.append(dict(arrays))
+    return Features(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def _make(run: Run, target: Path, fold: int) -> dict:
+    table = sounds.in_fold(run, fold)
+    transform = functools.partial(picture, run=run)
+    clips = urbansound.UrbanSound8K(artifacts.whole(run).source.folder, table, transform=transform)
+    values = np.empty((len(clips), 1, *run.shape), dtype=np.float32)
+    for i in tqdm(range(len(clips)), desc=f"{run.representation} of fold {fold}", unit="clip"):
+        values[i] = clips[i][0].numpy()
+    lengths = zip(table["samples"], table["rate"], strict=True)
+    np.savez(
+        target,
+        inputs=values,
+        labels=table["classID"].to_numpy(np.int64),
+        folds=table["fold"].to_numpy(np.int64),
+        recordings=table["fsID"].to_numpy(np.int64),
+        frames=np.array([sounding_frames(n, rate, run) for n, rate in lengths], dtype=np.int64),
+        clips=table["slice_file_name"].to_numpy(str),
+    )
+    return {"clips": len(table)}
+
+
+FEATURES = Artefact(
+    "features.npz",
+    make=_make,
+    fields=(
+        *("clips", "data_seed", "representation", "sampling_rate", "n_fft", "hop_length"),
+        *("n_mels", "n_mfcc", "frames", "padding"),
+    ),
+    packages=("torchaudio",),
+    folds=True,
+    outside=sounds.digest,
+    record=False,
+)
+
+
+def _mel(run: Run) -> tuple[tuple[str, int], ...]:
+    return (("n_fft", run.n_fft), ("hop_length", run.hop_length), ("n_mels", run.n_mels))
 
 
 @functools.cache
-def resample(rate: int, to: int = study.SAMPLING_RATE) -> torchaudio.transforms.Resample:
+def resample(rate: int, to: int) -> torchaudio.transforms.Resample:
     """torchaudio's resampler between two rates in Hz; its filter is computed once.
 
     Chapter: notebooks/03_features.md
@@ -162,9 +210,7 @@ def resample(rate: int, to: int = study.SAMPLING_RATE) -> torchaudio.transforms.
 
 
 @functools.cache
-def _transform(hop_length: int) -> torchaudio.transforms.MFCC:
-    return torchaudio.transforms.MFCC(
-        sample_rate=study.SAMPLING_RATE,
-        n_mfcc=COEFFICIENTS,
-        melkwargs={"n_fft": WINDOW, "hop_length": hop_length},
-    )
+def _transform(
+    kind: type[torchaudio.transforms.MFCC], rate: int, mel: tuple[tuple[str, int], ...], *, n_mfcc: int
+) -> torch.nn.Module:
+    return kind(sample_rate=rate, n_mfcc=n_mfcc, melkwargs=dict(mel))

@@ -5,6 +5,7 @@ Chapter: notebooks/02_dataset.md
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import shutil
 from collections.abc import Iterable
@@ -20,66 +21,90 @@ from helpers.study import Run
 OFFICIAL_MD5 = "5015c37ce7d54c0bb8cd40a0b5ee2074"  # of the official UrbanSound8K.csv
 
 
-SAMPLE_SEED = 2024  # of the stand-in, and of the clips a profile takes
-
-
-def clips(run: Run) -> tuple[pd.DataFrame, str]:
-    """The clips of a run and a digest of all they depend on; generates the stand-in if it must.
+def clips(run: Run) -> pd.DataFrame:
+    """The clips of a run's source; generates the stand-in if it must.
 
     Returns
     -------
-    Rows of `urbansound.read_clips`, at most `run.profile.clips` of each class and fold (a seeded
-    choice), and a SHA-256 of the data set's contents.
+    Rows of `urbansound.read_clips`, at most `run.clips` of each class and fold (a seeded choice, fold by fold,
+    so that another fold in the folder changes none).
 
     Raises
     ------
     InputError
-        What `urbansound.read_clips` raises; no clip in the test fold or none in any other.
+        What `urbansound.read_clips` raises; or the source is recorded, which has no sounds.
 
     Chapter: notebooks/02_dataset.md
     """
-    source = run.source
-    if source.synthetic and not source.named:
-        digest = artifacts.digest_of(_stand_in(run))
-    table = urbansound.read_clips(source.folder, complete=not source.named)
-    if not (table["fold"] == study.TEST_FOLD).any() or (table["fold"] == study.TEST_FOLD).all():
+    source = artifacts.whole(run).source
+    if source.kind == "recorded":
         raise InputError(
-            f'data folder "{source.folder}" has clips in folds {_listed(table["fold"])} only; '
-            f"the study needs fold {study.TEST_FOLD} for the test and at least one other for training"
+            "the recorded results come without sounds; name a folder of recordings (data), or listen at Freesound"
         )
-    if not source.synthetic or source.named:
-        digest = urbansound.digests(source.folder, table, cache=study.DATA / "digests.json")
-    if run.profile.clips is not None:
-        shuffled = table.sample(frac=1, random_state=np.random.default_rng(SAMPLE_SEED))
-        chosen = shuffled.groupby(["fold", "classID"]).head(run.profile.clips).index.sort_values()
-        table = table.loc[chosen].reset_index(drop=True)
-    return table, digest
+    if source.kind == "stand-in":
+        _stand_in(source.folder, clips=None if run.clips == "all" else run.clips, seed=run.data_seed)
+    table = _read(source.folder, complete=not source.named, stamp=_stamp(source.folder)).copy()
+    if run.clips != "all":
+        parts = [
+            part.sample(frac=1, random_state=np.random.default_rng((run.data_seed, int(str(fold)))))
+            .groupby("classID")
+            .head(run.clips)
+            for fold, part in table.groupby("fold")
+        ]
+        table = table.loc[pd.concat(parts).index.sort_values()].reset_index(drop=True)
+    return table
 
 
-def _stand_in(run: Run) -> Path:
-    folder = run.source.folder
-    parameters = {"clips": run.profile.clips, "seed": SAMPLE_SEED}
+def in_fold(run: Run, fold: int) -> pd.DataFrame:
+    """The rows of `clips` in one fold.
 
-    def compute(work: Path) -> dict:
-        target = work / folder.name
+    Chapter: notebooks/02_dataset.md
+    """
+    table = clips(run)
+    return table[table["fold"] == fold].reset_index(drop=True)
+
+
+def digest(run: Run, fold: int) -> dict[str, str]:
+    """What the features of a fold depend on outside the study: a digest of its sound files and rows.
+
+    Chapter: notebooks/11_runs.md
+    """
+    folder, table = artifacts.whole(run).source.folder, in_fold(run, fold)
+    return {"clips": urbansound.digests(folder, table, cache=study.DATA / "digests.json")}
+
+
+def _stamp(folder: Path) -> tuple[int, ...]:
+    """When the table and the folds' folders were last changed."""
+    paths = (folder / "metadata" / "UrbanSound8K.csv", *sorted(folder.glob("audio/fold*")))
+    return tuple(path.stat().st_mtime_ns for path in paths if path.exists())
+
+
+@functools.lru_cache(maxsize=4)
+def _read(folder: Path, *, complete: bool, stamp: tuple[int, ...]) -> pd.DataFrame:
+    return urbansound.read_clips(folder, complete=complete)
+
+
+def _stand_in(folder: Path, *, clips: int | None, seed: int) -> Path:
+    def make(target: Path) -> dict:
         shutil.rmtree(target, ignore_errors=True)  # what an interrupted call left
-        standin.generate(target, **parameters)
-        return {"data": run.source.label}
+        standin.generate(target, clips=clips, seed=seed)
+        return {"data": "synthetic stand-in"}
 
-    return artifacts.produce(folder, parameters=parameters, inputs={}, make=compute)
+    recipe = {"fields": {"clips": clips, "data_seed": seed}, "code": artifacts.code_digests("audio.standin")}
+    return artifacts.produce(folder, recipe=recipe, make=make)
 
 
-def summary(table: pd.DataFrame) -> str:
+def summary(run: Run) -> str:
     """One sentence on the clips of a run: how many, which folds, and which folds the folder lacks.
 
     Chapter: notebooks/02_dataset.md
     """
+    table = clips(run)
     missing = table.attrs.get("missing_folds", [])
     lacks = f"; folds {_listed(missing)} are not in the folder" if missing else ""
-    train = sorted(set(table["fold"]) - {study.TEST_FOLD})
     return (
-        f"{len(table)} clips from {table['fsID'].nunique()} recordings: folds {_listed(train)} train, "
-        f"fold {study.TEST_FOLD} tests{lacks}."
+        f"{len(table)} clips from {table['fsID'].nunique()} recordings: folds {_listed(run.training_folds)} train, "
+        f"fold {run.test_fold} tests{lacks}."
     )
 
 
@@ -95,30 +120,28 @@ def official_slices() -> pd.DataFrame:
     return pd.read_csv(study.RECORDED / "urbansound8k_slices.csv")
 
 
-def record_slices(folder: str | Path) -> Path:
-    """Write what `official_slices` reads from the official table in `folder`.
-
-    Raises
-    ------
-    InputError
-        The table is not the official one.
+def is_official(folder: Path) -> bool:
+    """Whether a folder holds the official table, byte for byte.
 
     Chapter: notebooks/02_dataset.md
     """
-    path = Path(folder) / "metadata" / "UrbanSound8K.csv"
-    table = urbansound.read_table(folder)
-    md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    if md5 != OFFICIAL_MD5:
-        raise InputError(
-            f"{path} is not the official table (MD5 {md5}); name a folder that holds the official one"
-        )
+    content = (folder / "metadata" / "UrbanSound8K.csv").read_bytes()
+    return hashlib.md5(content, usedforsecurity=False).hexdigest() == OFFICIAL_MD5
 
-    def compute(work: Path) -> dict:
-        urbansound.slices(table).to_csv(work / "urbansound8k_slices.csv", index=False)
+
+def record_slices(folder: Path) -> Path:
+    """Write what `official_slices` reads from the official table in `folder`.
+
+    Chapter: notebooks/02_dataset.md
+    """
+    table = urbansound.read_table(folder)
+
+    def make(target: Path) -> dict:
+        urbansound.slices(table).to_csv(target, index=False)
         return {"data": "UrbanSound8K", "rows": len(table)}
 
-    target = study.RECORDED / "urbansound8k_slices.csv"
-    return artifacts.produce(target, parameters={}, inputs={"UrbanSound8K.csv md5": md5}, make=compute)
+    recipe = {"inputs": {"UrbanSound8K.csv md5": OFFICIAL_MD5}}
+    return artifacts.produce(study.RECORDED / "urbansound8k_slices.csv", recipe=recipe, make=make)
 
 
 def credit(run: Run, recording: int) -> str:
@@ -126,8 +149,9 @@ def credit(run: Run, recording: int) -> str:
 
     Chapter: notebooks/02_dataset.md
     """
-    if run.source.synthetic:
+    source = run.source
+    if source.synthetic:
         return "Synthetic: made by a program, not a recording."
-    recordist = urbansound.credits(run.source.folder).get(recording)
+    recordist = urbansound.credits(source.folder).get(recording)
     by = f" by {recordist}" if recordist else ""
     return f"Freesound recording {recording}{by}, in UrbanSound8K (CC BY-NC)."

@@ -395,7 +395,7 @@ def credits(folder: str | Path) -> dict[int, str]:
 
 
 def digests(folder: str | Path, clips: pd.DataFrame, *, cache: str | Path) -> str:
-    """One digest of the contents of `clips`' files and of the official table.
+    """One digest of the contents of `clips`' files and of their rows of the official table.
 
     A file is read again only when its size or modification time changed, so the digest of a data
     set on disk costs one `stat` per clip after the first time.
@@ -408,8 +408,8 @@ def digests(folder: str | Path, clips: pd.DataFrame, *, cache: str | Path) -> st
 
     Returns
     -------
-    SHA-256 over every path and the digest of its contents, 64 hexadecimal digits. The same for a
-    copy of the folder elsewhere.
+    SHA-256 over the rows, every path and the digest of its contents, 64 hexadecimal digits. The same for a
+    copy of the folder elsewhere, whatever other clips it holds.
 
     Raises
     ------
@@ -424,8 +424,9 @@ def digests(folder: str | Path, clips: pd.DataFrame, *, cache: str | Path) -> st
     except (OSError, ValueError):
         known = {}
     known = known if isinstance(known, dict) else {}
-    total, fresh = hashlib.sha256(), {}
-    for path in sorted([*clips["path"], "metadata/UrbanSound8K.csv"]):
+    rows = clips.sort_values("path")[list(COLUMNS)].to_csv(index=False)
+    total, fresh = hashlib.sha256(rows.encode()), {}
+    for path in sorted(clips["path"]):
         file = folder / path
         try:
             stat = file.stat()

@@ -6,10 +6,16 @@ Chapter: notebooks/04_networks.md
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
+import torchvision
 from torch import nn
+from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+from helpers import InputError
 
 
 class _ListeningResNet(ResNet):
@@ -54,44 +60,83 @@ class ResNet152(_ListeningResNet):
     block, depths = Bottleneck, (3, 8, 36, 3)
 
 
-_NETWORKS = {
+NETWORKS: dict[str, type[nn.Module]] = {
     network.__name__.lower(): network for network in (ResNet18, ResNet34, ResNet50, ResNet101, ResNet152)
 }
 
 
-def build(architecture: str, *, seed: int) -> ResNet:
-    """An untrained network with seeded weights.
+def build(architecture: str, *, seed: int, pretrained: bool = False) -> nn.Module:
+    """An untrained network with seeded weights, or one that begins with ImageNet's.
 
     Parameters
     ----------
-    architecture : one of `study.ARCHITECTURES`.
+    architecture : one of `study.NETWORKS`.
     seed : of the random initial weights.
+    pretrained : take torchvision's ImageNet weights, which have to lie where torch keeps them; the first
+        convolution's three channels are added up, the last layer stays random.
 
     Returns
     -------
-    A network that maps (clips, 1, 13, 400) float32 to (clips, 10) logits.
+    A network that maps (clips, 1, rows, frames) float32 to (clips, 10) logits.
+
+    Raises
+    ------
+    InputError
+        The pretrained weights are not on the disk.
 
     Source: He et al. 2016, torchvision. Chapter: notebooks/04_networks.md
     """
     # torch's layers draw their first weights from the global generator only
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _NETWORKS[architecture]()
+        network = NETWORKS[architecture]()
+    return _imagenet(network, architecture) if pretrained else network
 
 
-def layer(network: ResNet, name: str) -> nn.Module:
-    """The module that a layer's name in `study.CHOICES["layer"]` means.
+def _imagenet(network: nn.Module, architecture: str) -> nn.Module:
+    url = torchvision.models.get_model_weights(architecture).DEFAULT.url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if not path.is_file():
+        raise InputError(
+            f'pretrained weights of {architecture} are not on the disk; put {url} into "{path.parent}", or take '
+            "pretrained=False"
+        )
+    own, weights = network.state_dict(), torch.load(path, weights_only=True)
+    first = next(iter(own))
+    weights[first] = weights[first].sum(dim=1, keepdim=True)
+    network.load_state_dict({n: weights[n] if weights[n].shape == v.shape else v for n, v in own.items()})
+    return network
 
-    "layer4[-1]" is the last block (after its ReLU, what pytorch-grad-cam's examples take);
-    "layer4[-1].conv" is that block's last convolution, the thesis's words taken literally.
+
+def layer(network: nn.Module, name: str) -> nn.Module:
+    """The module that a layer's name means.
+
+    "layer4[-1]" is the last block of a ResNet (after its ReLU, what pytorch-grad-cam's examples take);
+    "layer4[-1].conv" is that block's last convolution, the thesis's words taken literally. Any module can be
+    named as `network.named_modules()` does, with an index from the end in brackets.
+
+    Raises
+    ------
+    InputError
+        The network has no such module.
 
     Chapter: notebooks/06_explanations.md
     """
-    stage, _, rest = name.partition("[-1]")
-    block = getattr(network, stage)[-1]
-    if not rest:
-        return block
-    return block.conv3 if isinstance(block, Bottleneck) else block.conv2
+    found = network
+    try:
+        for part in name.replace("[", ".").replace("]", "").split("."):
+            if part == "conv" and not hasattr(found, "conv"):
+                found = [m for m in found.children() if isinstance(m, nn.Conv2d)][-1]
+            elif part.lstrip("-").isdigit():
+                found = list(found.children())[int(part)]
+            else:
+                found = getattr(found, part)
+    except (AttributeError, IndexError):
+        stages = ", ".join(f"{n}[-1]" for n, child in network.named_children() if len(list(child.children())))
+        raise InputError(
+            f'layer "{name}" is not in {type(network).__name__}; name one such as {stages}'
+        ) from None
+    return found
 
 
 def receptive_field(network: ResNet, stage: str) -> int:
@@ -119,17 +164,19 @@ def receptive_field(network: ResNet, stage: str) -> int:
     return field
 
 
-def map_shapes(network: ResNet, *, coefficients: int = 13, frames: int = 400) -> dict[str, tuple[int, int]]:
+def map_shapes(
+    network: nn.Module, *, shape: tuple[int, int], stages: Sequence[str]
+) -> dict[str, tuple[int, int]]:
     """Height and width of each stage's output, before Grad-CAM stretches its map back to the input.
 
-    Chapter: notebooks/04_networks.md
+    Parameters
+    ----------
+    shape : (rows, frames) of an input, such as (13, 400). stages : names of its modules, such as "layer1".
+
+    Source: torchvision's feature extraction. Chapter: notebooks/04_networks.md
     """
-    shapes = {}
-    network = copy.deepcopy(network).eval()  # a batch norm in training mode would remember the zeros
+    # in eval mode: a batch norm in training mode would remember the zeros
+    extractor = create_feature_extractor(copy.deepcopy(network).eval(), list(stages))
     with torch.inference_mode():
-        values = torch.zeros(1, 1, coefficients, frames)
-        values = network.maxpool(network.relu(network.bn1(network.conv1(values))))
-        for stage in ("layer1", "layer2", "layer3", "layer4"):
-            values = getattr(network, stage)(values)
-            shapes[stage] = tuple(values.shape[-2:])
-    return shapes
+        found = extractor(torch.zeros(1, 1, *shape))
+    return {stage: (values.shape[-2], values.shape[-1]) for stage, values in found.items()}

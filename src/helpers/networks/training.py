@@ -6,90 +6,68 @@ Chapter: notebooks/05_training.md
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import safetensors.torch
 import torch
-from torch import nn
+import torchaudio
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from helpers import InputError, artifacts, study
-from helpers.audio import representations
+from helpers import InputError, artifacts, study, tables
+from helpers.artifacts import Artefact
+from helpers.audio import representations, sounds
 from helpers.audio.representations import Features
 from helpers.networks import models
 from helpers.study import Run
 
-BATCH = 16
-
-
-LEARNING_RATE = 1e-3
+OPTIMIZERS = {"AdamW": torch.optim.AdamW, "Adam": torch.optim.Adam, "SGD": torch.optim.SGD}
+WIDEST = 0.2  # of the rows and of the frames, blanked by the augmentation "mask"
 
 
 def network(run: Run) -> nn.Module:
     """The trained network of a run in evaluation mode; trained first if it must be.
 
+    Raises
+    ------
+    InputError
+        The run is recorded, and not the one whose weights travel with the repository.
+
     Chapter: notebooks/05_training.md
     """
+    path = NETWORK.get(run) / "weights.safetensors"
+    if not path.exists():
+        raise InputError(
+            f"the weights of {run.key} are not recorded, only what the network said; those of "
+            f"{study.traveller().key} are"
+        )
     trained = models.build(run.architecture, seed=run.seed)
-    trained.load_state_dict(safetensors.torch.load_file(make(run) / "weights.safetensors"))
+    weights = safetensors.torch.load_file(path)
+    trained.load_state_dict(
+        {name: values.float() if values.is_floating_point() else values for name, values in weights.items()}
+    )
     return trained.eval()
 
 
 def history(run: Run) -> pd.DataFrame:
-    """Loss and accuracy after each epoch: epoch, train_loss, train_accuracy, test_loss, test_accuracy.
+    """Loss and accuracy after each epoch: epoch, fold (0: the training folds together), loss, accuracy.
+
+    One row per epoch and fold that was there and not trained on.
 
     Chapter: notebooks/05_training.md
     """
-    return pd.read_csv(make(run) / "history.csv")
+    return tables.HISTORY.validate(pd.read_csv(NETWORK.get(run) / "history.csv"), "history.csv")
 
 
 def predictions(run: Run) -> pd.DataFrame:
-    """What the network says of each test clip: name, fs_id, label, predicted, logit_0 ... logit_9.
+    """What the network says of each test clip: clip, recording, label, predicted, logit_0 ... logit_9.
 
     Chapter: notebooks/05_training.md
     """
-    return pd.read_csv(make(run) / "predictions.csv")
-
-
-def make(run: Run) -> Path:
-    """The folder network/ of a run (weights, history, predictions); trains it if it must.
-
-    Chapter: notebooks/05_training.md
-    """
-    data = representations.dataset(run)
-    path = run.path("network")
-
-    def compute(work: Path) -> dict:
-        seconds = train(
-            models.build(run.architecture, seed=run.seed),
-            data.training(),
-            data.test(),
-            epochs=run.profile.epochs,
-            seed=run.seed,
-            checkpoint=work / "checkpoint.pt",
-            folder=work / path.name,
-            progress=f"training {run.name}",
-        )
-        return {
-            "data": run.source.label,
-            "training_folds": sorted(set(map(int, data.training().folds))),
-            "test_fold": study.TEST_FOLD,
-            "training_clips": len(data.training().labels),
-            "test_clips": len(data.test().labels),
-            "training_seconds": round(seconds, 1),
-            "threads": torch.get_num_threads(),
-            "device": str(device()),
-        }
-
-    return artifacts.produce(
-        path,
-        parameters=run.parameters("architecture", "seed", "scaling")
-        | {"epochs": run.profile.epochs, "batch": BATCH, "learning_rate": LEARNING_RATE},
-        inputs={"features.npz": artifacts.digest_of(run.path("features.npz"))},
-        make=compute,
-    )
+    return PREDICTIONS.read(run)
 
 
 def device() -> torch.device:
@@ -100,18 +78,20 @@ def device() -> torch.device:
 def train(
     model: nn.Module,
     training: Features,
-    test: Features,
+    watched: Mapping[int, Features],
     *,
-    epochs: int,
-    seed: int,
+    run: Run,
     checkpoint: Path,
     folder: Path,
-    progress: str = "training",
 ) -> float:
-    """Train a network as thesis 2.3 does and write weights, history and predictions into `folder`.
+    """Train a network as thesis 2.3 does and write its weights and history into `folder`.
 
     After each epoch the state goes to `checkpoint`. When that file is there already, training goes on
     from it and ends with the same weights: the order of the clips depends on (seed, epoch) alone.
+
+    Parameters
+    ----------
+    watched : features of folds that are only looked at after each epoch; no epoch is chosen by them.
 
     Returns
     -------
@@ -125,19 +105,25 @@ def train(
     Source: thesis 2.3. Chapter: notebooks/05_training.md
     """
     model = model.to(device(), memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
+    optimizer = OPTIMIZERS[run.optimizer](model.parameters(), lr=run.learning_rate)
     loss_function = nn.CrossEntropyLoss()
-    inputs, labels = torch.from_numpy(training.mfcc), torch.from_numpy(training.labels)
+    inputs, labels = torch.from_numpy(training.inputs), torch.from_numpy(training.labels)
     rows, spent = _resume(checkpoint, model, optimizer)
+    done = max((row["epoch"] for row in rows), default=0)
     started = time.monotonic()
-    batches = -(-len(labels) // BATCH)
-    with tqdm(total=epochs * batches, initial=len(rows) * batches, desc=progress, unit="batch") as bar:
-        for epoch in range(len(rows), epochs):
-            order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(labels)))
+    batches = -(-len(labels) // run.batch_size)
+    with tqdm(
+        total=run.epochs * batches, initial=done * batches, desc=f"training {run.name}", unit="batch"
+    ) as bar:
+        for epoch in range(done, run.epochs):
+            random = np.random.default_rng([run.seed, epoch])
+            order = torch.from_numpy(random.permutation(len(labels)))
+            for group in optimizer.param_groups:
+                group["lr"] = _rate(run, epoch)
             model.train()
             total_loss, correct = 0.0, 0
-            for chosen in order.split(BATCH):
-                x = inputs[chosen].to(device(), memory_format=torch.channels_last)
+            for chosen in order.split(run.batch_size):
+                x = _augmented(inputs[chosen], run, random).to(device(), memory_format=torch.channels_last)
                 y = labels[chosen].to(device())
                 optimizer.zero_grad()
                 logits = model(x)
@@ -149,36 +135,28 @@ def train(
                 bar.update()
             if not np.isfinite(total_loss):
                 raise InputError(
-                    f"training diverged in epoch {epoch + 1}: the loss is not finite; look for clips with "
-                    "extreme values, or take another seed"
+                    f"training diverged in epoch {epoch + 1}: the loss is not finite; take a smaller learning_rate or "
+                    "another seed, and look for clips with extreme values"
                 )
-            logits = predict(model, test.mfcc)
-            truth = torch.from_numpy(test.labels)
-            rows.append(
-                {
-                    "epoch": epoch + 1,
-                    "train_loss": total_loss / len(labels),
-                    "train_accuracy": correct / len(labels),
-                    "test_loss": loss_function(logits, truth).item(),
-                    "test_accuracy": (logits.argmax(1) == truth).double().mean().item(),
-                }
-            )
-            seconds = spent + time.monotonic() - started
-            _save(checkpoint, model, optimizer, rows, seconds)
+            rows.append(_row(epoch, 0, total_loss / len(labels), correct / len(labels)))
+            for fold, clips in watched.items():
+                logits, truth = predict(model, clips.inputs), torch.from_numpy(clips.labels)
+                right = (logits.argmax(1) == truth).double().mean().item()
+                rows.append(_row(epoch, fold, loss_function(logits, truth).item(), right))
+            _save(checkpoint, model, optimizer, rows, spent + time.monotonic() - started)
     folder.mkdir(exist_ok=True)
     weights = {k: v.contiguous().cpu() for k, v in model.state_dict().items()}
     safetensors.torch.save_file(weights, folder / "weights.safetensors")
     pd.DataFrame(rows).to_csv(folder / "history.csv", index=False)
-    _predictions(test, predict(model, test.mfcc)).to_csv(folder / "predictions.csv", index=False)
     return spent + time.monotonic() - started
 
 
-def predict(model: nn.Module, mfcc: np.ndarray, *, batch: int = 64) -> torch.Tensor:
+def predict(model: nn.Module, inputs: np.ndarray, *, batch: int = 64) -> Tensor:
     """Logits of many clips in evaluation mode.
 
     Parameters
     ----------
-    mfcc : (clips, 1, 13, 400), float32.
+    inputs : (clips, 1, rows, frames), float32.
 
     Returns
     -------
@@ -189,19 +167,32 @@ def predict(model: nn.Module, mfcc: np.ndarray, *, batch: int = 64) -> torch.Ten
     where = next(model.parameters()).device
     model.eval()
     with torch.inference_mode():
-        return torch.cat([model(x.to(where)).cpu() for x in torch.from_numpy(mfcc).split(batch)])
+        return torch.cat([model(x.to(where)).cpu() for x in torch.from_numpy(inputs).split(batch)])
 
 
-def _predictions(test: Features, logits: torch.Tensor) -> pd.DataFrame:
-    table = pd.DataFrame(
-        {
-            "name": test.names,
-            "fs_id": test.fs_ids,
-            "label": test.labels,
-            "predicted": logits.argmax(1).numpy(),
-        }
-    )
-    return table.join(pd.DataFrame(logits.numpy()).add_prefix("logit_"))
+def _rate(run: Run, epoch: int) -> float:
+    """The learning rate of an epoch; "cosine" falls from the first to nearly 0 in the last."""
+    if run.schedule == "constant":
+        return run.learning_rate
+    return run.learning_rate * float(1 + np.cos(np.pi * epoch / run.epochs)) / 2
+
+
+def _augmented(x: Tensor, run: Run, random: np.random.Generator) -> Tensor:
+    if run.augmentation == "none":
+        return x
+    masks: list[Callable[[Tensor], Tensor]] = [
+        torchaudio.transforms.FrequencyMasking(max(1, int(WIDEST * run.rows)), iid_masks=True),
+        torchaudio.transforms.TimeMasking(max(1, int(WIDEST * run.frames)), iid_masks=True),
+    ]
+    with torch.random.fork_rng(devices=[]):  # torchaudio draws from torch's global generator only
+        torch.manual_seed(int(random.integers(2**32)))
+        for mask in masks:
+            x = mask(x)
+    return x
+
+
+def _row(epoch: int, fold: int, loss: float, accuracy: float) -> dict:
+    return {"epoch": epoch + 1, "fold": fold, "loss": loss, "accuracy": accuracy}
 
 
 def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rows: list, seconds: float) -> None:
@@ -218,3 +209,65 @@ def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> t
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return state["rows"], state["seconds"]
+
+
+def _make(run: Run, target: Path) -> dict:
+    clips = representations.training(run)
+    labels = clips.labels
+    if run.labels == "shuffled":  # each class keeps its number of clips
+        labels = np.random.default_rng((run.seed, 1)).permutation(labels)
+    there = artifacts.whole(run).source.folds
+    watched = {
+        fold: representations.features(run, (fold,)) for fold in there if fold not in run.training_folds
+    }
+    seconds = train(
+        models.build(run.architecture, seed=run.seed, pretrained=run.pretrained),
+        Features(**vars(clips) | {"labels": labels}),
+        watched,
+        run=run,
+        checkpoint=target.parent / "checkpoint.pt",
+        folder=target,
+    )
+    return {
+        "training_folds": list(run.training_folds),
+        "watched_folds": list(watched),
+        "training_clips": len(labels),
+        "training_seconds": round(seconds, 1),
+    }
+
+
+def _work(run: Run) -> float:
+    trained = sounds.clips(run)["fold"].isin(run.training_folds).sum()
+    return float(run.epochs * trained * run.rows * run.frames)
+
+
+NETWORK = Artefact(
+    "network",
+    make=_make,
+    fields=(
+        *("scaling", "architecture", "pretrained", "labels", "seed", "epochs", "batch_size", "learning_rate"),
+        *("optimizer", "schedule", "augmentation"),
+    ),
+    inputs=(representations.FEATURES.each("training_folds"),),
+    packages=("torch", "torchvision"),
+    work=_work,
+    smaller=("epochs", "clips", "architecture"),
+)
+
+
+def _predict(run: Run, target: Path) -> dict:
+    clips = representations.test(run)
+    logits = predict(network(run), clips.inputs)
+    facts = {"clip": clips.clips, "recording": clips.recordings, "label": clips.labels}
+    table = pd.DataFrame(facts | {"predicted": logits.argmax(1).numpy()})
+    table.join(pd.DataFrame(logits.numpy()).add_prefix("logit_")).to_csv(target, index=False)
+    return {"test_fold": run.test_fold, "test_clips": len(table)}
+
+
+PREDICTIONS = Artefact(
+    "predictions.csv",
+    make=_predict,
+    inputs=(NETWORK, representations.FEATURES.each("test_fold")),
+    packages=("torch",),
+    table=tables.PREDICTIONS,
+)
