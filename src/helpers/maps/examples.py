@@ -5,58 +5,87 @@ Chapter: notebooks/01_introduction.md, notebooks/06_explanations.md
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from helpers import InputError, study
+from helpers import InputError, artifacts
+from helpers.artifacts import Artefact
 from helpers.audio import representations, sounds, urbansound
 from helpers.maps import explainers
 from helpers.networks import models, training
 from helpers.study import Run
+
+MIXED = ("dog_bark", "siren")  # of the mixture that is recorded
 
 
 @dataclass(frozen=True)
 class Sound:
     """One clip to look at and listen to.
 
-    samples : mono float32 at `rate` Hz. mfcc : (13, 400) float32, of which `frames` hold sound.
+    samples : mono float32 at `rate` Hz; None where no sound is at hand. picture : (rows, frames) float32, of
+    which `frames` hold sound. second : where it begins in its recording.
     """
 
-    name: str
-    fs_id: int
+    clip: str
+    recording: int
+    second: float
     category: str
-    samples: np.ndarray
+    samples: np.ndarray | None
     rate: int
-    mfcc: np.ndarray
+    picture: np.ndarray
     frames: int
 
 
-def sound(run: Run, name: str) -> Sound:
-    """A clip of the run by its file name (`slice_file_name`).
+def sound(run: Run, clip: str) -> Sound:
+    """A clip of the run by its file name; a recorded one is among those that are explained, and has no sound.
 
     Chapter: notebooks/06_explanations.md
     """
-    clips, _ = sounds.clips(run)
-    named = clips[clips["slice_file_name"] == name]
+    if run.source.kind == "recorded":
+        return _recorded(run, clip)
+    table = sounds.clips(run)
+    named = table[table["slice_file_name"] == clip]
     if named.empty:
-        raise InputError(f'clip "{name}" is not in this run; name one of its slice_file_name')
+        raise InputError(f'clip "{clip}" is not in this run; name one of its slice_file_name')
     row = named.iloc[0]
     samples, rate = urbansound.load_audio(run.source.folder / row["path"])
     return Sound(
-        name=name,
-        fs_id=int(row["fsID"]),
+        clip=clip,
+        recording=int(row["fsID"]),
+        second=float(urbansound.true_starts(named).iloc[0]),
         category=row["class"],
         samples=samples,
         rate=rate,
-        mfcc=_mfcc(run, samples, rate)[0].numpy(),
-        frames=representations.sounding_frames(len(samples), rate, hop_length=run.hop_length),
+        picture=representations.picture(torch.from_numpy(samples)[None], rate, run)[0].numpy(),
+        frames=representations.sounding_frames(len(samples), rate, run),
+    )
+
+
+def _recorded(run: Run, clip: str) -> Sound:
+    with np.load(explainers.SAMPLE.get(run), allow_pickle=False) as arrays:
+        sample = dict(arrays)
+    found = np.flatnonzero(sample["clips"] == clip)
+    if not len(found):
+        raise InputError(f'clip "{clip}" is not among the recorded ones; name one that is explained')
+    i = int(found[0])
+    return Sound(
+        clip=clip,
+        recording=int(sample["recordings"][i]),
+        second=float(sample["seconds"][i]),
+        category=urbansound.CLASSES[sample["labels"][i]],
+        samples=None,
+        rate=0,
+        picture=sample["inputs"][i, 0],
+        frames=int(sample["frames"][i]),
     )
 
 
 def example(run: Run, category: str) -> Sound:
-    """A long foreground clip of a class in the test fold.
+    """A long clip of a class in the test fold, in the foreground where that is known.
 
     Parameters
     ----------
@@ -65,78 +94,110 @@ def example(run: Run, category: str) -> Sound:
     Raises
     ------
     InputError
-        The test fold has no clip of that class.
+        The test fold has no clip of that class, or none that is recorded.
 
     Chapter: notebooks/01_introduction.md
     """
-    clips, _ = sounds.clips(run)
-    of_class = clips[(clips["class"] == category) & (clips["fold"] == study.TEST_FOLD)]
-    if of_class.empty:
+    if run.source.kind == "recorded":
+        with np.load(explainers.SAMPLE.get(run), allow_pickle=False) as arrays:
+            of_class = arrays["labels"] == urbansound.CLASSES.index(category)
+            ordered = arrays["clips"][of_class][np.argsort(-arrays["frames"][of_class], kind="stable")]
+    else:
+        table = sounds.in_fold(run, run.test_fold)
+        table = table[table["class"] == category]
+        table = table.sort_values(["salience", "seconds"], ascending=[True, False], kind="stable")
+        ordered = table["slice_file_name"].to_numpy()
+    if not len(ordered):
         raise InputError(
-            f'fold {study.TEST_FOLD} of "{run.source.folder}" has no clip of class "{category}"; '
-            "name another class"
+            f'fold {run.test_fold} of "{run.source.folder}" has no clip of class "{category}"; name another class'
         )
-    ordered = of_class.sort_values(["salience", "seconds"], ascending=[True, False], kind="stable")
-    return sound(run, ordered["slice_file_name"].iloc[0])
+    return sound(run, str(ordered[0]))
 
 
 @dataclass(frozen=True)
 class Mixture:
     """Two clips in one: `classes[0]` sounds in the first half, `classes[1]` in the second.
 
-    samples : mono float32 at `rate`; parts : the two sounds alone; mfcc : (13, 400) float32;
-    maps : (2, 13, 400) float32, Grad-CAM for each class; events : (start, end) in seconds per class;
-    `frames` of the 400 hold sound.
+    samples : mono float32 at `rate`, and parts: the two alone; None and empty where no sound is at hand.
+    picture : (rows, frames) float32, of which `frames` hold sound; maps : (2, rows, frames) float32, one for each
+    class; events : (start, end) in seconds per class; sounds : the two clips.
     """
 
-    samples: np.ndarray
-    parts: tuple[np.ndarray, np.ndarray]
+    samples: np.ndarray | None
+    parts: tuple[np.ndarray, ...]
     rate: int
-    mfcc: np.ndarray
+    picture: np.ndarray
     maps: np.ndarray
     classes: tuple[str, str]
     events: dict[str, tuple[float, float]]
-    names: tuple[str, str]
+    clips: tuple[str, str]
     frames: int
 
 
-def mixture(run: Run, classes: tuple[str, str] = ("dog_bark", "siren")) -> Mixture:
-    """One sound after the other in one clip, and a Grad-CAM map for each: thesis figure 1 by ear.
+def mixture(run: Run, classes: tuple[str, str] = MIXED) -> Mixture:
+    """One sound after the other in one clip, and a map for each: thesis figure 1 by ear.
 
     Chapter: notebooks/01_introduction.md
     """
+    if run.source.kind == "recorded":
+        if tuple(classes) != MIXED:
+            raise InputError(
+                f"only the mixture of {' and '.join(MIXED)} is recorded; name a folder of sounds (data) for others"
+            )
+        samples, parts, rate = None, (), 0
+        with np.load(MIXTURE.get(run), allow_pickle=False) as arrays:
+            picture, clips = arrays["picture"], (str(arrays["clips"][0]), str(arrays["clips"][1]))
+            events, frames = json.loads(str(arrays["events"])), int(arrays["frames"])
+    else:
+        samples, parts, rate, clips, events = _mixed(run, classes)
+        picture = representations.picture(torch.from_numpy(samples)[None], rate, run).numpy()
+        frames = representations.sounding_frames(len(samples), rate, run)
+    network = training.network(run)
+    maps = explainers.maps(
+        network,
+        picture[None].repeat(2, axis=0),
+        layer=models.layer(network, run.layer),
+        classes=np.array([urbansound.CLASSES.index(category) for category in classes]),
+        explainer=run.explainer,
+    )
+    return Mixture(
+        samples=samples,
+        parts=parts,
+        rate=rate,
+        picture=picture[0],
+        maps=maps,
+        classes=classes,
+        events={name: (ends[0], ends[1]) for name, ends in events.items()},
+        clips=clips,
+        frames=frames,
+    )
+
+
+def _mixed(run: Run, classes: tuple[str, str]) -> tuple:
     first, second = (example(run, category) for category in classes)
     rate, half = first.rate, 2.0
     parts = []
     for clip, start in ((first, 0.0), (second, half)):
-        sound = torch.from_numpy(clip.samples)[None]
-        sound = representations.resample(clip.rate, rate)(sound)[0, : int(half * rate)].numpy()
+        wave = representations.resample(clip.rate, rate)(torch.from_numpy(clip.samples)[None])
+        wave = wave[0, : int(half * rate)].numpy()
         part = np.zeros(int(2 * half * rate), dtype=np.float32)
-        part[int(start * rate) : int(start * rate) + len(sound)] = sound / max(np.abs(sound).max(), 1e-9) / 2
+        part[int(start * rate) : int(start * rate) + len(wave)] = wave / max(np.abs(wave).max(), 1e-9) / 2
         parts.append(part)
-    samples = parts[0] + parts[1]
-    mfcc = _mfcc(run, samples, rate)
-    network = training.network(run)
-    maps = explainers.gradcam(
-        network,
-        mfcc[None].repeat(2, 1, 1, 1).numpy(),
-        layer=models.layer(network, run.layer),
-        classes=np.array([urbansound.CLASSES.index(category) for category in classes]),
-    )
-    return Mixture(
-        samples=samples,
-        parts=(parts[0], parts[1]),
-        rate=rate,
-        mfcc=mfcc[0].numpy(),
-        maps=maps,
-        classes=classes,
-        events={classes[0]: (0.0, half), classes[1]: (half, 2 * half)},
-        names=(first.name, second.name),
-        frames=representations.sounding_frames(len(samples), rate, hop_length=run.hop_length),
-    )
+    events = {classes[0]: (0.0, half), classes[1]: (half, 2 * half)}
+    return parts[0] + parts[1], tuple(parts), rate, (first.clip, second.clip), events
 
 
-def _mfcc(run: Run, samples: np.ndarray, rate: int) -> torch.Tensor:
-    return representations.mfcc(
-        torch.from_numpy(samples)[None], rate, **run.parameters("hop_length", "padding")
-    )
+def _make(run: Run, target: Path) -> dict:
+    samples, _, rate, clips, events = _mixed(artifacts.whole(run), MIXED)
+    picture = representations.picture(torch.from_numpy(samples)[None], rate, run).numpy()
+    frames = representations.sounding_frames(len(samples), rate, run)
+    np.savez_compressed(target, picture=picture, clips=clips, events=json.dumps(events), frames=frames)
+    return {"mixed": list(clips)}
+
+
+MIXTURE = Artefact(  # the features of the mixture, for copies of the study without sounds
+    "mixture.npz",
+    make=_make,
+    inputs=(representations.FEATURES.each("test_fold"),),
+    packages=("torchaudio",),
+)

@@ -1,4 +1,4 @@
-"""From a network and clips to Grad-CAM maps (thesis 2.4 and 2.5).
+"""From a network and clips to maps: Grad-CAM in the thesis (2.4 and 2.5), and its relatives.
 
 Chapter: notebooks/06_explanations.md
 """
@@ -13,25 +13,25 @@ import torch
 from torch import nn
 
 from helpers import artifacts
-from helpers.audio import representations, urbansound
+from helpers.artifacts import Artefact
+from helpers.audio import representations, sounds, urbansound
 from helpers.networks import models, training
 from helpers.study import Run
 
-# Which clips are explained does not depend on the training seed: every network of a profile
-# explains the same ones, so that they can be compared in pairs.
-SAMPLE_SEED = 2024
+# Names of pytorch-grad-cam's classes: every one gives raw nodes in the same way.
+EXPLAINERS = {"Grad-CAM": "GradCAM"}
 
 
 @dataclass(frozen=True)
 class Explanations:
-    """The thesis's NumPy file: maps, MFCCs and ground truths of the explained clips, and their names.
+    """The thesis's NumPy file: maps, inputs and ground truths of the explained clips, and their names.
 
-    maps : (clips, 13, 400), float32, in [0, 1].
+    maps : (clips, rows, frames), float32, in [0, 1].
     nodes : (clips, rows, columns), float32: what `stretch` made the maps of, one per place of the layer.
-    inputs : (clips, 1, 13, 400), float32, MFCC units.
+    inputs : (clips, 1, rows, frames), float32, as the network is given them.
     labels, predicted, explained : (clips,), int64: true, predicted and explained class.
-    frames : (clips,), int64: frames that hold sound. fs_ids : (clips,), int64: recording.
-    names : (clips,), str, slice_file_name.
+    frames : (clips,), int64: frames that hold sound. recordings : (clips,), int64.
+    seconds : (clips,), float64: where the clip begins in its recording. clips : (clips,), str.
     """
 
     maps: np.ndarray
@@ -41,38 +41,58 @@ class Explanations:
     predicted: np.ndarray
     explained: np.ndarray
     frames: np.ndarray
-    fs_ids: np.ndarray
-    names: np.ndarray
+    recordings: np.ndarray
+    seconds: np.ndarray
+    clips: np.ndarray
+
+    def first(self, count: int | str) -> Explanations:
+        """The first so many clips, or "all"."""
+        part = slice(None if count == "all" else int(count))
+        return Explanations(**{name: values[part] for name, values in vars(self).items()})
 
 
-def gradcam(
-    network: nn.Module, inputs: np.ndarray, *, layer: nn.Module, classes: np.ndarray, batch: int = 16
+def maps(
+    network: nn.Module,
+    inputs: np.ndarray,
+    *,
+    layer: nn.Module,
+    classes: np.ndarray,
+    explainer: str = "Grad-CAM",
+    batch: int = 16,
 ) -> np.ndarray:
-    """Grad-CAM maps by pytorch-grad-cam, stretched to the input and scaled to [0, 1] by the library.
+    """Maps by pytorch-grad-cam, stretched to the input and scaled to [0, 1] by the library.
 
     Parameters
     ----------
-    inputs : (clips, 1, 13, 400), float32, MFCC units.
+    inputs : (clips, 1, rows, frames), float32.
     layer : the module whose output is weighed, for instance `models.layer(network, "layer4[-1]")`.
     classes : (clips,), int64: the class to explain for each clip.
+    explainer : one of `study.EXPLAINERS`.
 
     Returns
     -------
-    (clips, 13, 400), float32, in [0, 1]; all zero where no cell speaks for the class.
+    (clips, rows, frames), float32, in [0, 1]; all zero where no cell speaks for the class.
 
     Source: Selvaraju et al. 2017, equations 1-3; pytorch-grad-cam 1.5. Chapter: notebooks/06_explanations.md
     """
-    return stretch(nodes(network, inputs, layer=layer, classes=classes, batch=batch), inputs.shape[2:])
+    found = nodes(network, inputs, layer=layer, classes=classes, explainer=explainer, batch=batch)
+    return stretch(found, inputs.shape[2:])
 
 
 def nodes(
-    network: nn.Module, inputs: np.ndarray, *, layer: nn.Module, classes: np.ndarray, batch: int = 16
+    network: nn.Module,
+    inputs: np.ndarray,
+    *,
+    layer: nn.Module,
+    classes: np.ndarray,
+    explainer: str = "Grad-CAM",
+    batch: int = 16,
 ) -> np.ndarray:
-    """What Grad-CAM gives each place of the layer, by pytorch-grad-cam, before its ReLU.
+    """What an explainer gives each place of the layer, by pytorch-grad-cam, before its ReLU.
 
     Parameters
     ----------
-    As `gradcam`.
+    As `maps`.
 
     Returns
     -------
@@ -81,32 +101,31 @@ def nodes(
     Source: Selvaraju et al. 2017, equations 1 and 2. Chapter: notebooks/06_explanations.md
     """
     # here, because its import takes seconds that a page which only loads maps need not spend
-    from pytorch_grad_cam import GradCAM
+    import pytorch_grad_cam
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    class Nodes(GradCAM):
-        """Keeps what the library goes on to stretch."""
-
-        def get_cam_image(self, *given: object) -> np.ndarray:
-            found.append(super().get_cam_image(*given))
+    # A call of such an object gives only rectified, stretched, scaled maps; here it keeps what it began with.
+    class Nodes(getattr(pytorch_grad_cam, EXPLAINERS[explainer])):  # type: ignore[misc]
+        def get_cam_image(self, *given: object, **named: object) -> np.ndarray:
+            found.append(super().get_cam_image(*given, **named))
             return found[-1]
 
     found: list[np.ndarray] = []
-    with Nodes(model=network, target_layers=[layer]) as explainer:
+    with Nodes(model=network, target_layers=[layer]) as explain:
         for start in range(0, len(inputs), batch):
             part = slice(start, start + batch)
             targets = [ClassifierOutputTarget(int(c)) for c in classes[part]]
-            explainer(input_tensor=torch.from_numpy(inputs[part]), targets=targets)
+            explain(input_tensor=torch.from_numpy(inputs[part]), targets=targets)
     return np.concatenate(found).astype(np.float32)
 
 
-def stretch(nodes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def stretch(nodes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Maps from nodes, as pytorch-grad-cam makes them: ReLU, [0, 1], linear interpolation, [0, 1] again.
 
     Parameters
     ----------
     nodes : (maps, rows, columns), float: from `nodes`, or numbers that never saw a network.
-    shape : (rows, columns) of the input, such as (13, 400).
+    shape : (rows, frames) of the input, such as (13, 400).
 
     Returns
     -------
@@ -120,12 +139,12 @@ def stretch(nodes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def explanations(run: Run) -> Explanations:
-    """Grad-CAM maps of random test clips (50 in the thesis), made once and loaded afterwards.
+    """Maps of random test clips (50 in the thesis), made once and loaded afterwards.
 
     Chapter: notebooks/06_explanations.md
     """
-    with np.load(make(run), allow_pickle=False) as arrays:
-        return Explanations(**arrays)
+    with np.load(EXPLANATIONS.get(run), allow_pickle=False) as arrays:
+        return Explanations(maps=stretch(arrays["nodes"], run.shape), **arrays, **_sampled(run))
 
 
 def title(maps: Explanations, i: int) -> str:
@@ -134,47 +153,53 @@ def title(maps: Explanations, i: int) -> str:
     Chapter: notebooks/06_explanations.md
     """
     truth, guess = (urbansound.CLASSES[k[i]].replace("_", " ") for k in (maps.labels, maps.predicted))
-    return f"{truth}, predicted {guess} ({maps.names[i]})"
+    return f"{truth}, predicted {guess} ({maps.clips[i]})"
 
 
-def make(run: Run) -> Path:
-    """The file explanations.npz of a run; `explanations` reads it.
+def _sampled(run: Run) -> dict[str, np.ndarray]:
+    """The explained clips as the network is given them."""
+    with np.load(SAMPLE.get(run), allow_pickle=False) as arrays:
+        sample = dict(arrays)
+    if run.scaling == "standardised" and artifacts.whole(run).source.kind != "recorded":
+        mean, deviation = representations.scale(run)
+        sample["inputs"] = (sample["inputs"] - mean) / deviation
+    return sample
 
-    Chapter: notebooks/06_explanations.md
-    """
-    network = training.network(run)
-    path = run.path("explanations.npz")
 
-    def compute(work: Path) -> dict:
-        test = representations.dataset(run).test()
-        count = min(run.profile.explanations, len(test.labels))
-        chosen = np.random.default_rng(SAMPLE_SEED).choice(len(test.labels), count, replace=False)
-        clips = test.part(np.sort(chosen))
-        predicted = training.predict(network, clips.mfcc).argmax(1).numpy()
-        explained = predicted if run.explained == "predicted" else clips.labels
-        found = nodes(network, clips.mfcc, layer=models.layer(network, run.layer), classes=explained)
-        maps = stretch(found, clips.mfcc.shape[2:])
-        np.savez(
-            work / path.name,
-            maps=maps,
-            nodes=found,
-            inputs=clips.mfcc,
-            labels=clips.labels,
-            predicted=predicted,
-            explained=explained,
-            frames=clips.frames,
-            fs_ids=clips.fs_ids,
-            names=clips.names,
-        )
-        return {"data": run.source.label, "clips": count, "empty_maps": int((maps.max((1, 2)) == 0).sum())}
+def _sample(run: Run, target: Path) -> dict:
+    # Which clips are explained does not depend on the network: all explain the same ones, to be compared in pairs.
+    test = representations.test(run.with_(scaling="raw"))
+    count = min(run.explanations, len(test.labels))
+    chosen = np.sort(np.random.default_rng(run.sample_seed).choice(len(test.labels), count, replace=False))
+    clips = vars(test.part(chosen))
+    seconds = urbansound.true_starts(sounds.in_fold(run, run.test_fold)).loc[clips["clips"]].to_numpy()
+    np.savez_compressed(target, seconds=seconds, **{n: v for n, v in clips.items() if n != "folds"})
+    return {"clips": count}
 
-    return artifacts.produce(
-        path,
-        parameters=run.parameters("layer", "explained")
-        | {"explanations": run.profile.explanations, "sample_seed": SAMPLE_SEED},
-        inputs={
-            "features.npz": artifacts.digest_of(run.path("features.npz")),
-            "network": artifacts.digest_of(run.path("network")),
-        },
-        make=compute,
-    )
+
+SAMPLE = Artefact(
+    "sample.npz",
+    make=_sample,
+    fields=("explanations", "sample_seed"),
+    inputs=(representations.FEATURES.each("test_fold"),),
+    packages=("numpy",),
+)
+
+
+def _explain(run: Run, target: Path) -> dict:
+    network, clips = training.network(run), _sampled(run)
+    predicted = training.predict(network, clips["inputs"]).argmax(1).numpy()
+    explained = predicted if run.explained == "predicted" else clips["labels"]
+    layer = models.layer(network, run.layer)
+    found = nodes(network, clips["inputs"], layer=layer, classes=explained, explainer=run.explainer)
+    np.savez(target, nodes=found, predicted=predicted, explained=explained)
+    return {"clips": len(found), "empty_maps": int((found.max((1, 2)) <= 0).sum())}
+
+
+EXPLANATIONS = Artefact(
+    "explanations.npz",
+    make=_explain,
+    fields=("explainer", "layer", "explained"),
+    inputs=(training.NETWORK, SAMPLE),
+    packages=("torch", "grad-cam"),
+)
