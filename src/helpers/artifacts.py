@@ -138,6 +138,10 @@ class Artefact:
         frame = pd.read_csv(self.get(run))
         return self.table.validate(frame, self.name) if self.table else frame
 
+    def there(self, run: Run) -> bool:
+        """Whether it can be had: always, but of a recorded run only what is recorded."""
+        return whole(run).source.kind != "recorded" or record_path(self.path(run)).exists()
+
     def recipe(self, run: Run, fold: int | None = None) -> dict[str, Any]:
         """What it would be made from; makes the inputs if it must."""
         run = whole(run)
@@ -177,11 +181,7 @@ class Artefact:
 
     def _recorded(self, run: Run, path: Path) -> Path:
         if not record_path(path).exists():
-            there = sorted(
-                {p.key for p in study.entries() if record_path(self.path(p)).exists()}
-                if not self.folds
-                else ()
-            )
+            there = dict.fromkeys(p.key for p in study.entries() if not self.folds and self.there(p))
             known = f"; it is recorded of {'; '.join(there)}" if there else "; no recorded run has it"
             raise InputError(
                 f"{self.name} of {run.key} is not recorded{known}; name a folder of recordings (data) to make it"

@@ -220,7 +220,8 @@ class Run(BaseModel):
     def key(self) -> str:
         """What tables call the run: "resnet18 seed=0 hop_length=1024", then what else is changed."""
         first = ("seed", "hop_length")
-        others = [n for n in self.changed if n not in first]
+        # how many clips an engine scores changes no score
+        others = [n for n in self.changed if n not in (*first, "stock_clips", "drawn_clips")]
         return " ".join([self.architecture, *(f"{n}={said(getattr(self, n))}" for n in (*first, *others))])
 
     @property
@@ -277,6 +278,13 @@ def profiles() -> dict[str, dict[str, Any]]:
     return yaml.safe_load((ROOT / "config" / "profiles.yaml").read_text())
 
 
+_AXES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "layers": (("layer4[-1]", "layer4[-1].conv", "layer3[-1]", "layer2[-1]"), ("layer4[-1]", "layer3[-1]")),
+    "readings": (("predicted/explained", "predicted/true", "true/explained"), ("predicted/explained",)),
+    "baselines": (("uniform", "zero", "mean", "neighbours", "marginal"), ("uniform",)),
+}
+
+
 def _defaults(architecture: str, profile: str, name: str, *, rows: int, test_fold: int) -> Any:
     """A field's default: the profile's, the architecture's, or the declared one."""
     scaled = profiles().get(profile, {})
@@ -288,6 +296,11 @@ def _defaults(architecture: str, profile: str, name: str, *, rows: int, test_fol
         return NETWORKS.get(architecture, "")
     if name == "features_in_step":
         return rows
+    if name in _AXES:  # of the specification curve: a deep network, ten times as slow, gets a part
+        every, fewer = _AXES[name]
+        if name == "layers" and not architecture.startswith("resnet"):
+            return (NETWORKS.get(architecture, ""),)
+        return every if architecture == "resnet18" else fewer
     if name == "training_folds":
         return tuple(fold for fold in range(1, 11) if fold != test_fold)
     return FIELDS[name].default

@@ -15,16 +15,14 @@ from scipy.stats import rankdata
 from torch.nn import functional
 from tqdm import tqdm
 
-from helpers import InputError, artifacts
+from helpers import InputError, artifacts, tables
+from helpers.artifacts import Artefact
 from helpers.audio import representations, sounds, urbansound
 from helpers.experiments import frame_effects
 from helpers.experiments.frame_effects import Effects
 from helpers.maps import explainers, nulls
 from helpers.metric import correlation
 from helpers.study import Run
-
-NULL_SEED = 0  # of the maps that know nothing
-
 
 RIVALS = ("loudness", "distance from 0.5", "sound or padding", "MFCC 0")
 
@@ -39,7 +37,7 @@ SALIENCE = ("foreground", "background")
 
 
 def loudness(run: Run, names: ArrayLike) -> np.ndarray:
-    """Root mean square of the samples of each MFCC frame: a map that never saw a network.
+    """Root mean square of the samples of each frame: a map that never saw a network.
 
     Parameters
     ----------
@@ -47,7 +45,7 @@ def loudness(run: Run, names: ArrayLike) -> np.ndarray:
 
     Returns
     -------
-    (clips, 400), float32, amplitude with full scale 1; 0 in the padding (with `padding="repeat"` the
+    (clips, frames), float32, amplitude with full scale 1; 0 in the padding (where it repeats the sound, the
     sound's own frames again, as in the features).
 
     Raises
@@ -57,22 +55,21 @@ def loudness(run: Run, names: ArrayLike) -> np.ndarray:
 
     Chapter: notebooks/15_controls.md
     """
-    table, _ = sounds.clips(run)
-    paths = table.set_index("slice_file_name")["path"]
+    paths = sounds.clips(run).set_index("slice_file_name")["path"]
     unknown = set(names) - set(paths.index)
     if unknown:
         raise InputError(f"clip {min(unknown)} is not in this run; name some of its slice_file_name")
-    found = np.zeros((len(names), representations.FRAMES), dtype=np.float32)
+    folder = artifacts.whole(run).source.folder
+    found = np.zeros((len(names), run.frames), dtype=np.float32)
     for i, name in enumerate(tqdm(names, desc="loudness", unit="clip")):
-        samples, rate = urbansound.load_audio(run.source.folder / paths[name])
-        wave = representations.resample(rate)(torch.from_numpy(samples)[None])
-        wave = functional.pad(wave, (0, max(representations.WINDOW - wave.shape[1], 0)))
-        wave = functional.pad(wave, (representations.WINDOW // 2,) * 2, "reflect")  # as the MFCC's own frames
-        frames = wave[0].unfold(0, representations.WINDOW, run.hop_length)[: representations.FRAMES]
+        samples, rate = urbansound.load_audio(folder / paths[name])
+        wave = representations.prepared(torch.from_numpy(samples)[None], rate, run)
+        wave = functional.pad(wave, (run.n_fft // 2,) * 2, "reflect")  # as the MFCC's own frames
+        frames = wave[0].unfold(0, run.n_fft, run.hop_length)[: run.frames]
         values = frames.square().mean(1).sqrt().numpy()
         found[i, : len(values)] = values
-        if run.padding == "repeat":
-            found[i] = np.resize(values, representations.FRAMES)
+        if run.padding == "repeat_frames":
+            found[i] = np.resize(values, run.frames)
     return found
 
 
@@ -98,61 +95,51 @@ def partial(score_of: np.ndarray, effects: np.ndarray, given: np.ndarray) -> flo
 def table(run: Run) -> pd.DataFrame:
     """One row per clip: Grad-CAM's frame score and every control beside it; made once, loaded afterwards.
 
-    Columns: clip, fsID, label, predicted, explained, frames (that hold sound), salience; "Grad-CAM"; for
-    each kind of `helpers.nulls` its mean score, share "below 0" and the "percentile" of Grad-CAM's score
-    among them; the score of each of `RIVALS`; "ceiling", the effects measured at other values, and
-    "ceiling in nodes", the same squeezed into as many nodes as Grad-CAM has; "... inside", scores of `INSIDE`
+    Columns: clip, recording, label, predicted, explained, frames (that hold sound), salience; "Grad-CAM" (the
+    run's explainer); for each kind of `nulls.NULLS` its mean score, share "below 0" and the "percentile" of
+    Grad-CAM's score among them; the score of each of `RIVALS`; "ceiling", the effects measured at other values,
+    and "ceiling in nodes", the same squeezed into as many nodes as Grad-CAM has; "... inside", scores of `INSIDE`
     and random nodes among the frames that hold sound; "given ...", Grad-CAM's score with a rival's part
     removed (`partial`).
 
     Chapter: notebooks/15_controls.md
     """
-    return pd.read_csv(make(run))
+    return CONTROLS.read(run)
 
 
-def make(run: Run) -> Path:
-    """The file controls.csv of a run; `table` reads it.
-
-    Chapter: notebooks/15_controls.md
-    """
+def _make(run: Run, target: Path) -> dict:
     found = frame_effects.frames(run)
-    path = run.path("controls.csv")
-
-    def compute(work: Path) -> dict:
-        table, _ = sounds.clips(run)
-        salience = table.set_index("slice_file_name")["salience"].loc[found.names].to_numpy()
-        mfcc = frame_effects.clips(run).mfcc[:, 0]
-        profiles = nulls.profile(explainers.stretch(found.nodes, mfcc.shape[1:]))
-        loud = loudness(run, found.names)
-        rows = [
-            _row(i, found, profiles, mfcc[i], loud[i], count=run.profile.null_maps)
-            for i in tqdm(range(len(found.names)), desc=f"controls of {run.name}", unit="clip")
-        ]
-        rows = pd.DataFrame(rows)
-        rows.insert(6, "salience", np.array(SALIENCE)[salience - 1])
-        rows.to_csv(work / path.name, index=False, float_format="%.5f")
-        return {"data": run.source.label, "clips": len(rows), "nan": int(rows["Grad-CAM"].isna().sum())}
-
-    return artifacts.produce(
-        path,
-        parameters={"null_maps": run.profile.null_maps, "null_seed": NULL_SEED},
-        inputs={
-            "effects.npz": artifacts.digest_of(run.path("effects.npz")),
-            "features.npz": artifacts.digest_of(run.path("features.npz")),
-        },
-        make=compute,
+    salience = sounds.clips(run).set_index("slice_file_name")["salience"].loc[found.clips].to_numpy()
+    inputs = frame_effects.clips(run).inputs[:, 0]
+    profiles = nulls.profile(explainers.stretch(found.nodes, run.shape))
+    loud = loudness(run, found.clips)
+    rows = pd.DataFrame(
+        _row(run, i, found, profiles, inputs[i], loud[i])
+        for i in tqdm(range(len(found.clips)), desc=f"controls of {run.name}", unit="clip")
     )
+    rows.insert(6, "salience", np.array(SALIENCE)[salience - 1])
+    rows.to_csv(target, index=False, float_format="%.5f")
+    return {"clips": len(rows), "nan": int(rows["Grad-CAM"].isna().sum())}
 
 
 def _row(
-    i: int, found: Effects, profiles: np.ndarray, mfcc: np.ndarray, loud: np.ndarray, *, count: int
+    run: Run, i: int, found: Effects, profiles: np.ndarray, inputs: np.ndarray, loud: np.ndarray
 ) -> dict:
     own, v, sounding = profiles[i], found.effects[i], int(found.frames[i])
-    facts = ("names", "fs_ids", "labels", "predicted", "explained", "frames")
-    heads = ("clip", "fsID", "label", "predicted", "explained", "frames")
+    facts = ("clips", "recordings", "labels", "predicted", "explained", "frames")
+    heads = ("clip", "recording", "label", "predicted", "explained", "frames")
     row = {head: getattr(found, fact)[i] for head, fact in zip(heads, facts, strict=True)}
     row["Grad-CAM"] = correlation.frame_scores(own[None], v)[0]
-    blind = nulls.profiles_of(i, profiles, found, count=count, random=np.random.default_rng((NULL_SEED, i)))
+    blind = nulls.profiles_of(
+        i,
+        profiles,
+        recordings=found.recordings,
+        explained=found.explained,
+        nodes=found.nodes.shape[1:],
+        rows=run.rows,
+        count=run.null_maps,
+        random=np.random.default_rng((run.null_seed, i)),
+    )
     for kind, null in blind.items():
         scored = correlation.frame_scores(null, v)
         known = scored[np.isfinite(scored)]
@@ -161,9 +148,9 @@ def _row(
         row[f"{kind} percentile"] = nulls.percentile(row["Grad-CAM"], scored)
     rivals = {
         "loudness": loud,
-        "distance from 0.5": np.abs(mfcc - 0.5).sum(axis=0),
+        "distance from 0.5": np.abs(inputs - 0.5).sum(axis=0),
         "sound or padding": (np.arange(len(v)) < sounding).astype(float),
-        "MFCC 0": mfcc[0] - mfcc[0].min(),
+        "MFCC 0": inputs[0] - inputs[0].min(),
     }
     again = found.again[i]
     nodes = found.nodes.shape[2]
@@ -180,3 +167,15 @@ def _row(
     for name in GIVEN:
         row[f"given {name}"] = partial(own, v, rivals[name])
     return row
+
+
+CONTROLS = Artefact(
+    "controls.csv",
+    make=_make,
+    fields=("null_maps", "null_seed"),
+    inputs=(frame_effects.EFFECTS, representations.FEATURES.each("test_fold")),
+    packages=("numpy", "scipy"),
+    table=tables.CONTROLS,
+    work=lambda run: float(run.null_maps * (800 if run.control_clips == "all" else run.control_clips)),
+    smaller=("null_maps", "control_clips"),
+)

@@ -5,7 +5,6 @@ Chapter: notebooks/17_metrics.md
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from pathlib import Path
 
@@ -13,40 +12,28 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from tqdm import tqdm
 
-from helpers import artifacts, study
+from helpers import artifacts, tables
+from helpers.artifacts import Artefact
 from helpers.audio import representations
-from helpers.experiments import controls, frame_effects
-from helpers.maps import examples, nulls
+from helpers.experiments import controls
+from helpers.maps import examples, explainers, nulls
 from helpers.maps.explainers import Explanations
 from helpers.metric import baselines, blocking, correlation, forward, perturbation
 from helpers.metric.baselines import Baseline
 from helpers.networks import training
 from helpers.study import Run
 
-SEED = 0  # of random maps and random replacement values
-
-
-STEP = 10  # frames replaced at a time along a curve
-
-
 MAPS = ("Grad-CAM", "random nodes", "loudness")
-
-
 CURVES = ("SRG", "MoRF", "LeRF", "label flip")
-
-
 QUANTUS = ("pixel flipping", "faith. corr.", "ROAD")
-
-
-COLUMNS = ["metric", "map", "name", "fs_id", "value", "status"]
+COLUMNS = list(tables.METRICS.columns)
 
 
 def table(run: Run) -> pd.DataFrame:
     """One row per explained clip, map and metric, made once and loaded afterwards.
 
-    Columns: metric, map, name, fs_id, value (NaN where the metric has no answer), status (why).
+    Columns: metric, map, clip, recording, value (NaN where the metric has no answer), status (why).
 
     Maps: "Grad-CAM"; "random nodes", one map of Grad-CAM's shape that knows nothing
     (`nulls.random_nodes`); "loudness", `controls.loudness` at every coefficient, scaled to [0, 1].
@@ -57,7 +44,7 @@ def table(run: Run) -> pd.DataFrame:
       "uniform": a number from U[0, 1); "zero"; "neighbours": the mean of the frames beside it; "mean": the
       training mean; "marginal": random values of training clips, two draws; "silence": what it is when
       its stretch of the waveform is silent (`silenced`). With U[0, 1) and other blocks, "rank": 13 cells
-      by rank, the thesis's; "patch": 13 x 13 cells; "cell": one, at one quadrature node, because there
+      by rank, the thesis's; "patch": as many cells square as there are rows; "cell": one, at one quadrature node, because there
       are 5200; "coefficient": a whole row, without an answer for a map that is the same at all
       coefficients, as Grad-CAM's of the last block is.
     - "SRG", "MoRF", "LeRF", "label flip": see `gains`.
@@ -65,47 +52,24 @@ def table(run: Run) -> pd.DataFrame:
 
     Chapter: notebooks/17_metrics.md
     """
-    return pd.read_csv(make(run))
+    return METRICS.read(run)
 
 
-def make(run: Run) -> Path:
-    """The file metrics.csv of a run; `table` reads it. An interrupted call goes on after the last clip.
-
-    Chapter: notebooks/17_metrics.md
-    """
-    maps = frame_effects.sample(run)
+def _make(run: Run, target: Path) -> dict:
+    maps = explainers.explanations(run).first(run.control_clips)
     network = training.network(run).to(training.device())
-    path = run.path("metrics.csv")
+    fast = forward.prepare(network, shape=maps.inputs.shape[1:])
+    values = representations.training(run).inputs
+    loud = controls.loudness(run, maps.clips)
 
-    def compute(work: Path) -> dict:
-        fast = forward.prepare(network, shape=maps.inputs.shape[1:])
-        values = representations.dataset(run).training().mfcc
-        loud = controls.loudness(run, maps.names)
-        parts = [work / f"clip-{i}.csv" for i in range(len(maps.names))]
-        for i, part in enumerate(tqdm(parts, desc=f"metrics of {run.name}", unit="clip")):
-            if not part.exists():
-                rows = _clip(run, fast, maps, i, loudness=loud[i], values=values)
-                artifacts.write_text(part, rows.to_csv(index=False))
-        rows = pd.concat([pd.read_csv(part) for part in parts], ignore_index=True)
-        rows.to_csv(work / path.name, index=False, float_format="%.6f")
-        own = rows[rows["map"] == MAPS[0]].groupby("metric", sort=False)["value"]
-        return {
-            "data": run.source.label,
-            "clips": len(parts),
-            "nan": {name: int(part.isna().sum()) for name, part in own},
-            "threads": torch.get_num_threads(),
-            "device": str(training.device()),
-        }
+    def one(i: int) -> pd.DataFrame:
+        return _clip(run, fast, maps, i, loudness=loud[i], values=values)
 
-    return artifacts.produce(
-        path,
-        parameters={"metric_seed": SEED, "control_clips": run.profile.control_clips},
-        inputs={
-            name: artifacts.digest_of(run.path(name))
-            for name in ("explanations.npz", "features.npz", "network")
-        },
-        make=compute,
-    )
+    parts = artifacts.clip_by_clip(target, maps.clips, one, what=f"metrics of {run.name}")
+    rows = pd.concat(parts, ignore_index=True)
+    rows.to_csv(target, index=False, float_format="%.6f")
+    own = rows[rows["map"] == MAPS[0]].groupby("metric", sort=False)["value"]
+    return {"clips": len(parts), "nan": {str(name): int(part.isna().sum()) for name, part in own}}
 
 
 def _clip(
@@ -118,51 +82,50 @@ def _clip(
     values: np.ndarray,
 ) -> pd.DataFrame:
     """All rows of clip `i`; `values` are the training inputs."""
-    inputs, category = maps.inputs[i : i + 1], maps.explained[i : i + 1]
-    random = np.random.default_rng((SEED, i))
-    (blind,) = nulls.random_nodes(maps.nodes.shape[1:], count=1, random=random)
+    inputs, category, seed = maps.inputs[[i]], maps.explained[[i]], run.metric_seed
+    random = np.random.default_rng((seed, i))
+    (blind,) = nulls.random_nodes(maps.nodes.shape[1:], count=1, random=random, size=run.shape)
     loud = np.tile(loudness / max(loudness.max(), 1e-9), (len(blind), 1))
-    baselines = {
-        "uniform": "uniform",
-        "zero": "zero",
-        "neighbours": "neighbours",
-        "mean": Baseline.mean(values),
-        "marginal": Baseline.marginal(values, draws=2, seed=SEED + i),
-        "silence": Baseline.edited(lambda clip: silenced(run, maps.names[i])),
+    silence = Baseline.edited(lambda clip: silenced(run, maps.clips[i]))
+    given = {"training": lambda: values, "draws": 2, "seed": seed + i}
+    asked: dict[str, tuple] = {
+        name: ("frame", {"baseline": baselines.named(name, **given)})
+        for name in ("uniform", "zero", "neighbours", "mean", "marginal")
     }
-    asked = {name: ("frame", {"baseline": baseline}) for name, baseline in baselines.items()}
-    asked |= {"patch": ((13, 13), {}), "coefficient": ("coefficient", {}), "cell": ("cell", {"nodes": 1})}
+    asked |= {"silence": ("frame", {"baseline": silence}), "patch": ((run.rows, run.rows), {})}
+    asked |= {"coefficient": ("coefficient", {}), "cell": ("cell", {"nodes": 1})}
 
     def effects(blocks: str | tuple | np.ndarray, options: dict) -> np.ndarray:
         return perturbation.effects(fast, inputs, category, blocks=blocks, **options)
 
     # these blocks do not depend on a map: one effect vector serves all maps
-    held = {name: (given[0], effects(*given)) for name, given in asked.items()}
+    held = {name: (blocks, effects(blocks, options)) for name, (blocks, options) in asked.items()}
     fill = values.mean(axis=(0, 1, 3), dtype=np.float64)
-    rows = []
+    rows: list[tuple] = []
     for name, own in zip(MAPS, (maps.maps[i], blind, loud), strict=True):
-        rank = blocking.rank_blocks(own)
+        rank = blocking.rank_blocks(own, size=run.features_in_step)
         found = {
             f"MC {key}": correlation.score(own[None], effect, blocks=blocks)[0]
             for key, (blocks, effect) in (held | {"rank": (rank, effects(rank, {}))}).items()
         }
         status = "constant map or effects"
         if own.min() < own.max():
-            found |= gains(removal(fast.network, inputs[0, 0], own, fill=fill), category[0])
+            gone = removal(fast.network, inputs[0, 0], own, fill=fill, step=run.removal_step)
             answer = maps.predicted[i]
-            found |= quantus_values(fast.network, inputs, category[0], own, answer=answer, seed=(SEED, i))
+            found |= gains(gone, category[0])
+            found |= quantus_values(fast.network, inputs, category[0], own, answer=answer, seed=(seed, i))
         else:  # an order of frames that is time's alone, and Quantus stops with an error
             found |= dict.fromkeys(CURVES + QUANTUS, np.nan)
             status = "constant map"
         rows += [
-            (metric, name, maps.names[i], maps.fs_ids[i], value, status if np.isnan(value) else "ok")
+            (metric, name, maps.clips[i], maps.recordings[i], value, status if np.isnan(value) else "ok")
             for metric, value in found.items()
         ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def silenced(run: Run, name: str) -> np.ndarray:
-    """MFCCs of a clip with the sound of one frame silenced in the waveform, for each frame in turn.
+    """Pictures of a clip with the sound of one frame silenced in the waveform, for each frame in turn.
 
     A hop's samples around the frame's middle become 0; then come the features, as for every clip. A window
     is longer than a hop, so the frames beside it change too, and all of them where the loudest moment is
@@ -174,28 +137,26 @@ def silenced(run: Run, name: str) -> np.ndarray:
 
     Returns
     -------
-    (400, 13, 400), float32, as the network's inputs; a frame in the padding has nothing to silence.
+    (frames, rows, frames), float32, as the network's inputs; a frame in the padding has nothing to silence.
 
     Chapter: notebooks/17_metrics.md
     """
-    sound = examples.sound(run, name)
-    wave = representations.resample(sound.rate)(torch.from_numpy(sound.samples)[None])
-    found = np.repeat(sound.mfcc[None], representations.FRAMES, axis=0)
+    sound = examples.sound(artifacts.whole(run), name)
+    wave = representations.resample(sound.rate, run.sampling_rate)(torch.from_numpy(sound.samples)[None])
+    found = np.repeat(sound.picture[None], run.frames, axis=0)
     for frame in range(sound.frames):
         start = frame * run.hop_length - run.hop_length // 2  # frame t has its middle at sample t * hop
         edited = wave.clone()
         edited[:, max(start, 0) : start + run.hop_length] = 0
-        options = run.parameters("hop_length", "padding")
-        found[frame] = representations.mfcc(edited, study.SAMPLING_RATE, **options)[0].numpy()
+        found[frame] = representations.picture(edited, run.sampling_rate, run)[0].numpy()
     if run.scaling == "raw":
         return found
-    raw = representations.dataset(dataclasses.replace(run, scaling="raw")).training().mfcc
-    mean, deviation = (of(raw, axis=(0, 1, 3), keepdims=True)[0] for of in (np.mean, np.std))
-    return (found - mean) / deviation
+    mean, deviation = representations.scale(run)
+    return (found - mean[0]) / deviation[0]
 
 
 def removal(
-    network: nn.Module, clip: np.ndarray, own: np.ndarray, *, fill: np.ndarray, step: int = STEP
+    network: nn.Module, clip: np.ndarray, own: np.ndarray, *, fill: np.ndarray, step: int
 ) -> np.ndarray:
     """Logits while more and more frames are replaced, a map's most important first, and its least.
 
@@ -204,8 +165,8 @@ def removal(
 
     Parameters
     ----------
-    clip, own : (13, 400), the input and the map.
-    fill : (13,), what the coefficients of a replaced frame become, such as the training means.
+    clip, own : (rows, frames), the input and the map.
+    fill : (rows,), what the coefficients of a replaced frame become, such as the training means.
     step : frames replaced at a time.
 
     Returns
@@ -264,7 +225,7 @@ def quantus_values(
     """Three metrics of Quantus for one map of one clip, turned so that higher means more faithful.
 
     - "pixel flipping" (PixelFlipping): 1 minus the mean probability of the class while cells are replaced
-      by the mean of what is there, most important first, 130 at a time. Quantus' default, "black", is the
+      by the mean of what is there, most important first, ten frames' worth at a time. Quantus' default, "black", is the
       clip's smallest value: coefficient 0 of silence, which no other coefficient ever has.
     - "faith. corr." (FaithfulnessCorrelation): Pearson correlation, over 100 random sets of 224 cells
       (Quantus' defaults), of the map's sum there with the fall of the probability when they become the
@@ -274,7 +235,7 @@ def quantus_values(
 
     Parameters
     ----------
-    inputs : (1, 1, 13, 400), float32. own : (13, 400), not the same everywhere: there Quantus stops.
+    inputs : (1, 1, rows, frames), float32. own : (rows, frames), not the same everywhere: there Quantus stops.
     category : the class whose probability is read. answer : the network's for this clip.
     seed : of the random sets and the noise; the same for all maps of a clip.
 
@@ -284,7 +245,7 @@ def quantus_values(
     import quantus  # here, because it takes seconds to import
 
     quiet = {"disable_warnings": True}
-    flipping = quantus.PixelFlipping(features_in_step=130, perturb_baseline="mean", **quiet)
+    flipping = quantus.PixelFlipping(features_in_step=10 * inputs.shape[2], perturb_baseline="mean", **quiet)
     correlation = quantus.FaithfulnessCorrelation(perturb_baseline="mean", return_aggregate=False, **quiet)
     road = quantus.ROAD(percentages=list(range(10, 100, 10)), **quiet)
     given = {"x_batch": inputs, "a_batch": own[None, None], "channel_first": True, "softmax": True}
@@ -303,3 +264,15 @@ def quantus_values(
     # Quantus' own area calls numpy.trapz, which numpy 2.4 has no more
     area = np.trapezoid(curve, dx=1 / (len(curve) - 1))
     return dict(zip(QUANTUS, (1 - area, pearson, 1 - np.mean(list(kept.values()))), strict=True))
+
+
+METRICS = Artefact(
+    "metrics.csv",
+    make=_make,
+    fields=("metric_seed", "control_clips", "features_in_step", "removal_step"),
+    inputs=(explainers.EXPLANATIONS, training.NETWORK, representations.FEATURES.each("training_folds")),
+    packages=("torch", "quantus"),
+    table=tables.METRICS,
+    work=lambda run: float(run.explanations if run.control_clips == "all" else run.control_clips),
+    smaller=("control_clips", "explanations"),
+)

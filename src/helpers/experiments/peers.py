@@ -11,40 +11,36 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
-from helpers import artifacts, study
+from helpers import InputError, study, tables
+from helpers.artifacts import Artefact
 from helpers.experiments import scores
 from helpers.maps import explainers
 from helpers.networks import training
 from helpers.study import Run
 
 OLDER = "0.5.3"  # of Quantus: current when the thesis was handed in
-
-
-OLDER_CLIPS = 5  # a clip takes a minute or so
-
-
+CLIPS = 5  # a clip takes a minute or so
 # what Quantus 0.5.3 needs beside the study's own packages, which are built for another numpy
-_OLDER_PACKAGES = (f"quantus=={OLDER}", "numpy==1.26.4", "pandas==2.2.3", "pytz==2024.1", "tzdata==2024.1")
-
-
+_PACKAGES = (f"quantus=={OLDER}", "numpy==1.26.4", "pandas==2.2.3", "pytz==2024.1", "tzdata==2024.1")
 _SCORE = """
 import sys
 from pathlib import Path
 import numpy as np
-from helpers import faithfulness, models
+from helpers.metric import stock
+from helpers.networks import models
 from safetensors.torch import load_file
 given, work = np.load(sys.argv[1]), Path(sys.argv[1]).parent
 network = models.build(sys.argv[2], seed=0).eval()
 network.load_state_dict(load_file(sys.argv[3]))
+draws, seed, step, baseline = (int(sys.argv[4]), int(sys.argv[5]), int(sys.argv[6]), sys.argv[7])
 for i in range(len(given["maps"])):
-    part = work / f"clip-{i}.txt"
+    part = work / f"older-{i}.txt"
     if not part.exists():
         clip = (given[name][i : i + 1] for name in ("inputs", "classes", "maps"))
-        (score,), (status,) = faithfulness.quantus_scores(
-            network, *clip, draws=int(sys.argv[4]), seed=(int(sys.argv[5]), i)
+        (score,), (status,) = stock.quantus_scores(
+            network, *clip, draws=draws, seed=(seed, i), features_in_step=step, perturb_baseline=baseline
         )
         part.with_suffix(".part").write_text(f"{float(score)!r}\\n{status}\\n")
         part.with_suffix(".part").rename(part)
@@ -61,16 +57,21 @@ def python(folder: Path, *packages: str) -> Path:
 
     Raises
     ------
-    subprocess.CalledProcessError
+    InputError
         They cannot be installed.
 
     Chapter: notebooks/13_reference.md
     """
     interpreter = folder / "bin" / "python"
     if not (folder / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
         install = [interpreter, "-m", "pip", "install", "--quiet", "--no-deps", *packages]
-        subprocess.run(install, check=True, capture_output=True, text=True)
+        try:
+            subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
+            subprocess.run(install, check=True, capture_output=True, text=True)
+        except subprocess.CalledProcessError:
+            raise InputError(
+                f'{packages[0]} cannot be installed into "{folder}"; check the connection and run again'
+            ) from None
         own = next(folder.glob("lib/python*/site-packages"))
         # after its own packages, those of this environment: the same torch on both sides
         (own / "shared.pth").write_text(str(Path(torch.__file__).parents[1]) + "\n")
@@ -78,43 +79,33 @@ def python(folder: Path, *packages: str) -> Path:
     return interpreter
 
 
-def make(run: Run) -> Path:
-    """The file quantus-older.csv of a run: the thesis's call by Quantus 0.5.3 on the first clips.
-
-    Columns as `scores.table`, specification "quantus 0.5.3". The random values are those of the
-    specification "quantus", so that only the version differs.
-
-    Chapter: notebooks/13_reference.md
-    """
+def _make(run: Run, target: Path) -> dict:
     maps = explainers.explanations(run)
-    training.make(run)
-    path = run.path("quantus-older.csv")
-    clips = min(OLDER_CLIPS, len(maps.names))
+    clips = min(CLIPS, len(maps.clips))
+    given = target.parent / "given.npz"
+    arrays = {"inputs": maps.inputs, "classes": maps.explained, "maps": maps.maps}
+    np.savez(given, **{name: values[:clips] for name, values in arrays.items()})
+    weights = training.NETWORK.get(run) / "weights.safetensors"
+    command = [python(study.ROOT / "_build" / f"quantus-{OLDER}", *_PACKAGES), "-c", _SCORE]
+    settings = (run.draws, run.metric_seed, run.features_in_step, run.perturb_baseline)
+    command += [given, run.architecture, weights, *map(str, settings)]
+    source = str(Path(__file__).parents[2])
+    subprocess.run(command, env=os.environ | {"PYTHONPATH": source}, check=True)
+    found = [(target.parent / f"older-{i}.txt").read_text().splitlines() for i in range(clips)]
 
-    def compute(work: Path) -> dict:
-        given = {"inputs": maps.inputs, "classes": maps.explained, "maps": maps.maps}
-        np.savez(work / "given.npz", **{name: values[:clips] for name, values in given.items()})
-        weights = run.path("network") / "weights.safetensors"
-        command = [python(study.ROOT / "_build" / f"quantus-{OLDER}", *_OLDER_PACKAGES), "-c", _SCORE]
-        command += [work / "given.npz", run.architecture, weights]
-        command += [str(run.profile.draws), str(scores.METRIC_SEED)]
-        source = str(Path(__file__).parents[1])
-        subprocess.run(command, env=os.environ | {"PYTHONPATH": source}, check=True)
-        found = [(work / f"clip-{i}.txt").read_text().splitlines() for i in range(clips)]
-        facts = (maps.names, maps.fs_ids, maps.labels, maps.predicted, maps.explained)
-        rows = [
-            (*(fact[i] for fact in facts), f"quantus {OLDER}", float(score), status)
-            for i, (score, status) in enumerate(found)
-        ]
-        pd.DataFrame(rows, columns=scores.COLUMNS).to_csv(work / path.name, index=False)
-        return {"data": run.source.label, "clips": clips, "packages": list(_OLDER_PACKAGES)}
+    def score(specification: str, i: int) -> tuple[float, str]:
+        return float(found[i][0]), found[i][1]
 
-    return artifacts.produce(
-        path,
-        parameters={"draws": run.profile.draws, "clips": clips, "metric_seed": scores.METRIC_SEED},
-        inputs={
-            "explanations.npz": artifacts.digest_of(run.path("explanations.npz")),
-            "network": artifacts.digest_of(run.path("network")),
-        },
-        make=compute,
-    )
+    return scores.write(target, maps, {f"quantus {OLDER}": clips}, score) | {"packages": list(_PACKAGES)}
+
+
+# The thesis's call by Quantus 0.5.3 on the first clips; the random values are those of the specification
+# "quantus", so that only the version differs.
+PEERS = Artefact(
+    "quantus-older.csv",
+    make=_make,
+    fields=("draws", "features_in_step", "perturb_baseline", "metric_seed"),
+    inputs=(explainers.EXPLANATIONS, training.NETWORK),
+    packages=("torch",),
+    table=tables.SCORES,
+)

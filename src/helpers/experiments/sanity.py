@@ -10,21 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import safetensors.torch
 import torch
 from torch import nn
-from tqdm import tqdm
 
-from helpers import artifacts
+from helpers import artifacts, tables
+from helpers.artifacts import Artefact
 from helpers.audio import representations
-from helpers.experiments import frame_effects
 from helpers.maps import explainers
 from helpers.maps.explainers import Explanations
 from helpers.metric import correlation, forward, perturbation
-from helpers.networks import models, shuffled, training
+from helpers.networks import models, training
 from helpers.study import Run
 
-COLUMNS = ["check", "order", "layer", "name", "fs_id", "value"]
+COLUMNS = list(tables.SANITY.columns)
 
 
 ORDERS = ("top_down", "independent")
@@ -33,17 +31,14 @@ ORDERS = ("top_down", "independent")
 NOTHING = ("untrained", "shuffled labels")
 
 
-EFFICIENT_SEED = 0  # of the random weights of eMPRT
-
-
 def table(run: Run) -> pd.DataFrame:
     """One row per check, layer and explained clip, made once and loaded afterwards.
 
-    Columns: check, order, layer, name, fs_id, value (NaN where a map is empty). Checks:
+    Columns: check, order, layer, clip, recording, value (NaN where a map is empty). Checks:
 
     - "MPRT" (Adebayo et al. 2018): similarity of the map of the randomised network to the clip's own map, see
       `randomised`; order "top_down" (from the output down to this layer) or "independent" (this layer alone);
-    - "score": how well that map ranks the effects of frames on the *trained* network (`faithfulness.score`);
+    - "score": how well that map ranks the effects of frames on the *trained* network (`correlation.score`);
       in the layer "original", the score of Grad-CAM itself;
     - "eMPRT" (Hedström et al. 2024): relative rise of the map's complexity, see `efficient`;
     - "untrained", "shuffled labels": the frame score of another network's own map against its own
@@ -53,62 +48,42 @@ def table(run: Run) -> pd.DataFrame:
 
     Chapter: notebooks/16_sanity.md
     """
-    return pd.read_csv(make(run))
+    return SANITY.read(run)
 
 
-def make(run: Run) -> Path:
-    """The file sanity.csv of a run; `table` reads it. An interrupted call goes on after the last whole clip.
+def _make(run: Run, target: Path) -> dict:
+    maps = explainers.explanations(run).first(run.control_clips)
+    network = training.network(run).to(training.device())
+    taught = artifacts.whole(run).with_(labels="shuffled")
+    asked = {"untrained": untrained(run), "shuffled labels": training.network(taught).to(training.device())}
+    others = {check: _asked(other, maps, run) for check, other in asked.items()}
+    fast = forward.prepare(network, shape=maps.inputs.shape[1:])
 
-    Chapter: notebooks/16_sanity.md
-    """
-    maps, network = frame_effects.sample(run), training.network(run).to(training.device())
-    taught = shuffled.make(run)
-    path = run.path("sanity.csv")
+    def one(i: int) -> pd.DataFrame:
+        clip = maps.inputs[[i]]
+        effects = perturbation.effects(fast, clip, maps.explained[[i]])
+        rows = []
+        for order in ORDERS:
+            similar, found = randomised(network, maps, i, layer=run.layer, order=order)
+            scores = correlation.score(found, effects)
+            rows += [("MPRT", order, layer, value) for layer, value in similar.items()]
+            rows += [("score", order, layer, value) for layer, value in zip(similar, scores, strict=True)]
+        for check, (other, classes, own) in others.items():
+            effects = perturbation.effects(other, clip, classes[[i]])
+            rows.append((check, "all", "all", correlation.score(own[[i]], effects)[0]))
+        return _rows(rows, maps, i)
 
-    def compute(work: Path) -> dict:
-        asked = dict(zip(NOTHING, (untrained(run), _load(run, taught)), strict=True))
-        asked = {check: _asked(other, maps, run) for check, other in asked.items()}
-        fast = forward.prepare(network, shape=maps.inputs.shape[1:])
-        parts = [work / f"clip-{i}.csv" for i in range(len(maps.names))]
-        for i, part in enumerate(tqdm(parts, desc=f"sanity of {run.name}", unit="clip")):
-            if part.exists():
-                continue
-            clip = maps.inputs[i : i + 1]
-            effects = perturbation.effects(fast, clip, maps.explained[i : i + 1])
-            rows = []
-            for order in ORDERS:
-                similar, found = randomised(network, maps, i, layer=run.layer, order=order)
-                scores = correlation.score(found, effects)
-                rows += [("MPRT", order, layer, value) for layer, value in similar.items()]
-                rows += [("score", order, layer, value) for layer, value in zip(similar, scores, strict=True)]
-            for check, (other, classes, own) in asked.items():
-                effects = perturbation.effects(other, clip, classes[i : i + 1])
-                rows.append((check, "all", "all", correlation.score(own[i : i + 1], effects)[0]))
-            artifacts.write_text(part, _rows(rows, maps, i).to_csv(index=False))
-        rises = efficient(network, maps, layer=run.layer)
-        parts = [pd.read_csv(part) for part in parts]
-        parts += [_rows([("eMPRT", "all", "all", rise)], maps, i) for i, rise in enumerate(rises)]
-        rows = pd.concat(parts, ignore_index=True)
-        rows.to_csv(work / path.name, index=False, float_format="%.5f")
-        return {
-            "data": run.source.label,
-            "clips": len(maps.names),
-            "nan": {check: int(part.isna().sum()) for check, part in rows.groupby("check")["value"]},
-            "shuffled_train_accuracy": artifacts.record(taught)["made"]["train_accuracy"],
-            "threads": torch.get_num_threads(),
-            "device": str(training.device()),
-        }
-
-    return artifacts.produce(
-        path,
-        parameters=run.parameters("layer", "explained", "seed")
-        | {"efficient_seed": EFFICIENT_SEED, "control_clips": run.profile.control_clips},
-        inputs={
-            name: artifacts.digest_of(run.path(name))
-            for name in ("explanations.npz", "features.npz", "network", "shuffled")
-        },
-        make=compute,
-    )
+    parts = artifacts.clip_by_clip(target, maps.clips, one, what=f"sanity of {run.name}")
+    rises = efficient(network, maps, layer=run.layer, seed=run.efficient_seed)
+    parts += [_rows([("eMPRT", "all", "all", rise)], maps, i) for i, rise in enumerate(rises)]
+    rows = pd.concat(parts, ignore_index=True)
+    rows.to_csv(target, index=False, float_format="%.5f")
+    learned = training.history(taught).query("fold == 0")["accuracy"].iloc[-1]
+    return {
+        "clips": len(maps.clips),
+        "nan": {str(check): int(part.isna().sum()) for check, part in rows.groupby("check")["value"]},
+        "shuffled_train_accuracy": float(learned),
+    }
 
 
 def randomised(
@@ -132,7 +107,7 @@ def randomised(
     Returns
     -------
     Spearman correlation with the clip's own map by layer, "original" first, in Quantus' order: in [-1, 1],
-    NaN where either map is empty; and the maps, (layers, 13, 400), float32.
+    NaN where either map is empty; and the maps, (layers, rows, frames), float32.
 
     Source: Adebayo et al. 2018; quantus 0.6.0. Chapter: notebooks/16_sanity.md
     """
@@ -150,7 +125,7 @@ def randomised(
             found.append(np.full((1, *inputs.shape[2:]), np.nan, np.float32))
         else:
             at = models.layer(model, layer)
-            found.append(explainers.gradcam(model, inputs, layer=at, classes=targets))
+            found.append(explainers.maps(model, inputs, layer=at, classes=targets))
         return _said(found[-1])
 
     def similarity(a: np.ndarray, b: np.ndarray, *, batched: bool) -> np.ndarray:
@@ -173,7 +148,7 @@ def randomised(
     return kept, np.concatenate(found)[~np.array(skipped)]
 
 
-def efficient(network: nn.Module, maps: Explanations, *, layer: str) -> np.ndarray:
+def efficient(network: nn.Module, maps: Explanations, *, layer: str, seed: int) -> np.ndarray:
     """Quantus' EfficientMPRT: does the map get more complex when every layer is randomised?
 
     Complexity is the entropy, in nats, of the histogram of a map's values in 100 bins between its smallest
@@ -182,7 +157,7 @@ def efficient(network: nn.Module, maps: Explanations, *, layer: str) -> np.ndarr
 
     Parameters
     ----------
-    network, layer : as in `randomised`.
+    network, layer : as in `randomised`. seed : of the random weights.
 
     Returns
     -------
@@ -194,12 +169,12 @@ def efficient(network: nn.Module, maps: Explanations, *, layer: str) -> np.ndarr
     import quantus
 
     def explainer(model: nn.Module, inputs: np.ndarray, targets: np.ndarray, **_: object) -> np.ndarray:
-        return _said(explainers.gradcam(model, inputs, layer=models.layer(model, layer), classes=targets))
+        return _said(explainers.maps(model, inputs, layer=models.layer(model, layer), classes=targets))
 
     def complexity(a: np.ndarray, x: np.ndarray | None, **bins: int) -> float:
         return quantus.complexity_func.discrete_entropy(a, x, **bins) if np.isfinite(a).all() else np.nan
 
-    metric = quantus.EfficientMPRT(complexity_func=complexity, seed=EFFICIENT_SEED, disable_warnings=True)
+    metric = quantus.EfficientMPRT(complexity_func=complexity, seed=seed, disable_warnings=True)
     with torch.random.fork_rng(devices=[]):
         # one call for all clips: Quantus keeps the copy of the network that each call makes
         values = metric(
@@ -228,10 +203,10 @@ def untrained(run: Run) -> nn.Module:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the mean over all batches, and not mostly over the last
-    mfcc = representations.dataset(run).training().mfcc
-    order = np.random.default_rng(run.seed).permutation(len(mfcc))
+    inputs = representations.training(run).inputs
+    order = np.random.default_rng(run.seed).permutation(len(inputs))
     with torch.no_grad():
-        for x in torch.from_numpy(mfcc[order]).split(64):
+        for x in torch.from_numpy(inputs[order]).split(64):
             network(x.to(training.device()))
     return network.eval()
 
@@ -241,24 +216,30 @@ def _said(maps: np.ndarray) -> np.ndarray:
     return np.where(maps.max(axis=(1, 2), keepdims=True) > 0, maps, np.nan)[:, None]
 
 
-def _load(run: Run, folder: Path) -> nn.Module:
-    network = models.build(run.architecture, seed=run.seed)
-    network.load_state_dict(safetensors.torch.load_file(folder / "weights.safetensors"))
-    return network.to(training.device()).eval()
-
-
 def _asked(
     network: nn.Module, maps: Explanations, run: Run
 ) -> tuple[forward.Full | forward.Windowed, np.ndarray, np.ndarray]:
     """A network ready for effects, the class that it explains for each clip, and its Grad-CAM maps."""
     predicted = training.predict(network, maps.inputs).argmax(1).numpy()
     classes = predicted if run.explained == "predicted" else maps.labels
-    own = explainers.gradcam(network, maps.inputs, layer=models.layer(network, run.layer), classes=classes)
+    own = explainers.maps(network, maps.inputs, layer=models.layer(network, run.layer), classes=classes)
     return forward.prepare(network, shape=maps.inputs.shape[1:]), classes, own
 
 
 def _rows(values: Sequence[tuple], maps: Explanations, i: int) -> pd.DataFrame:
     """Rows of `table` for clip i from (check, order, layer, value)."""
     return pd.DataFrame(
-        [(*keys, maps.names[i], maps.fs_ids[i], value) for *keys, value in values], columns=COLUMNS
+        [(*keys, maps.clips[i], maps.recordings[i], value) for *keys, value in values], columns=COLUMNS
     )
+
+
+SANITY = Artefact(
+    "sanity.csv",
+    make=_make,
+    fields=("explainer", "layer", "explained", "seed", "efficient_seed", "control_clips"),
+    inputs=(explainers.EXPLANATIONS, training.NETWORK, training.NETWORK.of(labels="shuffled")),
+    packages=("torch", "grad-cam", "quantus"),
+    table=tables.SANITY,
+    work=lambda run: float(run.explanations if run.control_clips == "all" else run.control_clips),
+    smaller=("control_clips", "explanations", "epochs"),
+)

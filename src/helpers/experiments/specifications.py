@@ -6,69 +6,31 @@ Chapter: notebooks/18_specifications.md
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from helpers import artifacts, study
+from helpers import artifacts, tables
+from helpers.artifacts import Artefact
 from helpers.audio import representations
-from helpers.experiments import frame_effects
 from helpers.maps import explainers, nulls
+from helpers.metric import baselines as named_baselines
 from helpers.metric import blocking, correlation, forward, perturbation
 from helpers.metric.baselines import Baseline
 from helpers.networks import models, training
 from helpers.study import Run
 
-NULL_SEED = 1  # of the maps that know nothing
-
-
-RANK_NULLS = 3  # maps that know nothing, per clip, with blocks of their own: each asks the network anew
-
-
-CEILING_CLIPS = 10  # clips whose effects are measured a second time
-
-
 CHOICES = ["layer", "explained", "scored", "effect", "blocks", "baseline"]
-
-
-# What a block's effect is: the read-out of `faithfulness.effects`, and its sign.
+# What a block's effect is: the read-out of `perturbation.effects`, and its sign.
 EFFECTS = {
     "squared change of p": ("probability", 1),
     "squared change of the log-odds": ("log-odds", 1),
     "loss after - before": ("cross-entropy", 1),
     "loss before - after": ("cross-entropy", -1),
 }
-
-
-@dataclass(frozen=True)
-class Axes:
-    """Which values of each choice are combined for one network."""
-
-    layers: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]  # (explained, scored)
-    baselines: tuple[str, ...]  # of one block per frame; blocks by rank have "uniform", as the thesis
-
-
-def axes(run: Run) -> Axes:
-    """All values for ResNet18; for deeper networks, ten times as slow, the last blocks of two stages, the
-    predicted class and the thesis's baseline.
-
-    Chapter: notebooks/18_specifications.md
-    """
-    if run.architecture == "resnet18":
-        return Axes(
-            layers=study.CHOICES["layer"],
-            pairs=(("predicted", "explained"), ("predicted", "true"), ("true", "explained")),
-            baselines=("uniform", "zero", "mean", "neighbours", "marginal"),
-        )
-    return Axes(
-        layers=("layer4[-1]", "layer3[-1]"), pairs=(("predicted", "explained"),), baselines=("uniform",)
-    )
 
 
 class Heard(forward.Full):
@@ -101,78 +63,72 @@ class Heard(forward.Full):
 def scores(run: Run) -> pd.DataFrame:
     """One row per explained clip and specification: made once, loaded afterwards.
 
-    Columns: name, fs_id; the choices `CHOICES`; score; ceiling (of the first `CEILING_CLIPS` clips: the
-    effects at three other nodes, or, where nothing is drawn, the effects themselves, 1); null 0, null 1,
-    ...: scores of random nodes of the layer's shape, `RANK_NULLS` of them for blocks by rank.
+    Every combination of `run.layers`, `run.readings` (explained/scored class), `EFFECTS`, and `run.baselines` with
+    one block per frame, or U[0, 1) with blocks by rank, as the thesis.
+
+    Columns: clip, recording; the choices `CHOICES`; score; ceiling (of the first `run.ceiling_clips` clips: the
+    effects at three other points, or, where nothing is drawn, the effects themselves, 1); null 0, null 1,
+    ...: scores of random nodes of the layer's shape, `run.rank_nulls` of them for blocks by rank.
 
     Chapter: notebooks/18_specifications.md
     """
-    return pd.read_csv(make(run))
+    return SPECIFICATIONS.read(run)
 
 
-def make(run: Run) -> Path:
-    """The file specifications.csv of a run; `scores` reads it. Goes on after the last whole clip.
-
-    Chapter: notebooks/18_specifications.md
-    """
-    sample = frame_effects.sample(run)
+def _make(run: Run, target: Path) -> dict:
+    maps = explainers.explanations(run).first(run.control_clips)
     network = training.network(run).to(training.device())
-    path, chosen = run.path("specifications.csv"), axes(run)
-    blind = min(20, run.profile.null_maps)
+    known = representations.training(run).inputs
+    fast = forward.prepare(network, shape=maps.inputs.shape[1:])
 
-    def compute(work: Path) -> dict:
-        known = representations.dataset(run).training().mfcc
-        fast = forward.prepare(network, shape=sample.inputs.shape[1:])
-        parts = [work / f"clip-{i}.csv" for i in range(len(sample.names))]
-        for i, part in enumerate(tqdm(parts, desc=f"specifications of {run.name}", unit="clip")):
-            if not part.exists():
-                classes = {"predicted": int(sample.predicted[i]), "true": int(sample.labels[i])}
-                rows = clip_scores(
-                    network,
-                    fast,
-                    sample.inputs[i],
-                    classes,
-                    axes=chosen,
-                    baselines=_baselines(known, i),
-                    count=blind,
-                    again=i < CEILING_CLIPS,
-                    random=np.random.default_rng((NULL_SEED, i)),
-                )
-                rows.insert(0, "name", sample.names[i])
-                rows.insert(1, "fs_id", sample.fs_ids[i])
-                artifacts.write_text(part, rows.to_csv(index=False, float_format="%.5f"))
-        pd.concat(map(pd.read_csv, parts)).to_csv(work / path.name, index=False)
-        return {
-            "data": run.source.label,
-            "clips": len(parts),
-            "threads": torch.get_num_threads(),
-            "device": str(training.device()),
-        }
+    def one(i: int) -> pd.DataFrame:
+        rows = clip_scores(
+            network,
+            fast,
+            maps.inputs[i],
+            {"predicted": int(maps.predicted[i]), "true": int(maps.labels[i])},
+            run=run,
+            baselines=_baselines(run, known, i),
+            again=i < run.ceiling_clips,
+            random=np.random.default_rng((run.curve_null_seed, i)),
+        )
+        rows.insert(0, "clip", maps.clips[i])
+        rows.insert(1, "recording", maps.recordings[i])
+        return rows
 
-    return artifacts.produce(
-        path,
-        parameters=vars(chosen) | {"nulls": blind, "control_clips": run.profile.control_clips},
-        inputs={
-            "explanations.npz": artifacts.digest_of(run.path("explanations.npz")),
-            "network": artifacts.digest_of(run.path("network")),
-            "features.npz": artifacts.digest_of(run.path("features.npz")),
-        },
-        make=compute,
-    )
+    parts = artifacts.clip_by_clip(target, maps.clips, one, what=f"specifications of {run.name}")
+    rows = pd.concat(parts, ignore_index=True)
+    rows.to_csv(target, index=False, float_format="%.5f")
+    return {"clips": len(parts)}
 
 
-def _baselines(known: np.ndarray, i: int) -> dict[str, tuple[str | Baseline, dict]]:
+SPECIFICATIONS = Artefact(
+    "specifications.csv",
+    make=_make,
+    fields=(
+        *("explainer", "layers", "readings", "baselines", "control_clips", "features_in_step"),
+        *("curve_nulls", "curve_null_seed", "rank_nulls", "ceiling_clips"),
+    ),
+    inputs=(explainers.EXPLANATIONS, training.NETWORK, representations.FEATURES.each("training_folds")),
+    packages=("torch", "grad-cam"),
+    table=tables.SPECIFICATIONS,
+    work=lambda run: float(run.explanations if run.control_clips == "all" else run.control_clips),
+    smaller=("control_clips", "layers", "readings", "baselines"),
+    record=False,
+)
+
+
+def _baselines(run: Run, known: np.ndarray, i: int) -> dict[str, tuple[Baseline, dict | None]]:
     """By name: the baseline, and the second measurement of it for the ceiling (None: nothing is drawn)."""
-    return {
-        "uniform": ("uniform", {"baseline": "uniform", "nodes": 3}),
-        "zero": ("zero", None),
-        "mean": (Baseline.mean(known), None),
-        "neighbours": ("neighbours", None),
-        "marginal": (
-            Baseline.marginal(known, draws=2, seed=2 * i),
-            {"baseline": Baseline.marginal(known, draws=2, seed=2 * i + 1)},
-        ),
+
+    def of(name: str, seed: int = 0) -> Baseline:
+        return named_baselines.named(name, training=lambda: known, draws=2, seed=seed)
+
+    again: dict[str, dict | None] = {
+        "uniform": {"baseline": "uniform", "nodes": 3},
+        "marginal": {"baseline": of("marginal", 2 * i + 1)},
     }
+    return {name: (of(name, 2 * i), again.get(name)) for name in run.baselines}
 
 
 def clip_scores(
@@ -181,9 +137,8 @@ def clip_scores(
     x: np.ndarray,
     classes: dict[str, int],
     *,
-    axes: Axes,
+    run: Run,
     baselines: dict,
-    count: int,
     again: bool,
     random: np.random.Generator,
 ) -> pd.DataFrame:
@@ -191,29 +146,35 @@ def clip_scores(
 
     Parameters
     ----------
-    x : (1, 13, 400), float32. classes : the clip's "predicted" and "true" class.
-    count : random maps per layer shape. again : whether to measure the ceiling.
+    x : (1, rows, frames), float32. classes : the clip's "predicted" and "true" class.
+    baselines : see `_baselines`. again : whether to measure the ceiling.
 
     Chapter: notebooks/18_specifications.md
     """
+    pairs = [tuple(reading.split("/")) for reading in run.readings]  # (explained, scored)
     nodes = {
         (layer, c): explainers.nodes(
-            network, x[None], layer=models.layer(network, layer), classes=np.array([c])
+            network,
+            x[None],
+            layer=models.layer(network, layer),
+            classes=np.array([c]),
+            explainer=run.explainer,
         )[0]
-        for layer in axes.layers
-        for c in sorted({classes[explained] for explained, _ in axes.pairs})
+        for layer in run.layers
+        for c in sorted({classes[explained] for explained, _ in pairs})
     }
     maps = {key: explainers.stretch(found[None], x.shape[1:])[0] for key, found in nodes.items()}
     shapes = sorted({found.shape for found in nodes.values()})
-    blind = {shape: nulls.random_nodes(shape, count=count, random=random) for shape in shapes}
-    wanted = sorted(
-        {classes[explained if scored == "explained" else scored] for explained, scored in axes.pairs}
-    )
+    blind = {
+        shape: nulls.random_nodes(shape, count=run.curve_nulls, random=random, size=x.shape[1:])
+        for shape in shapes
+    }
+    wanted = sorted({classes[explained if scored == "explained" else scored] for explained, scored in pairs})
     ask = {"fast": fast, "x": x, "classes": wanted}
     rows = []
 
     def add(blocks: str, baseline: str, score_of: dict, ceiling: dict, null_of: dict) -> None:
-        for layer, (explained, scored), effect in itertools.product(axes.layers, axes.pairs, EFFECTS):
+        for layer, (explained, scored), effect in itertools.product(run.layers, pairs, EFFECTS):
             own = classes[explained]
             c = own if scored == "explained" else classes[scored]
             shape = nodes[layer, own].shape
@@ -226,7 +187,7 @@ def clip_scores(
                 | {f"null {k}": score for k, score in enumerate(null_of[shape, c, effect])}
             )
 
-    for name in axes.baselines:
+    for name in run.baselines:
         baseline, second = baselines[name]
         found = _effects(**ask, blocks="frame", baseline=baseline)
         more = _effects(**ask, blocks="frame", **second) if again and second else found if again else {}
@@ -245,7 +206,7 @@ def clip_scores(
         add("frame", name, score_of, ceiling, null_of)
     score_of, ceiling, null_of = {}, {}, {}
     for key, own in maps.items():
-        labels = blocking.rank_blocks(own)
+        labels = blocking.rank_blocks(own, size=run.features_in_step)
         found = _effects(**ask, blocks=labels, baseline="uniform")
         more = _effects(**ask, blocks=labels, baseline="uniform", nodes=3) if again else {}
         for (c, effect), v in found.items():
@@ -254,8 +215,8 @@ def clip_scores(
                 ceiling[*key, c, effect] = _ceiling(v, more[c, effect])
     for shape in shapes:
         scored = {}
-        for map_ in blind[shape][:RANK_NULLS]:
-            labels = blocking.rank_blocks(map_)
+        for map_ in blind[shape][: run.rank_nulls]:
+            labels = blocking.rank_blocks(map_, size=run.features_in_step)
             for place, v in _effects(**ask, blocks=labels, baseline="uniform").items():
                 scored.setdefault(place, []).extend(correlation.score(map_[None], v[None], blocks=labels))
         null_of |= {(shape, *place): found for place, found in scored.items()}
