@@ -7,11 +7,13 @@ from helpers.show.controls import agreement, differences, nulls, randomisation, 
 from helpers.show.inputs import representations, slices_per_class, three_bars, two_classes
 from helpers.show.interactive import curve
 from helpers.show.networks import confusion, history, shortcut
-from helpers.show.players import player, row
+from helpers.show.players import listen_at, player, row
 from helpers.show.scores import convergence, density, effects, pairs, readings
+from helpers.show.tables import compare, table
 
 __all__ = [
     "agreement",
+    "compare",
     "confusion",
     "convergence",
     "curve",
@@ -19,6 +21,7 @@ __all__ = [
     "differences",
     "effects",
     "history",
+    "listen_at",
     "nulls",
     "pairs",
     "player",
@@ -29,6 +32,7 @@ __all__ = [
     "shortcut",
     "slices_per_class",
     "specifications",
+    "table",
     "three_bars",
     "two_classes",
     "wins",

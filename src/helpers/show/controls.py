@@ -6,16 +6,18 @@ Chapter: notebooks/15_controls.md to notebooks/18_specifications.md; each functi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
-from helpers import InputError
+from helpers import InputError, study
 from helpers.show import style
 
 
@@ -50,30 +52,39 @@ def nulls(scores: Mapping[str, ArrayLike], marks: Mapping[str, float], *, source
     return figure
 
 
+def _intervals(
+    figure: Figure, table: pd.DataFrame, *, row: str, value: str, apart: float, width: float
+) -> Axes:
+    """An estimate with its ends for every `row` of the table, for each rival in a look of its own."""
+    axes = figure.subplots()
+    rows, rivals = list(table[row].unique()), list(table["rival"].unique())
+    for number, (rival, (color, marker, line)) in enumerate(zip(rivals, cycle(style.MARKS), strict=False)):
+        own = table[table["rival"] == rival].set_index(row).reindex(rows)
+        at = np.arange(len(rows)) + apart * (number - (len(rivals) - 1) / 2)
+        axes.hlines(at, own["low"], own["high"], color=color, linestyle=line, linewidth=width)
+        axes.plot(own[value], at, marker, color=color, ms=7, label=f"Grad-CAM {rival}")
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    return axes
+
+
 def differences(tests: pd.DataFrame, *, source: str) -> Figure:
     """Grad-CAM's lead over other maps, run by run: mean difference of scores and its interval.
 
     Parameters
     ----------
-    tests : columns run, minus (over whom), mean, low, high; from `survival.primary`.
+    tests : columns run, minus (over whom), mean, low, high; from `findings.plan.primary`.
     source : where the numbers come from.
 
     Chapter: notebooks/15_controls.md
     """
     style.require(tests, "tests", "run", "minus", "mean", "low", "high")
-    runs = list(tests["run"].unique())
-    rivals = list(tests["minus"].unique())
+    runs, table = tests["run"].unique(), tests.assign(rival="minus " + tests["minus"])
     with style.picture(height=1.3 + 0.5 * len(runs), source=source) as figure:
-        axes = figure.subplots()
-        for number, (rival, (color, marker, line)) in enumerate(zip(rivals, style.MARKS, strict=False)):
-            own = tests[tests["minus"] == rival].set_index("run").reindex(runs)
-            rows = np.arange(len(runs)) + 0.24 * (number - (len(rivals) - 1) / 2)
-            axes.hlines(rows, own["low"], own["high"], color=color, linestyle=line)
-            axes.plot(own["mean"], rows, marker, color=color, ms=7, label=f"Grad-CAM minus {rival}")
+        axes = _intervals(figure, table, row="run", value="mean", apart=0.24, width=1.5)
         axes.axvline(0, color="black", linewidth=1)
-        axes.set_yticks(range(len(runs)), [run.replace("resnet", "ResNet") for run in runs])
-        axes.set(xlabel="mean difference of frame scores, 95 % interval", ylim=(len(runs) - 0.5, -0.5))
-        figure.legend(loc="outside upper right", ncols=len(rivals))
+        axes.set_yticks(range(len(runs)), [study.named(run) for run in runs])
+        axes.set_xlabel("mean difference of frame scores, 95 % interval")
+        figure.legend(loc="outside upper right", ncols=tests["minus"].nunique())
     return figure
 
 
@@ -85,7 +96,7 @@ def randomisation(rows: pd.DataFrame, *, source: str) -> Figure:
 
     Parameters
     ----------
-    rows : columns check ("MPRT" and "score"), order, layer, value; from `sanity.table`.
+    rows : columns check ("MPRT" and "score"), order, layer, value; from `experiments.sanity.table`.
     source : where the numbers come from, such as `run.label`.
 
     Chapter: notebooks/16_sanity.md
@@ -109,20 +120,17 @@ def randomisation(rows: pd.DataFrame, *, source: str) -> Figure:
                 axes.plot(at, middle, **look)
             missing = own[own["check"] == "MPRT"].set_index("layer")["value"].isna()
             empty.plot(at, missing.groupby("layer").mean().reindex(layers), **look)
-        similarity.set(title="Similarity to the map of the trained network", ylabel="Spearman correlation")
-        score.set(title="Frame score on the trained network", ylabel="Spearman correlation")
-        empty.set(
-            title="Clips without a similarity, because a map is empty",
-            ylim=(-0.05, 1.05),
-            xlabel="randomised layer",
-        )
+        similarity.set_title("Similarity to the map of the trained network")
+        score.set_title("Frame score on the trained network")
+        empty.set_title("Clips without a similarity, because a map is empty")
+        empty.set(ylim=(-0.05, 1.05), xlabel="randomised layer")
         empty.yaxis.set_major_formatter(PercentFormatter(xmax=1))
         empty.set_xticks(range(len(names)), names)
         for axes in panels:
             axes.grid(color="0.9")
         for axes in (similarity, score):
             axes.axhline(0, color="black", linewidth=1)
-            axes.set_ylim(-1.05, 1.05)
+            axes.set(ylabel="Spearman correlation", ylim=(-1.05, 1.05))
         figure.legend(*similarity.get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return figure
 
@@ -134,8 +142,7 @@ def agreement(table: pd.DataFrame, *, source: str) -> Figure:
 
     Parameters
     ----------
-    table : columns first, second (metrics), correlation (in [-1, 1] or NaN) and clips; from
-        `metrics.agreement`.
+    table : columns first, second (metrics), correlation (in [-1, 1] or NaN) and clips; see `findings.checks`.
     source : where the numbers come from.
 
     Chapter: notebooks/17_metrics.md
@@ -187,28 +194,22 @@ def wins(table: pd.DataFrame, *, source: str) -> Figure:
     Parameters
     ----------
     table : columns metric, rival (name of a map), share (0 to 1 or NaN), low, high (its interval) and
-        clips; from `metrics.wins`. At most `len(MARKS)` rivals.
+        clips; from `findings.checks.wins`.
     source : where the numbers come from.
 
     Chapter: notebooks/17_metrics.md
     """
     style.require(table, "table", "metric", "rival", "share", "low", "high", "clips")
-    names = list(table.metric.unique())
-    with style.picture(height=1.5 + 0.36 * len(names), source=source) as figure:
-        axes = figure.subplots()
-        rivals = list(table.groupby("rival", sort=False))
-        for row, (rival, own) in enumerate(rivals):
-            color, marker, line = style.MARKS[row]
-            y = own.metric.map(names.index) + 0.3 * (row - (len(rivals) - 1) / 2)
-            axes.hlines(y, own.low, own.high, color=color, linestyle=line, linewidth=2)
-            axes.plot(own.share, y, marker, color=color, ms=7, label=f"Grad-CAM above {rival}")
+    fewest = table.groupby("metric", sort=False)["clips"].min()
+    table = table.assign(rival="above " + table["rival"])
+    with style.picture(height=1.5 + 0.36 * len(fewest), source=source) as figure:
+        axes = _intervals(figure, table, row="metric", value="share", apart=0.3, width=2)
         axes.axvline(0.5, color="black", linewidth=1)
-        fewest = table.groupby("metric").clips.min()
-        axes.set_yticks(range(len(names)), [f"{name}, n = {fewest[name]}" for name in names])
-        axes.set(xlabel="share of clips, 95 % interval", xlim=(-0.02, 1.02), ylim=(len(names) - 0.5, -0.5))
+        axes.set_yticks(range(len(fewest)), [f"{name}, n = {n}" for name, n in fewest.items()])
+        axes.set(xlabel="share of clips, 95 % interval", xlim=(-0.02, 1.02))
         axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
         axes.grid(axis="x", color="0.9")
-        figure.legend(loc="outside upper left", ncols=len(rivals))
+        figure.legend(loc="outside upper left", ncols=table["rival"].nunique())
     return figure
 
 
@@ -217,7 +218,7 @@ def specifications(table: pd.DataFrame, *, choices: Sequence[str], own: pd.Serie
 
     Parameters
     ----------
-    table : columns `choices`, estimate, low, high, null_low, null_high; see `survival.curve`.
+    table : columns `choices`, estimate, low, high, null_low, null_high; see `findings.curve`.
     choices : columns that say what was chosen; those with one value are left out.
     own : (rows,), bool: the rows to be marked, the thesis's own.
     source : where the numbers come from.
@@ -226,36 +227,27 @@ def specifications(table: pd.DataFrame, *, choices: Sequence[str], own: pd.Serie
     """
     style.require(table, "table", *choices, "estimate", "low", "high", "null_low", "null_high")
     order = table["estimate"].dropna().sort_values().index
-    table, own = table.loc[order].reset_index(drop=True), own.loc[order].to_numpy()
+    table, marked = table.loc[order].reset_index(drop=True), own.loc[order].to_numpy()
     varied = [choice for choice in choices if table[choice].nunique() > 1]
     rows = [(choice, value) for choice in varied for value in table[choice].drop_duplicates()]
     at = np.arange(len(table))
     with style.picture(height=3.6 + 0.2 * len(rows), source=source) as figure:
         top, bottom = figure.subplots(2, sharex=True, height_ratios=(2.6, 0.2 * len(rows) + 0.1))
-        top.fill_between(
-            at, table["null_low"], table["null_high"], color="0.8", label="maps that know nothing"
-        )
+        null = table["null_low"], table["null_high"]
+        top.fill_between(at, *null, color="0.8", label="maps that know nothing")
         top.vlines(at, table["low"], table["high"], color="0.45", linewidth=0.5, label="95 % interval")
         top.plot(at, table["estimate"], ".", color=style.BLUE, ms=3, label="median score")
-        top.plot(
-            at[own], table["estimate"][own], "D", color=style.ORANGE, mec="black", ms=7, label="as the thesis"
-        )
+        thesis = {"color": style.ORANGE, "mec": "black", "ms": 7, "label": "as the thesis"}
+        top.plot(at[marked], table["estimate"][marked], "D", **thesis)
         top.axhline(0, color="black", linewidth=1)
         top.set(ylabel="median score of the clips", ylim=(-1, 1))
         figure.legend(*top.get_legend_handles_labels(), loc="outside upper right", ncols=4, markerscale=1.2)
         for row, (choice, value) in enumerate(rows):
             has = at[(table[choice] == value).to_numpy()]
-            bottom.plot(
-                has,
-                np.full(len(has), row),
-                "|",
-                color=style.MARKS[varied.index(choice) % 4][0],
-                ms=6,
-                mew=0.6,
-            )
-        bottom.set_yticks(
-            range(len(rows)), [f"{choice.replace('_', ' ')}: {value}" for choice, value in rows]
-        )
+            color = style.MARKS[varied.index(choice) % 4][0]
+            bottom.plot(has, np.full(len(has), row), "|", color=color, ms=6, mew=0.6)
+        names = [f"{choice.replace('_', ' ')}: {value}" for choice, value in rows]
+        bottom.set_yticks(range(len(rows)), names)
         bottom.tick_params(axis="y", length=0)
         bottom.set(ylim=(len(rows) - 0.4, -0.6), xlabel="specifications, lowest median first")
     return figure

@@ -1,11 +1,15 @@
 """Figures of sounds, their representations and their maps.
 
+A clip is drawn as the network is given it: rows are coefficients of an MFCC, mel bands of any other
+representation; a frame fills the time from its start to the next frame's.
+
 Chapter: notebooks/01_introduction.md to notebooks/06_explanations.md; each function names its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
@@ -23,82 +27,94 @@ from helpers import InputError
 from helpers.show import style
 
 
-def _draw(axes: Axes, matrix: np.ndarray, *, seconds_per_frame: float, **options) -> AxesImage:
-    """Frame i fills the time from i to i + 1 frame lengths, coefficient 0 is the lowest row."""
-    rows, frames = matrix.shape
-    axes.set(ylabel="coefficient", yticks=[0, rows // 2, rows - 1])
-    return axes.imshow(
-        matrix,
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        extent=(0, frames * seconds_per_frame, -0.5, rows - 0.5),
-        **options,
-    )
+@dataclass(frozen=True)
+class _Clip:
+    """One clip's values, (rows, frames), and what its axes say."""
+
+    values: np.ndarray
+    seconds_per_frame: float
+    representation: str
+
+    @property
+    def title(self) -> str:
+        return "MFCC" if self.representation == "mfcc" else self.representation
+
+    @property
+    def seconds(self) -> float:
+        return self.values.shape[1] * self.seconds_per_frame
+
+    def draw(self, axes: Axes) -> AxesImage:
+        """The values in greys."""
+        if self.representation != "mfcc":
+            return self._image(axes, self.values, cmap="gray")
+        # Logarithmic beyond the median size: coefficient 0 is 10 to 100 times larger than the others.
+        sizes = np.abs(self.values[self.values != 0]) if self.values.any() else np.ones(1)
+        limit = float(sizes.max())
+        norm = SymLogNorm(linthresh=min(float(np.median(sizes)), 0.9 * limit), vmin=-limit, vmax=limit)
+        return self._image(axes, self.values, cmap="gray", norm=norm)
+
+    def draw_map(self, axes: Axes, importance: np.ndarray) -> AxesImage:
+        """A map in colours, transparent where it is 0: the same scale holds alone and over the greys."""
+        stops = mpl.colormaps["YlOrRd"](np.linspace(0.4, 1, 9))
+        stops[:, 3] = np.linspace(0, 0.9, len(stops))
+        cmap = LinearSegmentedColormap.from_list("importance", stops)
+        return self._image(axes, importance, cmap=cmap, vmin=0, vmax=1)
+
+    def _image(self, axes: Axes, values: np.ndarray, **options) -> AxesImage:
+        rows, _ = values.shape
+        kind = "coefficient" if self.representation == "mfcc" else "mel band"
+        axes.set(ylabel=kind, yticks=[0, rows // 2, rows - 1])
+        extent = (0, self.seconds, -0.5, rows - 0.5)  # row 0 at the foot
+        options |= {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "extent": extent}
+        return axes.imshow(values, **options)
+
+    def mark_padding(self, panels: Sequence[Axes], sounding_frames: int | None) -> None:
+        frames = self.values.shape[1]
+        sounding = frames if sounding_frames is None else sounding_frames
+        if not 0 <= sounding <= frames:
+            raise InputError(f"sounding_frames is {sounding}; give a number from 0 to {frames}")
+        for axes in panels:
+            _hatch(axes, start=sounding * self.seconds_per_frame, end=self.seconds)
 
 
-def _draw_mfcc(axes: Axes, mfcc: np.ndarray, *, seconds_per_frame: float) -> AxesImage:
-    # Logarithmic beyond the median size: coefficient 0 is 10 to 100 times larger than the others.
-    sizes = np.abs(mfcc[mfcc != 0]) if mfcc.any() else np.ones(1)
-    limit = float(sizes.max())
-    norm = SymLogNorm(linthresh=min(float(np.median(sizes)), 0.9 * limit), vmin=-limit, vmax=limit)
-    return _draw(axes, mfcc, seconds_per_frame=seconds_per_frame, cmap="gray", norm=norm)
-
-
-def _draw_map(axes: Axes, values: np.ndarray, *, seconds_per_frame: float) -> AxesImage:
-    # Transparent where the map is 0, so that the same scale holds alone and over an MFCC.
-    stops = mpl.colormaps["YlOrRd"](np.linspace(0.4, 1, 9))
-    stops[:, 3] = np.linspace(0, 0.9, len(stops))
-    cmap = LinearSegmentedColormap.from_list("importance", stops)
-    return _draw(axes, values, seconds_per_frame=seconds_per_frame, cmap=cmap, vmin=0, vmax=1)
-
-
-def _padding(
-    mfcc: np.ndarray, sounding_frames: int | None, *, seconds_per_frame: float
-) -> tuple[float, float]:
-    """Start and end of the padding in s; equal where there is none."""
-    frames = mfcc.shape[1]
-    sounding = frames if sounding_frames is None else sounding_frames
-    if not 0 <= sounding <= frames:
-        raise InputError(f"sounding_frames is {sounding}; give a number from 0 to {frames}")
-    return sounding * seconds_per_frame, frames * seconds_per_frame
-
-
-def _mark_padding(axes: Axes, *, start: float, end: float) -> None:
-    """Hatches the time from `start` to `end` (s), if there is any, and names it."""
+def _hatch(axes: Axes, *, start: float, end: float) -> None:
+    """Hatches the time from `start` to `end` (s), if there is any, and names it padding."""
     if end <= start:
         return
     axes.axvspan(start, end, facecolor="none", edgecolor="0.35", hatch="//", linewidth=0)
-    axes.text(
-        (start + end) / 2,
-        np.mean(axes.get_ylim()),
-        "padding",
-        ha="center",
-        va="center",
-        bbox={"facecolor": "white", "edgecolor": "0.35", "boxstyle": "round"},
-    )
+    paper = {"facecolor": "white", "edgecolor": "0.35", "boxstyle": "round"}
+    middle = (start + end) / 2, sum(axes.get_ylim()) / 2
+    axes.text(*middle, "padding", ha="center", va="center", bbox=paper)
+
+
+def _scale(figure: Figure, image: AxesImage, panels: Sequence[Axes], *, explainer: str) -> None:
+    bar = figure.colorbar(image, ax=panels, location="bottom", aspect=45, fraction=0.04)
+    bar.set_label(f"importance in the {explainer} map (0 low, 1 high)")
 
 
 def two_classes(
-    mfcc: ArrayLike,
-    maps: ArrayLike,
+    features: ArrayLike,
+    maps: Sequence[ArrayLike] | np.ndarray,
     *,
     classes: Sequence[str],
     seconds_per_frame: float,
     events: Mapping[str, ArrayLike] | None = None,
     sounding_frames: int | None = None,
+    representation: str = "mfcc",
+    explainer: str = "Grad-CAM",
     source: str,
 ) -> Figure:
-    """One mixture of sounds, and where Grad-CAM points for each class: thesis Fig. 1 for the ear.
+    """One mixture of sounds, and where a map points for each class: thesis Fig. 1 for the ear.
 
     Parameters
     ----------
-    mfcc : (coefficients, frames), MFCC units.
-    maps : (classes, coefficients, frames), importance in [0, 1], one map per class.
+    features : (rows, frames), in the representation's units.
+    maps : (classes, rows, frames), importance in [0, 1], one map per class.
     classes : names, in the order of `maps`.
     seconds_per_frame : hop length / sampling rate, s.
     events : name of a sound -> its true (start, end) in s, or several such pairs.
     sounding_frames : number of frames that hold sound; the rest is hatched as padding.
+    representation, explainer : as in `Run`; what made the features and the maps.
     source : where the numbers come from, such as `run.label`.
 
     Raises
@@ -108,16 +124,15 @@ def two_classes(
 
     Chapter: notebooks/01_introduction.md
     """
-    mfcc = style.matrix(mfcc, "mfcc")
+    clip = _Clip(style.matrix(features, "features"), seconds_per_frame, representation)
     if len(maps) != len(classes):
         raise InputError(f"maps holds {len(maps)} maps for {len(classes)} classes; give one each")
-    maps = [
-        style.importance(values, f"map of {name}", like=mfcc)
+    named = {
+        name: style.importance(values, f"map of {name}", like=clip.values)
         for name, values in zip(classes, maps, strict=True)
-    ]
-    start, end = _padding(mfcc, sounding_frames, seconds_per_frame=seconds_per_frame)
+    }
     spans = {name: np.reshape(pairs, (-1, 2)) for name, pairs in (events or {}).items()}
-    heights = ([0.45] if spans else []) + [1] * (1 + len(maps))
+    heights = ([0.45] if spans else []) + [1] * (1 + len(named))
     with style.picture(height=0.8 + 1.45 * sum(heights), source=source) as figure:
         panels = list(figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0])
         if spans:
@@ -128,64 +143,56 @@ def two_classes(
                 truth.broken_barh(widths, (row - 0.35, 0.7), facecolor="white", edgecolor=color, hatch=hatch)
             truth.set_yticks(range(len(spans)), list(spans))
             truth.set(title="Where each sound really is", ylim=(len(spans) - 0.5, -0.5))
-        _draw_mfcc(panels[0], mfcc, seconds_per_frame=seconds_per_frame)
-        panels[0].set_title("The mixture (MFCC)")
-        for axes, name, values in zip(panels[1:], classes, maps, strict=True):
-            _draw_mfcc(axes, mfcc, seconds_per_frame=seconds_per_frame)
-            image = _draw_map(axes, values, seconds_per_frame=seconds_per_frame)
-            axes.set_title(f"Grad-CAM for {name}")
+        clip.draw(panels[0])
+        panels[0].set_title(f"The mixture ({clip.title})")
+        outline = [withStroke(linewidth=3, foreground="white")]
+        for axes, (name, values) in zip(panels[1:], named.items(), strict=True):
+            clip.draw(axes)
+            image = clip.draw_map(axes, values)
+            axes.set_title(f"{explainer} for {name}")
             for edge in spans.get(name, np.empty(0)).flat:
-                axes.axvline(
-                    edge,
-                    color="black",
-                    linestyle="--",
-                    path_effects=[withStroke(linewidth=3, foreground="white")],
-                )
-        for axes in panels:
-            _mark_padding(axes, start=start, end=end)
+                axes.axvline(edge, color="black", linestyle="--", path_effects=outline)
+        clip.mark_padding(panels, sounding_frames)
         panels[-1].set_xlabel("time (s)")
-        _scale(figure, image, panels)
+        _scale(figure, image, panels, explainer=explainer)
     return figure
-
-
-def _scale(figure: Figure, image: AxesImage, panels: Sequence[Axes]) -> None:
-    bar = figure.colorbar(image, ax=panels, location="bottom", aspect=45, fraction=0.04)
-    bar.set_label("importance in the Grad-CAM map (0 low, 1 high)")
 
 
 def representations(
     waveform: ArrayLike,
     rate: int,
     *,
-    mfcc: ArrayLike,
+    features: ArrayLike,
     seconds_per_frame: float,
+    representation: str = "mfcc",
     title: str,
     source: str,
 ) -> Figure:
-    """One clip as waveform, spectrogram and MFCC over the same time axis: thesis Fig. 3.
+    """One clip as waveform, spectrogram and what the network is given, over one time axis: thesis Fig. 3.
 
     Parameters
     ----------
     waveform : (samples,) or (1, samples), amplitude, full scale at 1.
     rate : samples per second.
-    mfcc : (coefficients, frames), MFCC units; frames beyond the waveform are marked as padding.
-    seconds_per_frame : hop length / sampling rate of the MFCC, s.
+    features : (rows, frames), in the representation's units; those after the waveform are hatched as padding.
+    seconds_per_frame : hop length / sampling rate of the features, s.
+    representation : as in `Run`; what made the features.
     title : what sounds, written at the top.
     source : where the numbers come from, such as `run.label`.
 
     Raises
     ------
     InputError
-        The MFCC is not one clip, or the waveform is not one channel of finite samples.
+        The features are not one clip, or the waveform is not one channel of finite samples.
 
     Chapter: notebooks/01_introduction.md
     """
-    mfcc = style.matrix(mfcc, "mfcc")
+    clip = _Clip(style.matrix(features, "features"), seconds_per_frame, representation)
     samples = style.matrix(np.atleast_2d(np.asarray(waveform)), "waveform")
     if len(samples) != 1:
         raise InputError(f"waveform has {len(samples)} channels; average them first")
     samples = samples[0]
-    duration, end = len(samples) / rate, mfcc.shape[1] * seconds_per_frame
+    duration = len(samples) / rate
     window = min(2048, len(samples))
     hertz, seconds, power = signal.spectrogram(
         samples, rate, nperseg=window, noverlap=window // 2, detrend=False
@@ -202,11 +209,13 @@ def representations(
         middle.set(title="Spectrogram", ylabel="frequency", yscale="log", ylim=(50, rate / 2))
         middle.yaxis.set_major_formatter(EngFormatter(unit="Hz"))
         figure.colorbar(mesh, ax=middle, label="level (dB re loudest)")
-        image = _draw_mfcc(bottom, mfcc, seconds_per_frame=seconds_per_frame)
-        bottom.set(title=f"MFCC, {mfcc.shape[0]} × {mfcc.shape[1]} frames", xlabel="time (s)")
-        figure.colorbar(image, ax=bottom, label="value (log scale)")
-        _mark_padding(bottom, start=duration, end=end)
-        bottom.set_xlim(0, max(duration, end))
+        image = clip.draw(bottom)
+        rows, frames = clip.values.shape
+        bottom.set(title=f"{clip.title}, {rows} × {frames} frames", xlabel="time (s)")
+        logarithmic = isinstance(image.norm, SymLogNorm)
+        figure.colorbar(image, ax=bottom, label="value (log scale)" if logarithmic else "value")
+        _hatch(bottom, start=duration, end=clip.seconds)
+        bottom.set_xlim(0, max(duration, clip.seconds))
     return figure
 
 
@@ -225,22 +234,16 @@ def slices_per_class(slices: pd.DataFrame, *, source: str) -> Figure:
     counts = slices.pivot_table(
         index="class", columns="salience", values="slices", aggfunc="sum", fill_value=0
     ).reindex(columns=["foreground", "background"], fill_value=0)
-    counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
-    total = counts.sum(axis=1)
+    total = counts.sum(axis=1).sort_values(kind="stable")
+    front, back = counts.loc[total.index].to_numpy().T
     with style.picture(height=1.4 + 0.36 * len(counts), source=source) as figure:
         axes = figure.subplots()
-        axes.barh(counts.index, counts.foreground, color=style.BLUE, label="foreground")
-        background = axes.barh(
-            counts.index,
-            counts.background,
-            left=counts.foreground,
-            facecolor="white",
-            edgecolor=style.BLUE,
-            hatch="///",
-            label="background",
+        axes.barh(total.index, front, color=style.BLUE, label="foreground")
+        behind = axes.barh(
+            total.index, back, left=front, facecolor="white", edgecolor=style.BLUE, hatch="///"
         )
-        written = [f"{f} + {b} = {f + b}" for f, b in zip(*counts.to_numpy().T, strict=True)]
-        axes.bar_label(background, written, padding=4)
+        behind.set_label("background")
+        axes.bar_label(behind, [f"{f} + {b} = {f + b}" for f, b in zip(front, back, strict=True)], padding=4)
         axes.set(xlabel="clips (foreground + background = all)", xlim=(0, 1.28 * total.max()))
         axes.tick_params(axis="y", length=0)
         figure.legend(loc="outside upper right", ncols=2)
@@ -249,22 +252,25 @@ def slices_per_class(slices: pd.DataFrame, *, source: str) -> Figure:
 
 def three_bars(
     map: ArrayLike,
-    mfcc: ArrayLike,
+    features: ArrayLike,
     *,
     title: str,
     seconds_per_frame: float,
     sounding_frames: int | None = None,
+    representation: str = "mfcc",
+    explainer: str = "Grad-CAM",
     source: str,
 ) -> Figure:
-    """A Grad-CAM map, the MFCC it explains, and both together: thesis Figs. 6 and 7.
+    """A map, the features it explains, and both together: thesis Figs. 6 and 7.
 
     Parameters
     ----------
-    map : (coefficients, frames), importance in [0, 1].
-    mfcc : (coefficients, frames), MFCC units.
+    map : (rows, frames), importance in [0, 1].
+    features : (rows, frames), in the representation's units.
     title : the clip and its class, written at the top.
     seconds_per_frame : hop length / sampling rate, s.
     sounding_frames : number of frames that hold sound; the rest is hatched as padding.
+    representation, explainer : as in `Run`; what made the features and the map.
     source : where the numbers come from, such as `run.label`.
 
     Raises
@@ -274,20 +280,18 @@ def three_bars(
 
     Chapter: notebooks/06_explanations.md
     """
-    mfcc = style.matrix(mfcc, "mfcc")
-    map = style.importance(map, "map", like=mfcc)
-    start, end = _padding(mfcc, sounding_frames, seconds_per_frame=seconds_per_frame)
+    clip = _Clip(style.matrix(features, "features"), seconds_per_frame, representation)
+    importance = style.importance(map, "map", like=clip.values)
     with style.picture(height=5.4, source=source) as figure:
         alone, sound, both = panels = figure.subplots(3, sharex=True)
         figure.suptitle(title)
-        image = _draw_map(alone, map, seconds_per_frame=seconds_per_frame)
-        alone.set_title("Grad-CAM map" if map.any() else "Grad-CAM map (0 everywhere)")
-        _draw_mfcc(sound, mfcc, seconds_per_frame=seconds_per_frame)
-        sound.set_title("MFCC")
-        _draw_mfcc(both, mfcc, seconds_per_frame=seconds_per_frame)
-        _draw_map(both, map, seconds_per_frame=seconds_per_frame)
-        both.set(title="MFCC with the map laid over it", xlabel="time (s)")
-        for axes in panels:
-            _mark_padding(axes, start=start, end=end)
-        _scale(figure, image, panels)
+        image = clip.draw_map(alone, importance)
+        alone.set_title(f"{explainer} map" if importance.any() else f"{explainer} map (0 everywhere)")
+        clip.draw(sound)
+        sound.set_title(clip.title)
+        clip.draw(both)
+        clip.draw_map(both, importance)
+        both.set(title=f"{clip.title} with the map laid over it", xlabel="time (s)")
+        clip.mark_padding(panels, sounding_frames)
+        _scale(figure, image, panels, explainer=explainer)
     return figure

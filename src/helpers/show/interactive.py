@@ -24,7 +24,7 @@ def curve(table: pd.DataFrame, *, choices: Sequence[str], own: pd.Series, label:
 
     Parameters
     ----------
-    table : columns `choices`, estimate, low, high, null_low, null_high, clips, nan; see `survival.curve`.
+    table : columns `choices`, estimate, low, high, null_low, null_high, clips, nan; see `findings.curve`.
     choices : columns that say what was chosen.
     own : (rows,), bool: the rows to be marked, the thesis's own.
     label : what the figure shows, for readers who do not see it.

@@ -6,6 +6,7 @@ Chapter: notebooks/04_networks.md, notebooks/05_training.md
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -50,17 +51,10 @@ def _block(axes: Axes, *, layers: str, residual: str, out: str) -> None:
     axes.plot([0.7, 1.2], [0, 0], color="black", linewidth=1.5)
     axes.plot([1.2, 1.2, 5.75], [0, -1, -1], color=style.BLUE, linewidth=3)
     axes.annotate("", (5.75, -0.25), (5.75, -1), arrowprops=short)
-    axes.add_patch(
-        FancyBboxPatch(
-            (2.2, -0.5),
-            2.0,
-            1.0,
-            boxstyle="round,pad=0.1",
-            facecolor="white" if idle else "0.9",
-            edgecolor="0.4" if idle else "black",
-            hatch="///" if idle else None,
-        )
-    )
+    box = FancyBboxPatch((2.2, -0.5), 2.0, 1.0, boxstyle="round,pad=0.1", facecolor="0.9", edgecolor="black")
+    if idle:
+        box.set(facecolor="white", edgecolor="0.4", hatch="///")
+    axes.add_patch(box)
     axes.add_patch(Circle((5.75, 0), 0.25, facecolor="white", edgecolor="black", linewidth=1.5))
     axes.add_patch(Rectangle((6.7, -0.35), 1.2, 0.7, facecolor="0.9", edgecolor="black"))
     for x, y, text in [
@@ -81,27 +75,24 @@ def history(history: pd.DataFrame, *, source: str) -> Figure:
 
     Parameters
     ----------
-    history : columns epoch, train_loss, test_loss (nats), train_accuracy, test_accuracy (0 to 1).
+    history : columns epoch, fold (0: the training folds together), loss (nats), accuracy (0 to 1).
     source : where the numbers come from, such as `run.label`.
 
     Chapter: notebooks/05_training.md
     """
-    parts = ("train", "test")
-    columns = [f"{part}_{what}" for what in ("loss", "accuracy") for part in parts]
-    style.require(history, "history", "epoch", *columns)
+    style.require(history, "history", "epoch", "fold", "loss", "accuracy")
+    tests = history.loc[history["fold"] > 0, "fold"].unique()
+    labels = {0: "training folds"} | {fold: f"fold {fold}" for fold in tests}
+    if len(tests) == 1:
+        labels[tests[0]] = "test fold"
+    looks = (style.MARKS[1], style.MARKS[0], *style.MARKS[2:])
     with style.picture(height=3.3, source=source) as figure:
         loss, accuracy = figure.subplots(1, 2)
         for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
-            for part, (color, marker, line) in zip(parts, (style.MARKS[1], style.MARKS[0]), strict=True):
-                axes.plot(
-                    history.epoch,
-                    history[f"{part}_{what}"],
-                    color=color,
-                    marker=marker,
-                    linestyle=line,
-                    markersize=4,
-                    label={"train": "training folds", "test": "test fold"}[part],
-                )
+            for (fold, label), (color, marker, line) in zip(labels.items(), cycle(looks), strict=False):
+                own = history[history["fold"] == fold]
+                look = {"color": color, "marker": marker, "linestyle": line, "markersize": 4}
+                axes.plot(own["epoch"], own[what], label=label, **look)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set(xlabel="epoch", ylim=(0, None))
             axes.grid(color="0.9")
@@ -132,11 +123,13 @@ def confusion(predictions: pd.DataFrame, *, classes: Sequence[str], source: str)
     ids = range(len(classes))
     if not predictions[["label", "predicted"]].isin(ids).all(axis=None):
         raise InputError(f"predictions names a class outside 0 to {len(classes) - 1}; see classes")
-    counts = pd.crosstab(predictions.label, predictions.predicted).reindex(
-        index=ids, columns=ids, fill_value=0
-    )
+    counts = pd.crosstab(predictions["label"], predictions["predicted"])
+    counts = counts.reindex(index=ids, columns=ids, fill_value=0)
     clips = counts.sum(axis=1)
     share = counts.div(clips, axis=0)
+    recalls = [
+        f"{recall:.0%}" if n else "– (no clips)" for recall, n in zip(np.diag(share), clips, strict=True)
+    ]
     with style.picture(height=2.2 + 0.42 * len(classes), source=source) as figure:
         axes = figure.subplots()
         sns.heatmap(
@@ -151,10 +144,7 @@ def confusion(predictions: pd.DataFrame, *, classes: Sequence[str], source: str)
             ax=axes,
             cbar_kws={"label": "share of the row's clips", "format": PercentFormatter(xmax=1)},
             xticklabels=classes,
-            yticklabels=[
-                f"{name}\nrecall " + (f"{share.at[i, i]:.0%}" if clips[i] else "– (no clips)")
-                for i, name in enumerate(classes)
-            ],
+            yticklabels=[f"{name}\nrecall {recall}" for name, recall in zip(classes, recalls, strict=True)],
         )
         for i in ids:
             axes.add_patch(Rectangle((i, i), 1, 1, fill=False, edgecolor="black", clip_on=False))

@@ -19,8 +19,6 @@ from scipy import signal
 from helpers import InputError
 
 RATES = (22_050, 44_100, 48_000)  # Hz; MP3 knows only some rates, every browser plays these
-
-
 LONGEST = 30  # s; a page carries its sounds
 
 
@@ -71,6 +69,38 @@ def player(samples: ArrayLike, rate: int, *, label: str, credit: str = "") -> HT
         f'<audio controls preload="none" aria-label="{shown}" '
         f'src="data:audio/mpeg;base64,{base64.b64encode(file.getvalue()).decode()}">'
         "</audio></figure>"
+    )
+
+
+def listen_at(recording: int, second: float, *, label: str) -> HTML:
+    """Where to hear a sound that is not at hand: a link to its recording, and the second to listen from.
+
+    Parameters
+    ----------
+    recording : its id at Freesound, the fsID of UrbanSound8K.
+    second : where the sound starts in the recording, s.
+    label : what sounds there; shown.
+
+    Returns
+    -------
+    HTML: a `figure` of class "player" with a link in place of the `audio`.
+
+    Raises
+    ------
+    InputError
+        The recording is not a positive whole number, or the second not finite and at least 0.
+
+    Chapter: notebooks/02_dataset.md
+    """
+    if recording != int(recording) or recording < 1:
+        raise InputError(f"recording is {recording}; give its number at Freesound")
+    if not 0 <= second < np.inf:
+        raise InputError(f"second is {second}; give the seconds from the start of the recording")
+    minutes, seconds = divmod(int(second), 60)
+    said = f"Listen at Freesound, recording {int(recording)}, from {minutes}:{seconds:02d}"
+    return HTML(
+        f'<figure class="player"><figcaption>{html.escape(label)}</figcaption>'
+        f'<a href="https://freesound.org/s/{int(recording)}/">{said}</a></figure>'
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from scipy import stats
@@ -18,11 +19,16 @@ from helpers import InputError
 from helpers.show import style
 
 
+def _score_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Names at the left, the first at the top; scores from -1 to 1 below, a line at 0."""
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_yticks(range(len(names)), names)
+    label = "score (Spearman correlation; the thick bar is the median)"
+    axes.set(xlabel=label, xlim=(-1.02, 1.02), ylim=(len(names) - 0.5, -0.5))
+
+
 def density(
-    scores: pd.DataFrame,
-    *,
-    thesis_modes: Sequence[tuple[float, float, str]] = (),
-    source: str,
+    scores: pd.DataFrame, *, thesis_modes: Sequence[tuple[float, float, str]] = (), source: str
 ) -> Figure:
     """How the scores of each network spread between -1 and 1: thesis Figs. 8 and 9.
 
@@ -62,26 +68,13 @@ def density(
         for low, high, label in thesis_modes:
             for axes in (curve, points):
                 axes.axvspan(low, high, facecolor="0.92", edgecolor="0.6", hatch="..", zorder=0)
-            curve.text(
-                (low + high) / 2,
-                0.97,
-                label,
-                rotation=90,
-                ha="center",
-                va="top",
-                transform=curve.get_xaxis_transform(),
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-            )
+            paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+            at = {"ha": "center", "va": "top", "transform": curve.get_xaxis_transform()}
+            curve.text((low + high) / 2, 0.97, label, rotation=90, bbox=paper, **at)
         if thesis_modes:
             curve.patches[0].set_label("shaded: where the thesis has its modes")
-        for axes in (curve, points):
-            axes.axvline(0, color="black", linewidth=1)
-        points.set_yticks(range(len(groups)), [name for name, _ in groups])
-        points.set(
-            xlabel="score (Spearman correlation; the thick bar is the median)",
-            xlim=(-1.02, 1.02),
-            ylim=(len(groups) - 0.5, -0.5),
-        )
+        curve.axvline(0, color="black", linewidth=1)
+        _score_rows(points, [f"{name}" for name, _ in groups])
         figure.legend(*curve.get_legend_handles_labels(), loc="outside upper left")
     return figure
 
@@ -104,10 +97,8 @@ def effects(map_values: ArrayLike, effects: ArrayLike, *, source: str) -> Figure
     """
     said, done = np.ravel(map_values), np.ravel(effects)
     if len(said) != len(done) or len(said) < 2 or not np.isfinite([*said, *done]).all():
-        raise InputError(
-            f"map_values has {len(said)} blocks, effects {len(done)}; give as many of each, "
-            "two or more and all finite"
-        )
+        many = f"map_values has {len(said)} blocks, effects {len(done)}"
+        raise InputError(f"{many}; give as many of each, two or more and all finite")
     with style.picture(height=4.6, source=source) as figure:
         axes = figure.subplots()
         axes.plot(stats.rankdata(said), stats.rankdata(done), "o", color=style.BLUE, ms=5, mfc="none")
@@ -182,19 +173,13 @@ def pairs(scores: pd.DataFrame, *, source: str) -> Figure:
     first, second = wide.columns
     with style.picture(height=4.6, source=source) as figure:
         axes = figure.subplots()
-        axes.plot(
-            wide[first], wide[second], "o", color=style.BLUE, ms=6, mfc="none", label=f"{len(wide)} clips"
-        )
+        label = f"{len(wide)} clips"
+        axes.plot(wide[first], wide[second], "o", color=style.BLUE, ms=6, mfc="none", label=label)
         axes.axline((0, 0), slope=1, color="0.4", linestyle="--", label="equal scores")
         axes.axvline(0, color="black", linewidth=1)
         axes.axhline(0, color="black", linewidth=1)
-        axes.set(
-            xlabel=f"score of {first}",
-            ylabel=f"score of {second}",
-            xlim=(-1.02, 1.02),
-            ylim=(-1.02, 1.02),
-            aspect="equal",
-        )
+        axes.set(xlabel=f"score of {first}", ylabel=f"score of {second}")
+        axes.set(xlim=(-1.02, 1.02), ylim=(-1.02, 1.02), aspect="equal")
         axes.set_title(f"{second} is lower on {(wide[second] < wide[first]).sum()} of {len(wide)} clips")
         axes.grid(color="0.9")
         figure.legend(loc="outside upper right", ncols=2)
@@ -229,11 +214,5 @@ def readings(scores: pd.DataFrame, *, source: str) -> Figure:
             missing = f", NaN = {group.isna().sum()}" if group.isna().any() else ""
             below = f"{(finite < 0).mean():.0%} below 0" if len(finite) else "no score"
             names.append(f"{name}\n{below}, n = {len(finite)}{missing}")
-        axes.axvline(0, color="black", linewidth=1)
-        axes.set_yticks(range(len(groups)), names)
-        axes.set(
-            xlabel="score (Spearman correlation; the thick bar is the median)",
-            xlim=(-1.02, 1.02),
-            ylim=(len(groups) - 0.5, -0.5),
-        )
+        _score_rows(axes, names)
     return figure

@@ -24,18 +24,11 @@ from helpers import InputError
 
 WIDTH = 7.3  # inches: 700 px of a browser, so that 10 pt here are 10 pt there
 
-
 BLACK, _, _, GREEN, _, BLUE, ORANGE, PURPLE = mpl.color_sequences["okabe_ito"]
-
-
 MARKS = tuple(  # one look per curve or network; each colour has contrast 3:1 or more on white
     zip((BLUE, ORANGE, GREEN, PURPLE, BLACK), "os^Dv", ("-", "--", "-.", ":", (0, (8, 2))), strict=True)
 )
-
-
 AGREEMENT = ("#ee9f57", "white", "#5aaee6")  # orange: opposite order; black on either end: over 8:1
-
-
 STYLE = {
     "font.size": 10,
     "axes.titlesize": 11,
@@ -68,29 +61,36 @@ def picture(*, height: float, source: str) -> Iterator[Picture]:
 
 
 def matrix(values: ArrayLike, name: str) -> np.ndarray:
-    """`values` as (coefficients, frames), leading axes of length 1 dropped."""
+    """`values` as (rows, frames), leading axes of length 1 dropped."""
     matrix = np.asarray(values)
     if matrix.ndim < 2 or matrix.size != np.prod(matrix.shape[-2:]) or not matrix.size:
-        raise InputError(f"{name} has shape {matrix.shape}; give one clip as (coefficients, frames)")
+        raise InputError(f"{name} has shape {matrix.shape}; give one clip as (rows, frames)")
     if not np.isfinite(matrix).all():
         raise InputError(f"{name} holds values that are not finite; leave this clip out or mend it")
     return matrix.reshape(matrix.shape[-2:])
 
 
 def importance(values: ArrayLike, name: str, *, like: np.ndarray) -> np.ndarray:
-    """A map as (coefficients, frames), checked to lie in [0, 1] and to fit its MFCC."""
+    """A map as (rows, frames), checked to lie in [0, 1] and to fit the features it explains."""
     checked = matrix(values, name)
     if checked.shape != like.shape:
-        raise InputError(f"{name} has shape {checked.shape}, its MFCC {like.shape}; make them equal")
+        raise InputError(f"{name} has shape {checked.shape}, its features {like.shape}; make them equal")
     if checked.min() < 0 or checked.max() > 1:
         raise InputError(f"{name} leaves the range 0 to 1; rescale it before drawing")
     return checked
 
 
-def require(table: pd.DataFrame, name: str, *columns: str) -> None:
-    """Refuse a table without rows or without one of these columns."""
+def known(table: pd.DataFrame, name: str, *columns: str) -> None:
+    """Refuse a table without one of these columns."""
     missing = [column for column in columns if column not in table]
     if missing:
-        raise InputError(f"{name} lacks the column {', '.join(missing)}; it needs {columns}")
+        raise InputError(
+            f"{name} lacks the column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}"
+        )
+
+
+def require(table: pd.DataFrame, name: str, *columns: str) -> None:
+    """Refuse a table without rows or without one of these columns."""
+    known(table, name, *columns)
     if table.empty:
         raise InputError(f"{name} has no rows; there is nothing to draw")

@@ -32,11 +32,10 @@ SLICES = pd.DataFrame(
 )
 HISTORY = pd.DataFrame(
     {
-        "epoch": [1, 2, 3],
-        "train_loss": [2.0, 1.0, 0.5],
-        "train_accuracy": [0.2, 0.6, 0.9],
-        "test_loss": [2.1, 1.5, 1.6],
-        "test_accuracy": [0.1, 0.5, 0.4],
+        "epoch": [1, 2, 3] * 2,
+        "fold": [0] * 3 + [10] * 3,
+        "loss": [2.0, 1.0, 0.5, 2.1, 1.5, 1.6],
+        "accuracy": [0.2, 0.6, 0.9, 0.1, 0.5, 0.4],
     }
 )
 PREDICTIONS = pd.DataFrame({"label": [0, 0, 0, 0, 1], "predicted": [0, 0, 0, 1, 1]})
@@ -115,9 +114,9 @@ def two_classes(**options):
     )
 
 
-def three_bars(map=MAP, mfcc=MFCC, **options):
+def three_bars(map=MAP, features=MFCC, **options):
     return show.three_bars(
-        map, mfcc, **{"title": "siren", "seconds_per_frame": STEP, "source": SOURCE, **options}
+        map, features, **{"title": "siren", "seconds_per_frame": STEP, "source": SOURCE, **options}
     )
 
 
@@ -125,11 +124,7 @@ def representations(waveform, **options):
     return show.representations(
         waveform,
         22_050,
-        mfcc=MFCC,
-        seconds_per_frame=STEP,
-        title="siren",
-        source=SOURCE,
-        **options,
+        **{"features": MFCC, "seconds_per_frame": STEP, "title": "siren", "source": SOURCE, **options},
     )
 
 
@@ -286,32 +281,64 @@ def test_an_empty_map_is_called_so():
 
 @pytest.mark.parametrize("scale", [0, 1e-3, 1, 1e4])
 def test_an_mfcc_of_any_scale_is_drawn_with_zero_in_the_middle(scale):
-    image = three_bars(mfcc=np.full((13, 40), scale)).axes[1].images[0]
+    image = three_bars(features=np.full((13, 40), scale)).axes[1].images[0]
     assert image.norm(0) == pytest.approx(0.5)
     assert image.norm(scale) == pytest.approx(1 if scale else 0.5)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e4])
 def test_a_scaled_mfcc_gives_the_same_greys(scale):
-    raw, scaled = (three_bars(mfcc=m).axes[1].images[0] for m in (MFCC, MFCC * scale))
+    raw, scaled = (three_bars(features=m).axes[1].images[0] for m in (MFCC, MFCC * scale))
     np.testing.assert_allclose(scaled.norm(MFCC * scale), raw.norm(MFCC), atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"map": MAP[:, :-1]}, r"map has shape \(13, 39\), its MFCC \(13, 40\)"),
+        ({"map": MAP[:, :-1]}, r"map has shape \(13, 39\), its features \(13, 40\)"),
         ({"map": MAP * 2}, "map leaves the range 0 to 1"),
         ({"map": MAP - 0.1}, "map leaves the range 0 to 1"),
         ({"map": np.full_like(MAP, np.nan)}, "map holds values that are not finite"),
-        ({"mfcc": np.stack([MFCC, MFCC])}, r"mfcc has shape \(2, 13, 40\)"),
-        ({"mfcc": np.zeros((13, 0))}, r"mfcc has shape \(13, 0\)"),
+        ({"features": np.stack([MFCC, MFCC])}, r"features has shape \(2, 13, 40\)"),
+        ({"features": np.zeros((13, 0))}, r"features has shape \(13, 0\)"),
         ({"sounding_frames": 41}, "sounding_frames is 41; give a number from 0 to 40"),
     ],
 )
 def test_three_bars_say_what_is_wrong(options, sentence):
     with pytest.raises(InputError, match=sentence):
         three_bars(**options)
+
+
+@pytest.mark.parametrize(("rows", "frames"), [(2, 32), (64, 345), (128, 1000)])
+def test_any_number_of_rows_and_frames_fills_the_panel(rows, frames):
+    bands, blank = RNG.normal(-40, 20, size=(rows, frames)), np.zeros((rows, frames))
+    figures = [
+        three_bars(blank, bands, representation="log-mel"),
+        show.two_classes(
+            bands, [blank], classes=["siren"], seconds_per_frame=STEP, representation="log-mel", source=SOURCE
+        ),
+        representations(np.ones(11_025), features=bands, representation="log-mel"),
+    ]
+    for figure in figures:
+        assert "log-mel" in words(figure)
+        assert "MFCC" not in words(figure)
+        panels = [axes for axes in figure.axes if axes.images]
+        assert {axes.get_ylabel() for axes in panels} == {"mel band"}
+        for image in (image for axes in panels for image in axes.images):
+            assert image.get_extent() == pytest.approx([0, frames * STEP, -0.5, rows - 0.5])
+            assert list(image.axes.get_yticks()) == [0, rows // 2, rows - 1]
+    greys = figures[0].axes[1].images[0]
+    assert greys.norm(bands.min()) == 0  # black to white over the values that there are
+    assert greys.norm(bands.max()) == 1
+    assert greys.norm((bands.min() + bands.max()) / 2) == pytest.approx(0.5)
+
+
+def test_rows_of_an_mfcc_are_coefficients_and_maps_bear_the_name_of_their_explainer():
+    assert three_bars().axes[1].get_ylabel() == "coefficient"
+    assert "in the Grad-CAM map" in words(three_bars())
+    for figure in (three_bars(explainer="Saliency"), two_classes(explainer="Saliency")):
+        assert "in the Saliency map" in words(figure)
+        assert "Grad-CAM" not in words(figure)
 
 
 def test_two_classes_draw_each_map_and_the_true_times():
@@ -393,16 +420,24 @@ def test_the_shortcut_tells_what_happens_when_the_layers_give_nothing():
 def test_history_draws_both_parts_of_both_measures():
     loss, accuracy = EVERY["history"]().axes
     for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
-        for line, part in zip(axes.lines, ("train", "test"), strict=True):
-            np.testing.assert_array_equal(line.get_xdata(), HISTORY.epoch)
-            np.testing.assert_array_equal(line.get_ydata(), HISTORY[f"{part}_{what}"])
+        for line, fold in zip(axes.lines, (0, 10), strict=True):
+            np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3])
+            np.testing.assert_array_equal(line.get_ydata(), HISTORY.loc[HISTORY["fold"] == fold, what])
+    assert [text.get_text() for text in loss.figure.legends[0].get_texts()] == ["training folds", "test fold"]
     assert loss.lines[0].get_linestyle() != loss.lines[1].get_linestyle()
     assert loss.lines[0].get_marker() != loss.lines[1].get_marker()
     assert accuracy.get_ylim() == (0, 1)
 
 
 def test_history_of_one_epoch_is_drawn():
-    show.history(HISTORY[:1], source=SOURCE).draw_without_rendering()
+    show.history(HISTORY[HISTORY["epoch"] == 1], source=SOURCE).draw_without_rendering()
+
+
+def test_every_fold_that_was_held_out_has_a_line_with_its_number():
+    held = [HISTORY[HISTORY["fold"] == 10].assign(fold=fold) for fold in range(4, 11)]
+    figure = show.history(pd.concat([HISTORY[HISTORY["fold"] == 0], *held]), source=SOURCE)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["training folds", *(f"fold {fold}" for fold in range(4, 11))]
 
 
 def test_confusion_counts_shares_and_recall():
@@ -514,7 +549,7 @@ def test_convergence_marks_every_score_and_joins_the_means():
     ("draw", "table", "column"),
     [
         (show.slices_per_class, SLICES, "salience"),
-        (show.history, HISTORY, "test_loss"),
+        (show.history, HISTORY, "fold"),
         (show.density, SCORES, "architecture"),
         (show.convergence, DRAWN, "method"),
         (show.randomisation, RANDOMISED, "order"),
@@ -608,6 +643,13 @@ def test_wins_are_marked_with_their_intervals():
         "MC coefficient, n = 2",
     ]
     assert [0.5, 0.5] in [list(line.get_xdata()) for line in axes.lines]
+
+
+def test_a_sixth_rival_is_drawn_as_well():
+    rivals = [WON[WON["rival"] == "loudness"].assign(rival=f"rival {n}") for n in range(6)]
+    (axes,) = show.wins(pd.concat(rivals), source=SOURCE).axes
+    labels = [line.get_label() for line in axes.lines if line.get_marker() in tuple("os^Dv")]
+    assert labels == [f"Grad-CAM above rival {n}" for n in range(6)]
 
 
 def test_nulls_count_the_maps_of_each_kind_and_mark_other_scores():

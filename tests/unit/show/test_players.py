@@ -134,3 +134,47 @@ def test_a_row_holds_its_players_in_order():
     assert page.found["div"]["class"] == "players"
     assert page.text == ["one", "two"]
     assert "flex-wrap: wrap" in page.found["div"]["style"]
+
+
+def test_a_recording_that_is_not_at_hand_is_a_link_with_the_second_to_listen_from():
+    shown = show.listen_at(100648, 12.7, label="Car horn")
+    assert isinstance(shown, HTML)
+    page = Elements(shown.data)
+    assert page.open == []
+    assert page.found["figure"] == {"class": "player"}
+    assert page.found["a"] == {"href": "https://freesound.org/s/100648/"}  # opens as any link does
+    assert page.text == ["Car horn", "Listen at Freesound, recording 100648, from 0:12"]
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [(0, "0:00"), (59.99, "0:59"), (60, "1:00"), (3725.5, "62:05"), (np.float64(7), "0:07")],
+)
+def test_seconds_are_said_as_a_player_shows_them(second, said):
+    assert f"from {said}</a>" in show.listen_at(np.int64(1), second, label="a").data
+
+
+def test_what_is_to_be_heard_stays_text():
+    page = Elements(show.listen_at(1, 0, label=HOSTILE).data)
+    assert set(page.found) == {"figure", "figcaption", "a"}
+    assert page.text[0] == HOSTILE
+
+
+def test_links_and_players_share_a_row():
+    shown = show.row([show.player(tone(22_050), 22_050, label="one"), show.listen_at(7, 1, label="two")])
+    assert Elements(shown.data).text == ["one", "two", "Listen at Freesound, recording 7, from 0:01"]
+
+
+@pytest.mark.parametrize(
+    ("recording", "second", "sentence"),
+    [
+        (0, 1, "recording is 0; give its number at Freesound"),
+        (1.5, 1, "recording is 1.5;"),
+        (1, -0.1, "second is -0.1; give the seconds from the start"),
+        (1, np.nan, "second is nan"),
+        (1, np.inf, "second is inf"),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused(recording, second, sentence):
+    with pytest.raises(InputError, match=sentence):
+        show.listen_at(recording, second, label="bark")

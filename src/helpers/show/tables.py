@@ -1,0 +1,137 @@
+"""Tables as a reader sees them: one call from numbers to text, always with a caption.
+
+Chapter: every notebook that shows a table; notebooks/08_scores.md first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from helpers import InputError
+from helpers.show import style
+
+
+def table(
+    frame: pd.DataFrame,
+    caption: str,
+    *,
+    percent: Iterable[str] = (),
+    digits: int | str = 2,
+    digits_of: Mapping[str, int | str] | None = None,
+    missing: str = "–",
+    intervals: Mapping[str, tuple[str, str]] | Iterable[str] = (),
+    columns: Sequence[str] | None = None,
+    rename: Mapping[str, str] | None = None,
+    index: bool = False,
+    widths: Mapping[str, str] | None = None,
+) -> Styler:
+    """A table to read: numbers rounded, shares in percent, an estimate and its interval in one cell.
+
+    Every option names columns as `frame` has them; `rename` comes last. Whole numbers stay as they are where
+    neither `percent` nor `digits_of` names their column.
+
+    Parameters
+    ----------
+    percent : columns of shares (0 to 1), shown as 41%.
+    digits : after the point; or a format such as "+.2f" (with a sign) or ".1e".
+    digits_of : the same by column; 0 is the default in `percent`. The format "," gives 11 181 642.
+    missing : what stands for NaN.
+    intervals : estimates that take their ends in: "+0.12 (-0.03 to +0.27)" or "41% (30% to 52%)". By estimate
+        the columns of its ends; or only the estimates, where these are called low and high.
+    columns : which, in this order; all of them by default.
+    rename : new names by old ones.
+    index : show the index, when the rows have names.
+    widths : of columns, such as "26%".
+
+    Returns
+    -------
+    Styler: its `data` is the text of the cells.
+
+    Raises
+    ------
+    InputError
+        A column that is named is not in the table.
+
+    Chapter: notebooks/08_scores.md
+    """
+    digits_of, rename, widths, percent = digits_of or {}, rename or {}, widths or {}, set(percent)
+    ends = intervals if isinstance(intervals, Mapping) else dict.fromkeys(intervals, ("low", "high"))
+    within = {end for pair in ends.values() for end in pair}
+    style.known(frame, "table", *percent, *digits_of, *ends, *within, *(columns or ()), *rename, *widths)
+    shown = frame.astype(object) if index else frame.astype(object).reset_index(drop=True)
+    for name in frame.columns:
+        spec = digits_of.get(name, 0 if name in percent else digits)
+        if not isinstance(spec, str):
+            sign = "+" if name in ends and name not in percent else ""
+            spec = f"{sign}.{spec}{'%' if name in percent else 'f'}"
+        whole = name in {*percent, *digits_of, *ends}
+        shown[name] = [_text(value, spec, whole=whole, missing=missing) for value in frame[name]]
+        if name in ends:
+            rows = zip(shown[name], *(frame[end] for end in ends[name]), strict=True)
+            shown[name] = [
+                text if pd.isna(low) or pd.isna(high) else f"{text} ({low:{spec}} to {high:{spec}})"
+                for text, low, high in rows
+            ]
+    shown = shown[list(columns)] if columns else shown.drop(columns=list(within))
+    styler = Styler(shown.rename(columns=rename), caption=caption, cell_ids=False)
+    look: dict[Any, Any] = {
+        rename.get(name, name): [{"selector": "", "props": [("width", width)]}]
+        for name, width in widths.items()
+    }
+    styler.set_table_styles(look)
+    return styler if index else styler.hide(axis="index")
+
+
+def _text(value: Any, spec: str, *, whole: bool, missing: str) -> str:
+    if pd.isna(value):
+        return missing
+    if isinstance(value, Real) and (whole or not isinstance(value, Integral)):
+        return f"{value:{spec}}".replace(",", " ")
+    return str(value)
+
+
+def compare(
+    scores: Mapping[str, pd.DataFrame],
+    caption: str,
+    *,
+    specification: str,
+    accuracy: Mapping[str, float],
+) -> Styler:
+    """Changed runs beside the first one, the thesis's: what became of accuracy and scores, clip by clip.
+
+    Parameters
+    ----------
+    scores : by the run's name in the table, columns clip, specification, score (in [-1, 1] or NaN).
+    specification : whose scores are compared, such as "frame".
+    accuracy : by the same names, 0 to 1.
+
+    Returns
+    -------
+    A row per run: clips, NaN among them, accuracy, median score, share of scores below 0, and the median over
+    clips of the score minus the first run's, with the number of clips that both have.
+
+    Chapter: notebooks/09_results.md
+    """
+    if len(scores) < 2:
+        raise InputError(f"scores holds {len(scores)} runs; give two or more by name, the thesis's first")
+    own = {}
+    for name, found in scores.items():
+        style.require(found, f"scores of {name}", "clip", "specification", "score")
+        own[name] = found[found["specification"] == specification].set_index("clip")["score"]
+        if own[name].empty:
+            known = ", ".join(found["specification"].unique())
+            raise InputError(f'{name} has no scores of "{specification}"; choose from {known}')
+    rows = []
+    for name, score in own.items():
+        change = (score - next(iter(own.values()))).dropna()
+        row = {"run": name, "clips": len(score), "NaN": score.isna().sum(), "accuracy": accuracy.get(name)}
+        row |= {"median score": score.median(), "share below 0": (score.dropna() < 0).mean()}
+        rows.append(row | {"median difference": change.median(), "clips in both": len(change)})
+    rows[0]["median difference"] = None
+    digits: dict[str, int | str] = {"accuracy": 1, "median score": "+.2f", "median difference": "+.2f"}
+    return table(pd.DataFrame(rows), caption, percent=["accuracy", "share below 0"], digits_of=digits)
