@@ -4,32 +4,46 @@ PYTHON := $(VENV)/bin/python
 PROFILE ?= quick
 ARCHS ?= resnet18 resnet101
 DATA ?=
+OTHERS ?=
+PARTS ?= recorded copy
+STUDY ?= reference
+NAMES ?=
+# What runs make lies in data/runs, or here:
+RUNS ?=
+export RUNS
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 # Threads that wait for each other spin only briefly: on a busy machine two spinning threads are slower than one.
 # `make bench` has the machine to itself and keeps the library's own choice, for us and for those we compare with.
 export GOMP_SPINCOUNT ?= 1000
 
 # Make takes any name=value in silence; a misspelt one would run something else than was asked for.
-SETTINGS := PROFILE ARCHS DATA CORES VENV GOMP_SPINCOUNT
+SETTINGS := PROFILE ARCHS DATA OTHERS PARTS STUDY NAMES RUNS CORES VENV GOMP_SPINCOUNT
 SPACE := $() $()
 GIVEN := $(foreach word,$(subst \$(SPACE),_,$(MAKEOVERRIDES)),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 ifneq ($(filter-out $(SETTINGS),$(GIVEN)),)
 $(error $(firstword $(filter-out $(SETTINGS),$(GIVEN))) is not a setting; choose from $(SETTINGS))
 endif
 
-.PHONY: book test help data lab pairs reference record bench lock lint clean browser
+.PHONY: book test test-fast help data lab pairs study plan record prune bench lock lint check clean browser
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@echo "make TARGET [PROFILE=smoke|quick|thesis] [ARCHS=\"resnet18 resnet101\"] [DATA=folder] [CORES=n]"
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 12
+	@echo "make TARGET [PROFILE=smoke|quick|thesis] [ARCHS=\"resnet18 resnet101\"] [DATA=folder] [OTHERS=\"n_mfcc=20 ...\"]"
+	@echo "            [PARTS=recorded|copy] [STUDY=reference] [RUNS=folder] [CORES=n]"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
 
 book: $(VENV)/.installed ## run the study, build the site, print its path
-	@$(PYTHON) -m helpers.book build --profile '$(PROFILE)' --archs '$(ARCHS)' --data '$(DATA)' --cores '$(CORES)'
+	@$(PYTHON) -m helpers.book build --profile '$(PROFILE)' --archs '$(ARCHS)' --data '$(DATA)' \
+		--others '$(OTHERS)' --parts '$(PARTS)' --cores '$(CORES)'
 
-test: $(VENV)/.installed browser ## everything CI checks: lint, unit, notebooks, a smoke study, the pages in a browser
-	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
+test: $(VENV)/.installed browser check ## everything CI checks: lint, unit, notebooks, a smoke study, the pages in a browser
 	@$(PYTHON) -m pytest
+
+test-fast: $(VENV)/.installed ## the unit tests that take less than two minutes in all
+	@$(PYTHON) -m pytest tests/unit tests/notebooks -m "not slow"
+
+check: $(VENV)/.installed ## lint, format, types and the floors of the rooms, without changing a file
+	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy && $(VENV)/bin/lint-imports
 
 data: $(VENV)/.installed ## download UrbanSound8K (6 GB) to data/UrbanSound8K and verify it; resumes
 	@$(PYTHON) -m helpers.book data
@@ -43,11 +57,17 @@ pairs: $(VENV)/.installed ## write the .ipynb twins of notebooks/*.md
 bench: $(VENV)/.installed ## time the engine against stock Quantus and torchxai side by side; _build/bench.json
 	@env -u GOMP_SPINCOUNT $(PYTHON) benchmarks/bench.py
 
-reference: $(VENV)/.installed ## the runs behind the recorded results, on DATA's recordings (hours; resumes)
-	@$(PYTHON) -m helpers.book reference --data '$(DATA)'
+study: $(VENV)/.installed ## make what the runs of STUDY need, on DATA's recordings (hours; resumes)
+	@$(PYTHON) -m helpers.book study --study '$(STUDY)' --data '$(DATA)'
 
-record: $(VENV)/.installed ## write data/recorded from the reference runs on DATA and from _build/bench.json
-	@$(PYTHON) -m helpers.book record --data '$(DATA)'
+plan: $(VENV)/.installed ## list the jobs of STUDY and how long they will take
+	@$(PYTHON) -m helpers.book plan --study '$(STUDY)' --data '$(DATA)'
+
+record: $(VENV)/.installed ## write data/recorded from the runs of STUDY on DATA and from _build/bench.json
+	@$(PYTHON) -m helpers.book record --study '$(STUDY)' --data '$(DATA)'
+
+prune: $(VENV)/.installed ## list what runs made by size, and remove NAMES="..." of it
+	@$(PYTHON) -m helpers.book prune $(NAMES)
 
 lint: $(VENV)/.installed ## mend what ruff can, name what it can't
 	@$(PYTHON) -m ruff check --fix . ; $(PYTHON) -m ruff format .

@@ -56,6 +56,7 @@ class Artefact:
     name : of the file or folder; a suffix says what it is.
     make : called with the run and the path to write; may keep what it needs to resume beside that path, and
         may return extra facts for the record. It sees only the fields that are declared here and by the inputs.
+    chapter : the notebook whose page makes it, NN_title.
     fields : of `study.Run` that it reads itself. inputs : artefacts that it is made from.
     packages : whose versions shape it. table : what its columns hold (`helpers.tables`).
     folds : it is made for one fold at a time; `make` and `outside` get the fold as a further argument.
@@ -66,6 +67,7 @@ class Artefact:
 
     name: str
     make: Callable[..., dict | None]
+    chapter: str = ""
     fields: tuple[str, ...] = ()
     inputs: tuple[Artefact | Each | Changed, ...] = ()
     packages: tuple[str, ...] = ()
@@ -336,6 +338,37 @@ def clip_by_clip(
             part.replace(kept[0] if isinstance(made, pd.DataFrame) else kept[1])
         found.append(pd.read_csv(kept[0]) if kept[0].exists() else np.load(kept[1]))  # type: ignore[arg-type]
     return found
+
+
+def across(runs: Iterable[Run], read: Callable[[Run], pd.DataFrame]) -> pd.DataFrame:
+    """The tables of several runs, one below the other, with what says which run a row is of.
+
+    Parameters
+    ----------
+    read : gives the table of one run, such as `CONTROLS.read` or `scores.table`.
+
+    Returns
+    -------
+    First the columns run, architecture, seed, setting (the run's key without its architecture and folds),
+    hop_length, padding and scaling, then the table's own.
+
+    Chapter: notebooks/13_reference.md
+    """
+    parts = []
+    for run in runs:
+        table = read(run)
+        words = [w for w in run.key.split(" ")[1:] if not w.startswith("training_folds=")]
+        facts = {
+            "run": run.key,
+            "architecture": run.architecture,
+            "seed": run.seed,
+            "setting": " ".join(words),
+        }
+        facts |= {"hop_length": run.hop_length, "padding": run.padding, "scaling": run.scaling}
+        for at, (name, value) in enumerate(facts.items()):
+            table.insert(at, name, value)
+        parts.append(table)
+    return tables.joined(parts)
 
 
 def overview(folders: Iterable[Path]) -> pd.DataFrame:

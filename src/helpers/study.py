@@ -8,9 +8,11 @@ Chapter: every notebook; book/choices.md lists the fields.
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -560,11 +562,29 @@ def open(*, where: str = "the call", **given: Any) -> Run:
     """
     if "architectures" in given:
         raise InputError('parameter "architectures" is a list; open one run per architecture')
-    values = {name: parse(name, value, where=where) for name, value in given.items()}
+    values = {name: parse(name, value, where=where) for name, value in (_injected() | given).items()}
     values = {name: value for name, value in values.items() if value is not None and value != ()}
     if values.get("data") == "recorded":
         return _recorded(values, where=where)
     return settle(values, where=where)
+
+
+def _injected() -> dict[str, Any]:
+    """Fields that papermill put into the notebook that is running, whether its parameter cell lists them or not.
+
+    papermill only warns of a name that the cell does not have, and runs on; here a name that is no field is refused.
+    """
+    ipython = sys.modules.get("IPython")
+    shell = ipython and ipython.get_ipython()
+    cells = shell.user_ns.get("In", []) if shell else []
+    code = next((cell for cell in reversed(cells) if cell.startswith("# Parameters\n")), "")
+    found = {}
+    for node in ast.parse(code).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name, value = node.targets[0].id, ast.literal_eval(node.value)
+            check(name, value, where="the notebook's parameters")
+            found |= {name: value} if name in FIELDS else {}
+    return found
 
 
 def settle(values: Mapping[str, Any], *, where: str = "the call") -> Run:
@@ -628,6 +648,14 @@ def entries(name: str = "reference", *, data: str = "recorded") -> list[Run]:
             settle({"profile": "thesis", **values, "data": data}, where=f"config/studies/{name}.yaml")
         )
     return found
+
+
+def with_network(run: Run) -> Run:
+    """The run itself; of a recorded one the run whose network travels with the repository, so that it can be asked.
+
+    Chapter: notebooks/01_introduction.md
+    """
+    return traveller() if run.source.kind == "recorded" else run
 
 
 def traveller() -> Run:

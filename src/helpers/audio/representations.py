@@ -185,6 +185,7 @@ def _make(run: Run, target: Path, fold: int) -> dict:
 FEATURES = Artefact(
     "features.npz",
     make=_make,
+    chapter="03_features",
     fields=(
         *("clips", "data_seed", "representation", "sampling_rate", "n_fft", "hop_length"),
         *("n_mels", "n_mfcc", "frames", "padding"),

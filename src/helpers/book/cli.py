@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -16,32 +15,63 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pandas as pd
+from filelock import FileLock, Timeout
+
 from helpers import InputError, artifacts, study
-from helpers.audio import download
 from helpers.book import contents, execute, site
 
 
-def build(*, profile: str, architectures: str, data: str, cores: int) -> None:
+def build(*, profile: str, architectures: str, data: str, others: str, parts: str, cores: int) -> None:
     """The main job: check every parameter and the data, run the study's graph, print the site's path."""
     study.check("architectures", architectures, where="ARCHS in the call")
-    names = architectures.split()
+    wanted = parts.split()
+    if not wanted or set(wanted) - set(contents.PARTS):
+        raise InputError(f'PARTS="{parts}" is not known; choose from {", ".join(contents.PARTS)}, or both')
     if cores < 1:
         raise InputError(f"CORES={cores} is not a number of cores; give 1 or more")
     study.check("profile", profile, where="PROFILE in the call")
-    run = study.open(profile=profile, data=data)
-    from helpers import sounds
+    settings = _settings(others)
+    digest = ""
+    if "copy" in wanted:
+        runs = [
+            study.open(architecture=name, profile=profile, data=data, **settings, where="the call")
+            for name in architectures.split()
+        ]
+        source = runs[0].source
+        if source.kind == "recorded":
+            raise InputError(
+                'DATA="recorded" is what the recorded part shows; name a folder, or PARTS=recorded'
+            )
+        print(f"Data: {source.label}, {source.folder}, because {source.why}.", flush=True)
+        digest = "generated"
+        if source.kind == "folder":
+            from helpers.audio import sounds  # here, because it takes seconds to import
 
-    print(f"Data: {run.source.label}, {run.source.folder}, because {run.source.why}.", flush=True)
-    digest = "generated"
-    if not run.source.synthetic or run.source.named:
-        clips, digest = sounds.clips(run)
-        print(sounds.summary(clips), flush=True)
-    print(f"Profile {profile}, architectures {', '.join(names)}, {cores} cores.", flush=True)
-    with _only_run():
-        _snakemake(
-            cores=cores, settings={"profile": profile, "archs": architectures, "data": data, "digest": digest}
+            print(sounds.summary(runs[0]), flush=True)
+            folds = (runs[0].test_fold, *runs[0].training_folds)
+            digest = " ".join(sounds.digest(runs[0], fold)["clips"] for fold in folds)
+        changed = "; ".join(f"{n} {study.said(v)}" for n, v in runs[0].changed.items())
+        print(
+            f"Profile {profile}, architectures {architectures}{changed and '; ' + changed}, {cores} cores.",
+            flush=True,
         )
+    given = {"profile": profile, "archs": architectures, "data": data, "digest": digest, "parts": parts}
+    with _only_run():
+        _snakemake(cores=cores, settings=given | {"others": json.dumps(settings)})
     print(f"The book: {site.SITE / 'index.html'}")
+
+
+def _settings(others: str) -> dict[str, str]:
+    """`OTHERS="n_mfcc=20 learning_rate=3e-4"` as fields of a run."""
+    settings = dict(_value(word) for word in others.split())
+    for name, value in settings.items():
+        if name in ("profile", "data", "architecture"):
+            raise InputError(
+                f"{name} has a setting of its own ({name.upper()[:4] if name == 'data' else 'PROFILE, ARCHS'}); take it out of OTHERS"
+            )
+        study.check(name, value, where="OTHERS in the call")
+    return settings
 
 
 def _snakemake(*, cores: int, settings: dict) -> None:
@@ -67,43 +97,43 @@ def _snakemake(*, cores: int, settings: dict) -> None:
         raise RuntimeError("stopped; the whole log is _build/study.log")
 
 
-def record(*, data: str) -> None:
-    """Write data/recorded: the official table's counts, the reference runs of `data`, times of a bench."""
-    from helpers import reference, sounds
+def record(*, name: str, data: str) -> None:
+    """Write data/recorded: what a study's runs made, what follows from it, the official counts, times of a bench."""
+    from helpers.audio import sounds
+    from helpers.book import studies
+    from helpers.findings import recorded
 
     bench = site.BUILD / "bench.json"
     source = study.open(profile="thesis", data=data).source
     if source.synthetic and not bench.exists():
         raise InputError(
-            "there is nothing to record; name DATA=folder with the official table, or `make bench`"
+            "there is nothing to record; name DATA=folder with recordings and their results, or `make bench`"
         )
     if bench.exists():
         artifacts.write_text(study.RECORDED / "bench.json", bench.read_text())
         print(study.RECORDED / "bench.json")
-    if not source.synthetic:
+    if source.synthetic:
+        return
+    if sounds.is_official(source.folder):
         print(sounds.record_slices(source.folder))
-        for key in reference.record(data):
-            print(f"{study.RECORDED}: {key}")
-        readme = study.ROOT / "README.md"
-        answer = f"\\1\n{reference.answer()}\\2"
-        text = re.sub(
-            r"(<!-- answer: .*? -->).*(<!-- /answer -->)", answer, readme.read_text(), flags=re.DOTALL
+    else:
+        print(
+            f"{source.folder} has not the official table of all clips, so its counts stay as they are recorded"
         )
-        artifacts.write_text(readme, text)
+    for copied in studies.record(name, data):
+        print(copied)
+    recorded.write()
 
 
 @contextlib.contextmanager
 def _only_run() -> Iterator[None]:
     """Hold the study's lock; the system lets go of it when the process ends, however it ends."""
     site.BUILD.mkdir(exist_ok=True)
-    with (site.BUILD / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                "another `make book` is running in this folder; wait for it or stop it"
-            ) from None
-        yield
+    try:
+        with FileLock(site.BUILD / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise InputError("another `make book` is running in this folder; wait for it or stop it") from None
 
 
 def _value(text: str) -> tuple[str, str]:
@@ -121,6 +151,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--profile", default="quick")
     command.add_argument("--archs", default="resnet18 resnet101")
     command.add_argument("--data", default="")
+    command.add_argument(
+        "--others", default="", help='further fields of the run, "n_mfcc=20 learning_rate=3e-4"'
+    )
+    command.add_argument("--parts", default=" ".join(contents.PARTS))
     command.add_argument("--cores", type=int, default=os.cpu_count())
     command = commands.add_parser("execute", help="execute one chapter")
     command.add_argument("notebook", type=Path)
@@ -131,40 +165,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE")
     command = commands.add_parser("site", help="build the site from the executed chapters")
     command.add_argument("--archs", default="resnet18 resnet101")
+    command.add_argument("--parts", default=" ".join(contents.PARTS))
     command = commands.add_parser("pairs", help="write the .ipynb twins of the chapters")
     command.add_argument("--check", action="store_true")
-    command = commands.add_parser("reference", help="compute the reference runs on real recordings")
-    command.add_argument("--data", default="")
-    command = commands.add_parser("record", help="write data/recorded")
-    command.add_argument("--data", default="")
+    for name, said in (
+        ("study", "make what a study's runs need"),
+        ("plan", "list the jobs of a study, with minutes"),
+        ("record", "write data/recorded from a study's runs"),
+    ):
+        command = commands.add_parser(name, help=said)
+        command.add_argument("--study", default="reference")
+        command.add_argument("--data", default="")
+    command = commands.add_parser("prune", help="list artefacts by size; remove those named")
+    command.add_argument("names", nargs="*")
     commands.add_parser("data", help="download UrbanSound8K and verify it")
     options = parser.parse_args(arguments)
     # a chapter executed by Snakemake speaks where its progress is shown
     stream = sys.stdout if options.command in ("execute", "site") else sys.stderr
     try:
-        if options.command == "build":
-            build(
-                profile=options.profile, architectures=options.archs, data=options.data, cores=options.cores
-            )
-        elif options.command == "execute":
-            given = dict(_value(text) for text in options.parameters)
-            page, *records = options.outputs
-            execute.execute(
-                options.notebook.resolve(), page.resolve(), given, inputs=options.inputs, records=records
-            )
-        elif options.command == "site":
-            site.site(options.archs.split())
-        elif options.command == "pairs":
-            contents.pairs(check=options.check)
-        elif options.command == "reference":
-            from helpers import reference
-
-            with _only_run():
-                reference.make(options.data)
-        elif options.command == "record":
-            record(data=options.data)
-        elif options.command == "data":
-            download.download(study.DATA / "UrbanSound8K")
+        _run(options)
     except InputError as mistake:
         print(mistake, file=stream)
         return 2
@@ -177,5 +196,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _run(options: argparse.Namespace) -> None:
+    if options.command == "build":
+        build(
+            profile=options.profile,
+            architectures=options.archs,
+            data=options.data,
+            others=options.others,
+            parts=options.parts,
+            cores=options.cores,
+        )
+    elif options.command == "execute":
+        given = dict(_value(text) for text in options.parameters)
+        page, *records = options.outputs
+        execute.execute(
+            options.notebook.resolve(), page.resolve(), given, inputs=options.inputs, records=records
+        )
+    elif options.command == "site":
+        site.site(options.archs.split(), parts=options.parts.split())
+    elif options.command == "pairs":
+        contents.pairs(check=options.check)
+    elif options.command == "record":
+        record(name=options.study, data=options.data)
+    elif options.command == "data":
+        from helpers.audio import download
+
+        download.download(study.DATA / "UrbanSound8K")
+    else:
+        from helpers.book import studies  # here, because it takes seconds to import
+
+        if options.command == "study":
+            with _only_run():
+                studies.make(options.study, options.data)
+        elif options.command == "plan":
+            table = studies.plan(options.study, options.data)
+            known = pd.to_numeric(table["minutes"], errors="coerce").sum()
+            print(table.to_string(index=False))
+            print(
+                f"{len(table)} artefacts, {(table['there'] == 'no').sum()} to make, {known / 60:.1f} hours of known work."
+            )
+        else:
+            print(studies.prune(options.names).to_string(index=False))

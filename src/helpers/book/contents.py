@@ -6,9 +6,11 @@ Chapter: notebooks/11_runs.md
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jupytext
@@ -19,40 +21,81 @@ from nbformat import NotebookNode
 from helpers import InputError, artifacts, study
 
 NOTEBOOKS = study.ROOT / "notebooks"
-
-
 EXECUTED = study.ROOT / "book" / "executed"
-
-
+PARTS = ("recorded", "copy")
 # The architecture that hand-written sources name where each architecture of a run is meant.
 TEMPLATE = "resnet18"
-
-
 _LABEL = re.compile(r"^\(([\w:-]+)\)=|^:(?:label|name): *([\w:-]+)|^\$\$ *\(([\w:-]+)\)", re.MULTILINE)
 
 
-def contents(architectures: Sequence[str]) -> dict:
+@dataclass(frozen=True)
+class Page:
+    """An executed chapter of the book, as its place in the contents says.
+
+    chapter : NN_title. part : "recorded", "copy" or "" for a chapter that asks for no data.
+    architecture : of a chapter that is executed once per network, else "".
+    """
+
+    chapter: str
+    part: str
+    architecture: str
+
+    @classmethod
+    def of(cls, file: str) -> Page:
+        """The page of an entry of the contents, or of an output of `execute`, below book/executed."""
+        *folders, chapter = file.rpartition("book/executed/")[2].removesuffix(".ipynb").split("/")
+        part = folders[0] if folders and folders[0] in PARTS else ""
+        rest = folders[bool(part) :]
+        return cls(chapter=chapter, part=part, architecture=rest[0] if rest else "")
+
+    @property
+    def suffix(self) -> str:
+        """What its labels get, so that no two pages share one."""
+        return "".join(
+            f"-{end}" for end in (self.architecture, self.part if self.part == "copy" else "") if end
+        )
+
+
+def recorded_architectures() -> list[str]:
+    """Networks that the reference study has, in its order."""
+    return list(dict.fromkeys(run.architecture for run in study.entries()))
+
+
+def contents(architectures: Sequence[str], *, parts: Sequence[str] = PARTS) -> dict:
     """The table of contents of _toc.yml with the chapters of each architecture of a run.
 
-    Neighbouring entries whose files lie in a folder `resnet18` are repeated for each architecture.
+    Neighbouring entries whose files lie in a folder `resnet18` are repeated for each architecture: the recorded
+    ones, or those of the call. Executed chapters of parts that are not built are left out.
     """
 
     def expand(entries: list) -> list:
-        expanded = []
-        for per_network, group in itertools.groupby(entries, lambda e: f"/{TEMPLATE}/" in e.get("file", "")):
-            group = [
-                {key: expand(value) if isinstance(value, list) else value for key, value in entry.items()}
+        expanded: list = []
+        entries = [
+            e for e in entries if not (page := executed(e.get("file", ""))) or page.part in ("", *parts)
+        ]
+        for part, group in itertools.groupby(entries, _per_network):
+            texts = [
+                yaml.safe_dump({k: expand(v) if isinstance(v, list) else v for k, v in entry.items()})
                 for entry in group
             ]
-            text = yaml.safe_dump(group)
-            copies = [for_architecture(text, name) for name in architectures] if per_network else [text]
-            expanded += itertools.chain.from_iterable(map(yaml.safe_load, copies))
+            names = {"recorded": recorded_architectures(), "copy": architectures}.get(part, [TEMPLATE])
+            expanded += [yaml.safe_load(for_architecture(text, name)) for name in names for text in texts]
         return expanded
 
     return {
         key: expand(value) if isinstance(value, list) else value
         for key, value in yaml.safe_load((study.ROOT / "_toc.yml").read_text()).items()
     }
+
+
+def executed(file: str) -> Page | None:
+    """The page of an entry, None for a hand-written one."""
+    return Page.of(file) if "/executed/" in file else None
+
+
+def _per_network(entry: dict) -> str:
+    page = executed(entry.get("file", ""))
+    return page.part if page and page.architecture else ""
 
 
 def files(contents: dict | list) -> Iterator[str]:
@@ -82,19 +125,31 @@ def parameters_of(notebook: NotebookNode, *, name: str) -> dict:
     }
 
 
+def parameters(chapter: str) -> dict:
+    """Names and default values of a chapter's parameters."""
+    return parameters_of(jupytext.read(NOTEBOOKS / f"{chapter}.md"), name=f"{chapter}.md")
+
+
+def _code(chapter: str) -> str:
+    notebook = jupytext.read(NOTEBOOKS / f"{chapter}.md")
+    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+
+
+def imports_of(chapter: str) -> set[str]:
+    """Names of the helper modules that a chapter's cells import themselves, such as "maps.explainers"."""
+    nodes = [node for node in ast.walk(ast.parse(_code(chapter))) if isinstance(node, ast.ImportFrom)]
+    return {f"{n.module}.{a.name}".partition(".")[2] for n in nodes if n.module for a in n.names}
+
+
 def sources_of(chapter: str) -> list[str]:
     """Files of the helper modules that a chapter's cells use, from the repository's root."""
-    notebook = jupytext.read(NOTEBOOKS / f"{chapter}.md")
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    modules = sorted(artifacts.modules_of(code))
+    modules = sorted(artifacts.modules_of(_code(chapter)))
     return [artifacts.source_of(name).relative_to(study.ROOT).as_posix() for name in modules]
 
 
 def for_architecture(text: str, architecture: str) -> str:
     """A text about the template network, said of another."""
-    return text.replace(TEMPLATE, architecture).replace(
-        TEMPLATE.replace("resnet", "ResNet"), architecture.replace("resnet", "ResNet")
-    )
+    return text.replace(TEMPLATE, architecture).replace(study.named(TEMPLATE), study.named(architecture))
 
 
 def labels_of(notebook: NotebookNode) -> set[str]:
@@ -108,22 +163,42 @@ def labels_of(notebook: NotebookNode) -> set[str]:
     return found
 
 
-def make_labels_unique(notebook: NotebookNode, architecture: str) -> None:
-    """Give the labels of all per-architecture chapters, and references to them, the run's suffix."""
-    chapters = {Path(f).name for f in files(contents([TEMPLATE])) if f"/{TEMPLATE}/" in f}
-    labels = set().union(*(labels_of(jupytext.read(NOTEBOOKS / f"{name}.md")) for name in chapters))
-    pattern = re.compile(r"(?<![\w:-])(" + "|".join(map(re.escape, sorted(labels))) + r")(?![\w:-])")
+@functools.cache
+def _labels(part: str, *, per_network: bool) -> frozenset[str]:
+    """Labels of the chapters of a part that are executed once per network, or of the others."""
+    pages = [page for f in files(contents([TEMPLATE])) if (page := executed(f)) and page.part == part]
+    chapters = [page.chapter for page in pages if bool(page.architecture) == per_network]
+    return frozenset().union(*(labels_of(jupytext.read(NOTEBOOKS / f"{name}.md")) for name in chapters))
+
+
+def make_labels_unique(notebook: NotebookNode, page: Page) -> None:
+    """Give labels, and references to them, the suffixes of the page: its network's, and "-copy" in that part.
+
+    So a page of *your copy* refers to pages of *your copy*, and a network's chapter to the same network's.
+    """
+    if page.architecture:
+        _suffix(notebook, _labels(page.part, per_network=True), f"-{page.architecture}")
+    if page.part == "copy":
+        named = {f"{label}-{name}" for label in _labels("copy", per_network=True) for name in study.NETWORKS}
+        _suffix(notebook, _labels("copy", per_network=False) | named, "-copy")
+    said = [study.named(page.architecture)] * bool(page.architecture) + ["your copy"] * (page.part == "copy")
+    if said:
+        first = notebook.cells[0]
+        title = re.compile(r"\A((?:\(.*\)=\n)?# .*)")
+        first.source = title.sub(lambda found: f"{found[1]} ({', '.join(said)})", first.source)
+
+
+def _suffix(notebook: NotebookNode, labels: Iterable[str], suffix: str) -> None:
+    labels = sorted(labels, key=len, reverse=True)
+    if not labels:
+        return
+    pattern = re.compile(r"(?<![\w:-])(" + "|".join(map(re.escape, labels)) + r")(?![\w:-])")
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = pattern.sub(rf"\1-{architecture}", cell.source)
-            cell.source = re.sub(
-                r"\A((?:\(.*\)=\n)?# .*)",
-                lambda title: f"{title[1]} ({architecture.replace('resnet', 'ResNet')})",
-                cell.source,
-            )
+            cell.source = pattern.sub(rf"\1{suffix}", cell.source)
         figure = cell.metadata.get("mystnb", {}).get("figure", {})
         for key in figure:
-            figure[key] = pattern.sub(rf"\1-{architecture}", figure[key])
+            figure[key] = pattern.sub(rf"\1{suffix}", figure[key])
 
 
 def pair(source: Path) -> str:

@@ -5,17 +5,16 @@ Chapter: notebooks/11_runs.md
 
 from __future__ import annotations
 
-import ast
 import base64
-import contextlib
 import hashlib
 import json
+import logging
 import os
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jupytext
@@ -49,9 +48,9 @@ def execute(
     Parameters
     ----------
     source : the chapter, notebooks/NN_title.md.
-    output : the executed copy, book/executed/[architecture/]NN_title.ipynb; appears only when every
-        cell has run.
-    given : parameters that differ from the chapter's own.
+    output : the executed copy, below book/executed; its folders say which page of the book it is
+        (`contents.Page`). It appears only when every cell has run.
+    given : parameters by name, the chapter's own or any other field of `study.Run`; text is read as its field's type.
     inputs : all files that the page depends on; without them the chapter is always executed.
     records : provenance records that the chapter brings about; if one is missing, it is executed too.
 
@@ -69,16 +68,7 @@ def execute(
         raise InputError(f"notebooks/{source.name} does not exist; name one of notebooks/*.md")
     notebook = jupytext.read(source)
     defaults = contents.parameters_of(notebook, name=source.name)
-    for name, value in given.items():
-        if name not in defaults:
-            raise InputError(
-                f'parameter "{name}" is not known to notebooks/{source.name}; '
-                f"choose from {', '.join(defaults)}"
-            )
-        if isinstance(value, str) and not isinstance(defaults[name], str):  # from the command line
-            with contextlib.suppress(ValueError, SyntaxError):
-                given = given | {name: ast.literal_eval(value)}
-        study.check(name, given[name], where=f"notebooks/{source.name}")
+    given = _checked(given, defaults, where=f"notebooks/{source.name}")
     values = defaults | given
     made_from = _made_from(inputs, given)
     if inputs and _says(output, made_from) and all(path.exists() for path in records):
@@ -86,17 +76,20 @@ def execute(
             path.touch()  # the workflow engine reads times: checked now, not older than its inputs
         return
     architectures = values.get("architectures", values.get("architecture", contents.TEMPLATE)).split()
-    per_architecture = output.parent != contents.EXECUTED and "architecture" in values
     for cell in notebook.cells:
         cell.source = _EACH.sub(
             lambda block: "".join(contents.for_architecture(block[1], name) for name in architectures),
             cell.source,
         )
-    if per_architecture:
-        contents.make_labels_unique(notebook, values["architecture"])
+    page = contents.Page.of(output.as_posix()) if output.is_relative_to(contents.EXECUTED) else None
+    if page:
+        contents.make_labels_unique(notebook, page)
     output.parent.mkdir(parents=True, exist_ok=True)
     part = output.with_name(f".part-{output.name}")
     sockets = tempfile.TemporaryDirectory()
+    logging.getLogger("papermill").setLevel(
+        logging.ERROR
+    )  # a field that the cell does not list is no mistake
     started = time.monotonic()
     try:
         executed = papermill.execute_notebook(
@@ -127,13 +120,30 @@ def execute(
         raise
     finally:
         sockets.cleanup()
-    if dict(executed.metadata.papermill.parameters) != given:
+    if dict(executed.metadata.papermill.parameters) != given:  # papermill itself would only warn
         raise RuntimeError(f"papermill did not pass {given} to notebooks/{source.name}")
     root = "/".join(".." for _ in output.parent.relative_to(study.ROOT).parts)
     _make_page(executed, source=source, root=root, values=values, seconds=time.monotonic() - started)
     executed.metadata["made_from"] = made_from
     nbformat.write(executed, part)
     os.replace(part, output)
+
+
+def _checked(given: Mapping[str, object], defaults: Mapping[str, object], *, where: str) -> dict:
+    """The parameters as their fields hold them; refused before a kernel starts."""
+    values = {}
+    for name, value in given.items():
+        if name not in defaults and name not in study.FIELDS:
+            known = ", ".join(dict.fromkeys([*defaults, *study.FIELDS]))
+            raise InputError(f'parameter "{name}" is not known to {where}; choose from {known}')
+        study.check(name, value, where=where)
+        values[name] = study.parse(name, value, where=where) if name in study.FIELDS else value
+        if isinstance(values[name], tuple):  # papermill writes text
+            values[name] = study.said(values[name])
+    fields = {name: value for name, value in {**defaults, **values}.items() if name in study.FIELDS}
+    for architecture in str((defaults | values).get("architectures", "")).split() or [None]:
+        study.open(**fields | ({"architecture": architecture} if architecture else {}), where=where)
+    return values
 
 
 def _made_from(inputs: Sequence[Path], given: dict) -> str:
@@ -183,17 +193,30 @@ def banner(*, source: Path, values: dict, seconds: float) -> str:
     made = f"`notebooks/{source.name}` at revision `{artifacts.revision()}`, executed in {seconds:.0f} s"
     if "data" not in values:
         return f"```{{div}} provenance\n{made}.\n```"
-    shown = {k: v for k, v in values.items() if k not in ("data", "profile")}
-    run = study.open(profile=values["profile"], data=values["data"])
-    settings = ", ".join(f"{name} {value}" for name, value in shown.items())
+    names = str(values.get("architectures") or values.get("architecture") or "").split()
+    fields = {
+        name: value for name, value in values.items() if name in study.FIELDS and name != "architecture"
+    }
+    runs = [study.open(**fields, architecture=name) for name in names] or [study.open(**fields)]
+    run = runs[0]
+    folds = ", ".join(map(str, run.training_folds))
+    trained = f"Networks learned from folds {folds}; fold {run.test_fold} tests"
     if run.source.synthetic:
         text = "Sounds made by a program, **not recordings**: a **synthetic stand-in** for UrbanSound8K."
     else:
         text = "Real recordings from UrbanSound8K."
+    if run.source.kind == "recorded":
+        keys = "; ".join(f"`{one.key}`" for one in runs)
+        text += f" Computed once and kept in `data/recorded`, so they are the same in every copy: {keys}. The sounds were at "
+        text += "hand as 22.05 kHz mono, so nothing above 11 kHz was heard."
+    else:
+        changed = ", ".join(f"{name} {study.said(value)}" for name, value in run.changed.items())
+        text += f" Profile `{run.profile}`, seed {run.seed}."
+        text += f" Differs from the thesis and the profile: **{changed}**." if changed else ""
     kind = "warning" if run.source.synthetic else "note"
     return (
-        f":::{{admonition}} Data on this page: {run.source.label}\n:class: {kind} provenance\n"
-        f"{text} Profile `{run.profile.name}`; {settings}. Made by {made}; {{ref}}`all runs <sec:runs>`.\n:::"
+        f":::{{admonition}} Data on this page: {run.source.label}{', recorded' * (run.source.kind == 'recorded')}\n"
+        f":class: {kind} provenance\n{text} {trained}. Made by {made}; {{ref}}`all files <sec:runs>`.\n:::"
     )
 
 

@@ -20,13 +20,13 @@ BUILD = study.ROOT / "_build"
 SITE = BUILD / "html"
 
 
-def site(architectures: Sequence[str]) -> Path:
+def site(architectures: Sequence[str], *, parts: Sequence[str] = contents.PARTS) -> Path:
     """Build the site with warnings as errors; the old one stays until the new one is complete."""
     following = BUILD / "following"
     shutil.rmtree(following, ignore_errors=True)
     following.mkdir(parents=True)
     toc = following / "toc.yml"
-    toc.write_text(yaml.safe_dump(contents.contents(architectures), sort_keys=False))
+    toc.write_text(yaml.safe_dump(contents.contents(architectures, parts=parts), sort_keys=False))
     for name in ("book/_static", "book/executed/_static"):
         (study.ROOT / name).mkdir(parents=True, exist_ok=True)
     call = [

@@ -172,6 +172,7 @@ def _row(
 CONTROLS = Artefact(
     "controls.csv",
     make=_make,
+    chapter="15_controls",
     fields=("null_maps", "null_seed"),
     inputs=(frame_effects.EFFECTS, representations.FEATURES.each("test_fold")),
     packages=("numpy", "scipy"),

@@ -92,6 +92,7 @@ def _make(run: Run, target: Path) -> dict:
 EFFECTS = Artefact(
     "effects.npz",
     make=_make,
+    chapter="15_controls",
     fields=("explainer", "layer", "explained", "control_clips"),
     inputs=(explainers.EXPLANATIONS, training.NETWORK),
     packages=("torch", "grad-cam"),

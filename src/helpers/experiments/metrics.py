@@ -269,6 +269,7 @@ def quantus_values(
 METRICS = Artefact(
     "metrics.csv",
     make=_make,
+    chapter="17_metrics",
     fields=("metric_seed", "control_clips", "features_in_step", "removal_step"),
     inputs=(explainers.EXPLANATIONS, training.NETWORK, representations.FEATURES.each("training_folds")),
     packages=("torch", "quantus"),

@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
-from helpers import InputError, study, tables
+from helpers import InputError, artifacts, study, tables
 from helpers.artifacts import Artefact
 from helpers.experiments import scores
 from helpers.maps import explainers
@@ -79,6 +80,15 @@ def python(folder: Path, *packages: str) -> Path:
     return interpreter
 
 
+def table(run: Run) -> pd.DataFrame:
+    """`scores.table` and, where they are there already, the scores of the older Quantus ("quantus 0.5.3").
+
+    Chapter: notebooks/13_reference.md
+    """
+    older = [PEERS.read(run)] if artifacts.record_path(PEERS.path(run)).exists() else []
+    return tables.joined([*older, scores.table(run)])
+
+
 def _make(run: Run, target: Path) -> dict:
     maps = explainers.explanations(run)
     clips = min(CLIPS, len(maps.clips))
@@ -104,6 +114,7 @@ def _make(run: Run, target: Path) -> dict:
 PEERS = Artefact(
     "quantus-older.csv",
     make=_make,
+    chapter="13_reference",
     fields=("draws", "features_in_step", "perturb_baseline", "metric_seed"),
     inputs=(explainers.EXPLANATIONS, training.NETWORK),
     packages=("torch",),

@@ -236,6 +236,7 @@ def _rows(values: Sequence[tuple], maps: Explanations, i: int) -> pd.DataFrame:
 SANITY = Artefact(
     "sanity.csv",
     make=_make,
+    chapter="16_sanity",
     fields=("explainer", "layer", "explained", "seed", "efficient_seed", "control_clips"),
     inputs=(explainers.EXPLANATIONS, training.NETWORK, training.NETWORK.of(labels="shuffled")),
     packages=("torch", "grad-cam", "quantus"),

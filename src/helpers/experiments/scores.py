@@ -40,7 +40,7 @@ def table(run: Run) -> pd.DataFrame:
       `run.drawn_clips`;
     - "frame": one block per frame, so that every map of a clip is held against the same effects.
 
-    Of a recorded run, those that are recorded; "quantus 0.5.3" may be among them (`helpers.experiments.peers`).
+    Of a recorded run, those that are recorded.
 
     Chapter: notebooks/08_scores.md
     """
@@ -145,6 +145,7 @@ def quantus(network: nn.Module, run: Run, maps: Explanations, i: int) -> tuple[f
 SCORES = Artefact(
     "scores.csv",
     make=_make,
+    chapter="08_scores",
     fields=("scored", "draws", "features_in_step", "baseline", "metric_seed", "drawn_clips"),
     inputs=(explainers.EXPLANATIONS, training.NETWORK),
     packages=("torch", "numpy"),
@@ -157,6 +158,7 @@ SCORES = Artefact(
 STOCK = Artefact(
     "quantus.csv",
     make=_make_stock,
+    chapter="08_scores",
     fields=("scored", "draws", "features_in_step", "perturb_baseline", "metric_seed", "stock_clips"),
     inputs=(explainers.EXPLANATIONS, training.NETWORK),
     packages=("torch", "numpy", "quantus"),

@@ -105,6 +105,7 @@ def _make(run: Run, target: Path) -> dict:
 SPECIFICATIONS = Artefact(
     "specifications.csv",
     make=_make,
+    chapter="18_specifications",
     fields=(
         *("explainer", "layers", "readings", "baselines", "control_clips", "features_in_step"),
         *("curve_nulls", "curve_null_seed", "rank_nulls", "ceiling_clips"),

@@ -198,6 +198,7 @@ def _make(run: Run, target: Path) -> dict:
 MIXTURE = Artefact(  # the features of the mixture, for copies of the study without sounds
     "mixture.npz",
     make=_make,
+    chapter="01_introduction",
     inputs=(representations.FEATURES.each("test_fold"),),
     packages=("torchaudio",),
 )

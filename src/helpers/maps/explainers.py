@@ -180,6 +180,7 @@ def _sample(run: Run, target: Path) -> dict:
 SAMPLE = Artefact(
     "sample.npz",
     make=_sample,
+    chapter="06_explanations",
     fields=("explanations", "sample_seed"),
     inputs=(representations.FEATURES.each("test_fold"),),
     packages=("numpy",),
@@ -199,6 +200,7 @@ def _explain(run: Run, target: Path) -> dict:
 EXPLANATIONS = Artefact(
     "explanations.npz",
     make=_explain,
+    chapter="06_explanations",
     fields=("explainer", "layer", "explained"),
     inputs=(training.NETWORK, SAMPLE),
     packages=("torch", "grad-cam"),

@@ -244,6 +244,7 @@ def _work(run: Run) -> float:
 NETWORK = Artefact(
     "network",
     make=_make,
+    chapter="05_training",
     fields=(
         *("scaling", "architecture", "pretrained", "labels", "seed", "epochs", "batch_size", "learning_rate"),
         *("optimizer", "schedule", "augmentation"),
@@ -267,6 +268,7 @@ def _predict(run: Run, target: Path) -> dict:
 PREDICTIONS = Artefact(
     "predictions.csv",
     make=_predict,
+    chapter="05_training",
     inputs=(NETWORK, representations.FEATURES.each("test_fold")),
     packages=("torch",),
     table=tables.PREDICTIONS,

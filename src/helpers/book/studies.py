@@ -1,0 +1,225 @@
+"""Studies: lists of runs (config/studies), made, planned and recorded through what the artefacts declare.
+
+Chapter: notebooks/11_runs.md
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import safetensors.torch
+import torch
+
+from helpers import InputError, artifacts, study
+from helpers.artifacts import Artefact
+from helpers.book import contents
+from helpers.experiments import controls, frame_effects, metrics, peers, sanity, scores, specifications
+from helpers.findings import curve
+from helpers.maps import examples, explainers
+from helpers.networks import training
+from helpers.study import Run
+
+# every artefact of a run; a module that is imported here has declared its own
+EVERY = (
+    training,
+    explainers,
+    examples,
+    scores,
+    peers,
+    frame_effects,
+    controls,
+    sanity,
+    metrics,
+    specifications,
+    curve,
+)
+ALWAYS = ("network", "predictions.csv", "sample.npz", "explanations.npz", "scores.csv")
+
+
+def named(stem: str) -> Artefact:
+    """An artefact by its name without suffix, as studies and `make plan` write it.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    found = {name.partition(".")[0]: artefact for name, artefact in artifacts.ALL.items()}
+    if stem not in found:
+        raise InputError(f'artefact "{stem}" is not known; choose from {", ".join(found)} (config/studies)')
+    return found[stem]
+
+
+def jobs(name: str, data: str) -> Iterator[tuple[dict, Run, Artefact]]:
+    """Every artefact that a study asks for: its entry, the run and the artefact, in the order of making."""
+    for entry, run in zip(study.study(name), study.entries(name, data=data), strict=True):
+        for artefact in [artifacts.ALL[n] for n in ALWAYS] + [named(n) for n in entry.get("also", [])]:
+            yield entry, run, artefact
+
+
+def reads(chapter: str) -> list[Artefact]:
+    """The artefacts that a chapter's cells can ask for, by the helper modules they import, with their inputs."""
+    modules = contents.imports_of(chapter)
+    asked = [one for one in artifacts.ALL.values() if one.make.__module__.partition(".")[2] in modules]
+    return list(dict.fromkeys(inner for one in asked for inner in _all(one)))
+
+
+def _all(artefact: Artefact) -> Iterator[Artefact]:
+    for one in artefact.inputs:
+        yield from _all(one if isinstance(one, Artefact) else one.artefact)
+    yield artefact
+
+
+def make(name: str, data: str) -> None:
+    """Make what a study asks for, one after the other; an interrupted call goes on where it was."""
+    _real(data)
+    for _, run, artefact in jobs(name, data):
+        print(f"{run.key}: {artefact.name}", flush=True)
+        artefact.get(run)
+
+
+def plan(name: str, data: str) -> pd.DataFrame:
+    """The jobs of a study: run, artefact, whether it is there, and minutes from what the same work took before.
+
+    Every artefact is listed once, with those that it is made from.
+    """
+    rows, seen = [], set()
+    for _, run, artefact in jobs(name, data):
+        for one in _all(artefact):
+            if one.folds:  # too small to list
+                continue
+            path = one.path(run)
+            if path in seen:
+                continue
+            seen.add(path)
+            there = artifacts.record_path(path).exists()
+            seconds = None if there else one.seconds(run)
+            minutes = "" if there else "unknown" if seconds is None else f"{seconds / 60:.1f}"
+            rows.append(
+                {"run": run.key, "artefact": one.name, "there": "yes" if there else "no", "minutes": minutes}
+            )
+    return pd.DataFrame(rows)
+
+
+def _real(data: str) -> None:
+    if study.open(profile="thesis", data=data).source.synthetic:
+        raise InputError(
+            "a recorded study needs real recordings; name them with DATA=folder, or get them with `make data`"
+        )
+
+
+def record(name: str, data: str) -> list[str]:
+    """Copy what a study's runs made to data/recorded: the same tree, provenance beside each file.
+
+    No sound; no weights but those of the entry that says so, in half precision. Runs that are not there stay as they
+    are recorded. All is written to a new folder that takes the place of the old one at the end.
+
+    Returns
+    -------
+    What was copied.
+
+    Raises
+    ------
+    InputError
+        Nothing is there, or an artefact does not belong to the one it was made from.
+    """
+    _real(data)
+    stage = study.RECORDED.with_name(".recorded.part")
+    shutil.rmtree(stage, ignore_errors=True)
+    shutil.copytree(study.RECORDED, stage)
+    copied = []
+    for entry, run, last in jobs(name, data):
+        for artefact in _all(last):
+            path = artefact.path(run, run.test_fold)
+            if not artefact.record or not artifacts.record_path(path).exists():
+                continue
+            _check(artefact, run)
+            kept = artefact.path(run.with_(data="recorded"))
+            target = stage / kept.relative_to(study.RECORDED)
+            if (where := target.relative_to(stage).as_posix()) not in copied:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _copy(path, target, weights=bool(entry.get("weights")))
+                copied.append(where)
+    if not copied:
+        raise InputError(
+            f"no run of study {name} is there; `make study STUDY={name} DATA={data}` computes them"
+        )
+    old = study.RECORDED.with_name(".recorded.old")
+    shutil.rmtree(old, ignore_errors=True)
+    os.replace(study.RECORDED, old)
+    os.replace(stage, study.RECORDED)
+    shutil.rmtree(old)
+    return copied
+
+
+def _check(artefact: Artefact, run: Run) -> None:
+    """Refuse an artefact that was changed, or whose inputs are others now."""
+    path = artefact.path(run)
+    known = artifacts.record(path)
+    again = "`make study` makes it again"
+    if artifacts.content_digest(path) != known["content"]:
+        raise InputError(f"{path} has changed since it was made; {again}")
+    for one in artefact.inputs:
+        if (
+            isinstance(one, Artefact)
+            and artifacts.record(one.path(run))["content"] != known["recipe"]["inputs"][one.name]
+        ):
+            raise InputError(f"{path} was made from another {one.name}; {again}")
+
+
+def _copy(path: Path, target: Path, *, weights: bool) -> None:
+    known = artifacts.record(path)
+    if path.is_dir():
+        target.mkdir(exist_ok=True)
+        for file in path.iterdir():
+            if file.suffix != ".safetensors":
+                shutil.copy2(file, target / file.name)
+            elif weights:
+                full = safetensors.torch.load_file(file)
+                half = {n: v.half() if v.dtype == torch.float32 else v for n, v in full.items()}
+                safetensors.torch.save_file(half, target / file.name)
+        known["made"]["recorded"] = "weights in half precision" if weights else "without weights"
+    else:
+        shutil.copy2(path, target)
+    artifacts.write_text(
+        artifacts.record_path(target),
+        json.dumps(known | {"content": artifacts.content_digest(target)}, indent=1) + "\n",
+    )
+
+
+def prune(names: list[str]) -> pd.DataFrame:
+    """Runs' artefacts by size, largest first; those named are removed.
+
+    Parameters
+    ----------
+    names : paths as the table shows them, such as "synthetic/quick/resnet101/network-learning_rate=0.0003".
+
+    Raises
+    ------
+    InputError
+        A name is not in the table.
+    """
+    rows = []
+    for path in study.RUNS.glob("**/*.json"):
+        kept = path.parent / json.loads(path.read_text())["artefact"]
+        files = [kept] if kept.is_file() else [p for p in kept.rglob("*") if p.is_file()]
+        name = kept.relative_to(study.RUNS).as_posix()
+        rows.append({"artefact": name, "MB": round(sum(p.stat().st_size for p in files) / 1e6, 1)})
+    table = pd.DataFrame(rows, columns=["artefact", "MB"]).sort_values(
+        "MB", ascending=False, ignore_index=True
+    )
+    unknown = set(names) - set(table["artefact"])
+    if unknown:
+        raise InputError(
+            f"{min(unknown)} is not there; name artefacts as `make prune` lists them (NAMES in the call)"
+        )
+    for name in names:
+        kept = study.RUNS / name
+        artifacts.record_path(kept).unlink()
+        shutil.rmtree(kept) if kept.is_dir() else kept.unlink()
+    return table[~table["artefact"].isin(names)]
