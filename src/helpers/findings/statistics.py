@@ -5,11 +5,13 @@ Chapter: notebooks/14_ledger.md
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
+from statsmodels.stats.power import normal_sample_size_one_tail
 
 from helpers import InputError
 
@@ -30,8 +32,9 @@ def interval(
     ----------
     statistic : of rows of `values`.
     values : (clips, ...), one row per clip.
-    recordings : (clips,), which recording (`fsID`) each clip is cut from.
+    recordings : (clips,), which recording each clip is cut from.
     draws : bootstrap samples; the few whose statistic is NaN are left out.
+    seed : of the samples.
 
     Returns
     -------
@@ -53,14 +56,19 @@ def interval(
         )
     if not len(values):
         return np.nan, np.nan
-    _, which = np.unique(recordings, return_inverse=True)
-    members = [np.flatnonzero(which == number) for number in range(which.max() + 1)]
-    random = np.random.default_rng(seed)
-    found = []
-    for _ in range(draws):
-        drawn = random.integers(len(members), size=len(members))
-        found.append(statistic(values[np.concatenate([members[number] for number in drawn])]))
-    known = [value for value in found if not np.isnan(value)]
+    members = [np.flatnonzero(recordings == recording) for recording in np.unique(recordings)]
+    if len(members) == 1:  # scipy asks for two
+        return (float(statistic(values)),) * 2
+    with warnings.catch_warnings(action="ignore", category=stats.DegenerateDataWarning):  # of NaN
+        found = stats.bootstrap(
+            (np.arange(len(members)),),
+            lambda drawn: float(statistic(values[np.concatenate([members[number] for number in drawn])])),
+            n_resamples=draws,
+            vectorized=False,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).bootstrap_distribution
+    known = found[~np.isnan(found)]
     if len(known) < LEVEL * draws:  # what is left would pretend to be sure
         return np.nan, np.nan
     low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
@@ -75,8 +83,12 @@ def share(counts: ArrayLike, recordings: ArrayLike, *, draws: int = 5000) -> tup
 
     Parameters
     ----------
-    counts : (clips,), 0 to 1. recordings : (clips,), which recording each clip is cut from.
-    draws : as in `interval`.
+    counts : (clips,), 0 to 1.
+    recordings, draws : as in `interval`.
+
+    Returns
+    -------
+    Lower and upper end, 0 to 1; NaN without clips.
 
     Source: Clopper & Pearson 1934. Chapter: notebooks/14_ledger.md
     """
@@ -91,7 +103,15 @@ def share(counts: ArrayLike, recordings: ArrayLike, *, draws: int = 5000) -> tup
 def densest(scores: ArrayLike) -> float:
     """Where the density of scores is highest: the peak of a Gaussian kernel estimate, to 0.005.
 
-    Scott's bandwidth, as in the density figures. NaN for fewer than two different scores.
+    Scott's bandwidth, as in the density figures.
+
+    Parameters
+    ----------
+    scores : (clips,), -1 to 1.
+
+    Returns
+    -------
+    A multiple of 0.005 from -1 to 1; NaN for fewer than two different scores.
 
     Chapter: notebooks/14_ledger.md
     """
@@ -99,7 +119,7 @@ def densest(scores: ArrayLike) -> float:
     if len(np.unique(scores)) < 2:
         return np.nan
     grid = np.linspace(-1, 1, 401)
-    # scipy's gaussian_kde without its start-up, which a bootstrap would pay thousands of times
+    # scipy's gaussian_kde, which takes twenty times as long, and a bootstrap asks thousands of times
     bandwidth = scores.std(ddof=1) * len(scores) ** -0.2
     height = np.exp(-(((grid[:, None] - scores) / bandwidth) ** 2) / 2).sum(axis=1)
     return float(grid[height.argmax()])
@@ -114,7 +134,7 @@ def paired(first: ArrayLike, second: ArrayLike, recordings: ArrayLike, *, seed: 
     Parameters
     ----------
     first, second : (clips,), scores of the same clips.
-    recordings : (clips,), which recording each clip is cut from.
+    recordings, seed : as in `interval`; also the exchanges are drawn from the seed.
 
     Returns
     -------
@@ -122,9 +142,14 @@ def paired(first: ArrayLike, second: ArrayLike, recordings: ArrayLike, *, seed: 
     superiority: share of clips where the second is higher, ties counted half (0.5: no difference; an
     effect size); p, two-sided.
 
+    Raises
+    ------
+    InputError
+        The lengths differ.
+
     Source: Ernst 2004 (permutation tests); Vargha & Delaney 2000 (effect size).
 
-    Chapter: notebooks/14_ledger.md
+    Chapter: notebooks/13_reference.md
     """
     first, second, recordings = (np.asarray(a) for a in (first, second, recordings))
     if not len(first) == len(second) == len(recordings):
@@ -157,7 +182,8 @@ def difference(values: ArrayLike, recordings: ArrayLike, *, seed: int = 0) -> di
 
     Parameters
     ----------
-    values : (clips,), differences. recordings : (clips,), which recording each clip is cut from.
+    values : (clips,), differences.
+    recordings, seed : as in `paired`.
 
     Returns
     -------
@@ -193,8 +219,9 @@ def _needed(mean: float, half: float, clips: int, *, power: float = 0.8) -> floa
     """
     if mean == 0:
         return np.inf
-    quantile = stats.norm.ppf((1 + LEVEL) / 2)
-    return float(clips * (half / quantile * (quantile + stats.norm.ppf(power)) / mean) ** 2)
+    alpha = (1 - LEVEL) / 2
+    deviation = half / stats.norm.isf(alpha) * np.sqrt(clips)
+    return float(normal_sample_size_one_tail(mean, power, alpha, std_null=deviation))
 
 
 def _superiority(difference: np.ndarray) -> float:
