@@ -5,13 +5,15 @@ Chapter: notebooks/19_answer.md
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
+from helpers import study
 from helpers.experiments import specifications
-from helpers.findings import curve, plan
+from helpers.findings import curve, ledger, plan, readings
 
 ENDS = ("survives", "survives in part", "does not survive", "undecided", "not testable here")
-
 
 # What a first-year student should take home, by `verdict`.
 PLAIN = {
@@ -24,7 +26,6 @@ PLAIN = {
     "undecided": "was not tested at both settings, or gives different answers there, so we cannot say",
 }
 
-
 # The same within the sound, by the settings at which Grad-CAM leads there.
 WITHIN = {
     "none": "Looked at afterwards: among the moments of the sound itself, without the blank added behind "
@@ -36,18 +37,20 @@ WITHIN = {
 }
 
 
-def claims(verdicts: pd.DataFrame, rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+def claims(verdicts: pd.DataFrame, controls: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     """What each claim of the thesis comes to, one row per claim.
 
-    The rules. Where the scores lie: by the ledger alone, over all recorded runs; most must contradict it and
-    none reproduce it for it not to survive. *Most are below 0*: also a
-    majority of the network's specifications with the thesis's metric negative and below their null. Depth:
-    frame scores of the same clips, at every hop, p below 0.05. The verdict: by `verdict` of both networks: it
-    survives if both are uninformed, in part if they are no better than loudness, not if they are informed.
+    The rules. Where the scores lie: by the ledger alone, over all runs; most must contradict it and none
+    reproduce it for it not to survive. *Most are below 0*: also a majority of the network's specifications
+    with the thesis's metric negative and below their null. Depth: frame scores of the same clips, at every
+    hop, p below 0.05. The verdict: by `plan.verdict` of both networks: it survives if both are uninformed, in
+    part if they are no better than loudness, not if they are informed.
 
     Parameters
     ----------
-    verdicts : recorded ledger. rows : recorded controls. table : recorded specifications.
+    verdicts : from `ledger.verdicts`.
+    controls : of several runs, as for `plan.primary` and `plan.depth`.
+    curves : from `curve.curve`, of several runs.
 
     Returns
     -------
@@ -55,15 +58,15 @@ def claims(verdicts: pd.DataFrame, rows: pd.DataFrame, table: pd.DataFrame) -> p
 
     Chapter: notebooks/19_answer.md
     """
-    found = plan.kinds(plan.primary(rows))
+    found = plan.kinds(plan.primary(controls))
     named = {name: plan.verdict(found, name) for name in ("resnet18", "resnet101")}
-    lead = plan.depth(rows)
+    lead = plan.depth(controls)
     made = []
     for claim, part in verdicts.groupby("claim", sort=False):
         counts = part["verdict"].value_counts()
         before = ", ".join(f"{name} in {count}" for name, count in counts.items())
-        if claim.endswith("-sign"):
-            end, why = _sign(counts, table[table["architecture"] == part["network"].iloc[0]])
+        if str(claim).endswith("-sign"):
+            end, why = _sign(counts, curves[curves["architecture"] == part["network"].iloc[0]])
         elif claim in ("depth", "depth-share"):
             end, why = _depth(lead)
         elif claim == "verdict":
@@ -87,8 +90,8 @@ def _ledger(counts: pd.Series) -> tuple[str, str]:
     return "undecided", "The settings disagree, or their intervals are too wide."
 
 
-def _sign(counts: pd.Series, table: pd.DataFrame) -> tuple[str, str]:
-    own = table[(table["blocks"] == "rank") & (table["effect"] == next(iter(specifications.EFFECTS)))]
+def _sign(counts: pd.Series, curves: pd.DataFrame) -> tuple[str, str]:
+    own = curves[(curves["blocks"] == "rank") & (curves["effect"] == next(iter(specifications.EFFECTS)))]
     if own.empty:
         return _ledger(counts)
     found = curve.shares(own.assign(all="all"), by=["all"]).iloc[0]
@@ -98,9 +101,8 @@ def _sign(counts: pd.Series, table: pd.DataFrame) -> tuple[str, str]:
     )
     if counts.get("reproduced", 0) == counts.sum() and found["negative and below null"] > 0.5:
         return "survives", why
-    return (
-        "does not survive" if "reproduced" not in counts and found["negative"] < 0.5 else "undecided"
-    ), why
+    never = "reproduced" not in counts and found["negative"] < 0.5
+    return ("does not survive" if never else "undecided"), why
 
 
 def _depth(lead: pd.DataFrame) -> tuple[str, str]:
@@ -117,7 +119,7 @@ def _depth(lead: pd.DataFrame) -> tuple[str, str]:
 
 
 def _verdict(named: dict[str, str]) -> tuple[str, str]:
-    why = "; ".join(f"{name.replace('resnet', 'ResNet')}: {kind}" for name, kind in named.items())
+    why = "; ".join(f"{study.named(name)}: {kind}" for name, kind in named.items())
     ends = dict(
         zip(plan.FAMILIES, ("does not survive", "survives in part", "survives", "undecided"), strict=True)
     )
@@ -125,7 +127,7 @@ def _verdict(named: dict[str, str]) -> tuple[str, str]:
     return (found.pop() if len(found) == 1 else "undecided"), f"Maps by the planned rule: {why}."
 
 
-def plain(rows: pd.DataFrame) -> str:
+def plain(controls: pd.DataFrame) -> str:
     """The answer for somebody who has never seen a correlation, as Markdown: one entry per network.
 
     Its second sentence is exploratory: at how many settings of the first seed the lead over random maps
@@ -133,43 +135,93 @@ def plain(rows: pd.DataFrame) -> str:
 
     Parameters
     ----------
-    rows : recorded controls.
+    controls : as for `claims`, with the columns of `plan.inside`.
 
     Chapter: notebooks/19_answer.md
     """
-    found = plan.kinds(plan.primary(rows))
-    within = plan.primary(plan.inside(rows[rows["seed"] == 0])).query("comparison == 'A'")
+    found = plan.kinds(plan.primary(controls))
+    within = plan.primary(plan.inside(controls[controls["seed"] == 0])).query("comparison == 'A'")
     lines = []
     for name in found["architecture"].unique():
         leads = within.loc[within["architecture"] == name, "low"] > 0
         where = WITHIN["all" if leads.all() else "some" if leads.any() else "none"]
-        kind = PLAIN[plan.verdict(found, name)]
-        lines.append(f"- **{name.replace('resnet', 'ResNet')}**: Grad-CAM {kind}. {where}")
+        lines.append(f"- **{study.named(name)}**: Grad-CAM {PLAIN[plan.verdict(found, name)]}. {where}")
     return "\n".join(lines)
 
 
-def sheet(verdicts: pd.DataFrame, rows: pd.DataFrame, table: pd.DataFrame) -> str:
+def summary(
+    scores: pd.DataFrame,
+    predictions: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    *,
+    training_folds: Iterable[int],
+    controls: pd.DataFrame | None = None,
+    curves: pd.DataFrame | None = None,
+) -> str:
+    """What several runs say of the thesis's verdict, as Markdown: a table, what the controls say, the sign.
+
+    The README, the first page and the conclusions show it.
+
+    Parameters
+    ----------
+    scores : a row per run, specification and clip: columns run, architecture, seed, hop_length,
+        specification, score.
+    predictions : of the same runs, as for `readings.accuracy`.
+    verdicts : from `ledger.verdicts`, of the same runs.
+    training_folds : of all runs.
+    controls, curves : as for `claims` and `plain`; without them their paragraphs are left out.
+
+    Chapter: notebooks/10_conclusions.md
+    """
+    known = {(row["claim"], row["run"]): row for row in verdicts.to_dict("records")}
+    listens = readings.accuracy(predictions).set_index("run")["accuracy"]
+    lines = [
+        "| network | hop | seed | accuracy | scores below 0, 95 % interval | median | most are below 0 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    own = scores[scores["specification"] == ledger.SPECIFICATION]
+    for run, part in own.groupby("run", sort=False):
+        architecture, hop, seed = part[["architecture", "hop_length", "seed"]].iloc[0]
+        row = known[f"R{architecture.removeprefix('resnet')}-sign", run]
+        share = f"{row['value']:.0%} of {row['clips']} ({row['low']:.0%} to {row['high']:.0%})"
+        cells = [study.named(architecture), hop, seed, f"{listens[run]:.0%}", share]
+        cells += [f"{part['score'].median():+.2f}", row["verdict"]]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    folds = " and ".join(map(str, training_folds))
+    lines += [
+        "",
+        f"UrbanSound8K, training on folds {folds} (the thesis: nine), test on fold 10; the thesis's metric "
+        "with Quantus' own random values; intervals over recordings.",
+    ]
+    if controls is not None:
+        lines += ["", "What the controls say, on all clips of fold 10:", "", plain(controls)]
+    if curves is not None:
+        lines += ["", curve.reading(curves)]
+    return "\n".join(lines) + "\n"
+
+
+def sheet(verdicts: pd.DataFrame, controls: pd.DataFrame, curves: pd.DataFrame) -> str:
     """The answer on one page, as Markdown: in plain words, the planned tests, and what the claims come to.
 
     Parameters
     ----------
-    As `claims`.
+    verdicts, controls, curves : as for `claims` and `plain`.
 
     Chapter: notebooks/19_answer.md
     """
-    tests = plan.primary(rows)
-    lines = ["**In plain words.**", "", plain(rows), "", curve.reading(table), ""]
+    tests = plan.primary(controls)
+    lines = ["**In plain words.**", "", plain(controls), "", curve.reading(curves), ""]
     lines += ["| network | hop | Grad-CAM minus random marks | higher on | minus loudness | higher on |"]
     lines += ["|---|---|---|---|---|---|"]
     tests = tests[tests["seed"] == 0]
     tests = tests.assign(lead=plan.said(tests))
     for (architecture, setting), part in tests.groupby(["architecture", "setting"], sort=False):
-        cells = [architecture.replace("resnet", "ResNet"), setting.rpartition("=")[2]]
+        cells = [study.named(str(architecture)), str(setting).rpartition("=")[2]]
         for row in part.sort_values("comparison").to_dict("records"):
             cells += [row["lead"], f"{row['superiority']:.0%}"]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", f"Means and 95 % intervals over {tests['clips'].max()} clips; higher on: share of clips."]
     lines += ["", "**The thesis's claims after the controls.**", ""]
-    for end, part in claims(verdicts, rows, table).groupby("end", sort=False):
+    for end, part in claims(verdicts, controls, curves).groupby("end", sort=False):
         lines.append(f"- *{end}*: {' '.join(part['statement'])}")
     return "\n".join(lines) + "\n"

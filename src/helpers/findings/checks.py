@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from pandas.io.formats.style import Styler
 
 from helpers import InputError
 from helpers.experiments import metrics, sanity
 from helpers.findings import statistics
+
+FEWEST = 3  # clips of a correlation: two points always lie on a line
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
@@ -19,15 +20,19 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    rows : from `table`, or some of them.
+    rows : from `sanity.table`, or some of them: columns check, order, layer, clip, recording, value.
+
+    Returns
+    -------
+    Columns check, order, layer, clips, NaN, median, low, high.
 
     Chapter: notebooks/16_sanity.md
     """
     found = []
     for keys, part in rows.groupby(sanity.COLUMNS[:3], sort=False):
         known = part.dropna(subset="value")
-        low, high = statistics.interval(np.median, known["value"], known["fs_id"])
-        facts = {"clips": len(part), "NaN": len(part) - len(known)}
+        low, high = statistics.interval(np.median, known["value"], known["recording"])
+        facts: dict[str, float] = {"clips": len(part), "NaN": len(part) - len(known)}
         facts |= {"median": known["value"].median(), "low": low, "high": high}
         found.append(dict(zip(sanity.COLUMNS[:3], keys, strict=True)) | facts)
     return pd.DataFrame(found)
@@ -38,7 +43,7 @@ def stages(rows: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    rows : from `table`.
+    rows : one run's, as for `summary`, which the result is for.
 
     Chapter: notebooks/16_sanity.md
     """
@@ -53,20 +58,18 @@ def networks(rows: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    rows : from `table`.
+    rows : one run's, as for `summary`.
 
     Returns
     -------
-    Columns reading ("trained", "untrained", "shuffled labels"), name, fs_id, score; for `plots.readings`.
+    Columns reading ("trained", "untrained", "shuffled labels"), clip, recording, score.
 
     Chapter: notebooks/16_sanity.md
     """
     grad_cam = (rows["check"] == "score") & (rows["layer"] == "original") & (rows["order"] == "top_down")
     rows = pd.concat([rows[grad_cam], rows[rows["check"].isin(sanity.NOTHING)]])
-    reading = rows["check"].replace("score", "trained")
-    return rows.assign(reading=reading).rename(columns={"value": "score"})[
-        ["reading", "name", "fs_id", "score"]
-    ]
+    named = rows.assign(reading=rows["check"].replace("score", "trained"), score=rows["value"])
+    return named[["reading", "clip", "recording", "score"]]
 
 
 def differences(rows: pd.DataFrame) -> pd.DataFrame:
@@ -74,7 +77,7 @@ def differences(rows: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    rows : from `table`.
+    rows : one run's, as for `summary`.
 
     Returns
     -------
@@ -82,12 +85,12 @@ def differences(rows: pd.DataFrame) -> pd.DataFrame:
 
     Chapter: notebooks/16_sanity.md
     """
-    wide = networks(rows).pivot(index=["name", "fs_id"], columns="reading", values="score").reset_index()
-    tests = {name: statistics.paired(wide[name], wide["trained"], wide["fs_id"]) for name in sanity.NOTHING}
-    return pd.DataFrame([{"difference": f"trained minus {name}"} | test for name, test in tests.items()])
-
-
-FEWEST = 3  # clips of a correlation: two points always lie on a line
+    wide = networks(rows).pivot(index=["clip", "recording"], columns="reading", values="score").reset_index()
+    return pd.DataFrame(
+        {"difference": f"trained minus {name}"}
+        | statistics.paired(wide[name], wide["trained"], wide["recording"])
+        for name in sanity.NOTHING
+    )
 
 
 def agreement(rows: pd.DataFrame, *, map: str = metrics.MAPS[0], minus: str | None = None) -> pd.DataFrame:
@@ -95,8 +98,8 @@ def agreement(rows: pd.DataFrame, *, map: str = metrics.MAPS[0], minus: str | No
 
     Parameters
     ----------
-    rows : one run's, from `table`.
-    map : whose values are compared, one of `MAPS`.
+    rows : one run's, from `metrics.table`: columns metric, map, clip, recording, value.
+    map : whose values are compared, one of `metrics.MAPS`.
     minus : a map whose values of the same clip are subtracted first: what belongs to the clip alone, such as
         a network that is sure of it, cancels.
 
@@ -127,7 +130,7 @@ def wins(rows: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    rows : one run's, from `table`.
+    rows : one run's, as for `agreement`.
 
     Returns
     -------
@@ -137,7 +140,7 @@ def wins(rows: pd.DataFrame) -> pd.DataFrame:
 
     Chapter: notebooks/17_metrics.md
     """
-    own, recordings = _wide(rows, metrics.MAPS[0]), rows.groupby("name")["fs_id"].first()
+    own, recordings = _wide(rows, metrics.MAPS[0]), rows.groupby("clip")["recording"].first()
     found = []
     for metric in own:
         for rival in metrics.MAPS[1:]:
@@ -150,8 +153,16 @@ def wins(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def shown(found: pd.DataFrame) -> Styler:
+def shown(found: pd.DataFrame) -> pd.DataFrame:
     """The table of `wins` to read: a row per metric, the share and its interval against each rival.
+
+    Parameters
+    ----------
+    found : from `wins`.
+
+    Returns
+    -------
+    Index metric; text for each rival; clips and NaN, counts: the fewest and the most of both rivals.
 
     Chapter: notebooks/17_metrics.md
     """
@@ -161,7 +172,7 @@ def shown(found: pd.DataFrame) -> Styler:
     ]
     wide = found.assign(text=text).pivot(index="metric", columns="rival", values="text")
     counts = found.groupby("metric").agg({"clips": "min", "NaN": "max"})
-    return wide.join(counts).loc[found["metric"].unique()].style
+    return wide.join(counts).loc[found["metric"].unique()]
 
 
 def _wide(rows: pd.DataFrame, map: str) -> pd.DataFrame:
@@ -169,4 +180,4 @@ def _wide(rows: pd.DataFrame, map: str) -> pd.DataFrame:
     own = rows[rows["map"] == map]
     if own.empty:
         raise InputError(f'map "{map}" is not in rows; choose from {", ".join(rows["map"].unique())}')
-    return own.pivot(index="name", columns="metric", values="value")[own["metric"].unique()]
+    return own.pivot(index="clip", columns="metric", values="value")[own["metric"].unique()]

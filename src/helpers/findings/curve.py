@@ -5,6 +5,9 @@ Chapter: notebooks/18_specifications.md
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -13,20 +16,26 @@ from helpers import study
 from helpers.experiments import specifications
 from helpers.findings import plan, statistics
 
+NETWORK = ("hop_length", "padding", "scaling", "seed")  # choices that need a network of their own
 
-def thesis_own(table: pd.DataFrame) -> pd.Series:
+
+def thesis_own(table: pd.DataFrame, *, but: Iterable[str] = ()) -> pd.Series:
     """Which rows of a curve read every open choice as this book's default does (book/choices.md).
 
     Parameters
     ----------
-    table : columns `specifications.CHOICES` and those of the network that are there (hop_length, padding,
-        scaling, seed).
+    table : columns `specifications.CHOICES` and, of several networks, `NETWORK`.
+    but : columns that may hold anything.
+
+    Returns
+    -------
+    (rows,), bool, with the table's index.
 
     Chapter: notebooks/18_specifications.md
     """
-    own = {name: values[0] for name, values in study.CHOICES.items()} | {"seed": 0}
+    own = {name: study.Run().default(name) for name in (*NETWORK, "layer", "explained", "scored")}
     own |= {"effect": next(iter(specifications.EFFECTS)), "blocks": "rank", "baseline": "uniform"}
-    named = [name for name in own if name in table and name != "architecture"]
+    named = [name for name in own if name in table and name not in but]
     return (table[named] == pd.Series(own)[named]).all(axis=1)
 
 
@@ -44,7 +53,6 @@ def shares(table: pd.DataFrame, *, by: list[str]) -> pd.DataFrame:
 
     Chapter: notebooks/18_specifications.md
     """
-
     signs, against = ("negative", "around 0", "positive"), ("below null", "within null", "above null")
     found = []
     for key, part in table.groupby(by, sort=False):
@@ -59,6 +67,10 @@ def shares(table: pd.DataFrame, *, by: list[str]) -> pd.DataFrame:
 
 def percentages(found: pd.DataFrame) -> pd.DataFrame:
     """The table of `shares` to read: the three shares by sign in one column, those by null in another.
+
+    Parameters
+    ----------
+    found : from `shares`.
 
     Chapter: notebooks/18_specifications.md
     """
@@ -76,7 +88,7 @@ def ignorance(table: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    table : recorded specifications: from `curve`, with the columns run and those of the network.
+    table : from `curve`, of several runs.
 
     Returns
     -------
@@ -85,9 +97,7 @@ def ignorance(table: pd.DataFrame) -> pd.DataFrame:
 
     Chapter: notebooks/18_specifications.md
     """
-    own = {"layer": "layer4[-1]", "explained": "predicted", "scored": "explained", "blocks": "rank"}
-    own |= {"baseline": "uniform", "effect": next(iter(specifications.EFFECTS))}
-    rows = table[(table[list(own)] == pd.Series(own)).all(axis=1)]
+    rows = table[thesis_own(table, but=NETWORK)]
     names = {"null_below_0": "below 0", "null_below_0_low": "low", "null_below_0_high": "high"}
     found = rows[["run", *names]].rename(columns=names).reset_index(drop=True)
     sign = np.select([found["low"] > 0.5, found["high"] < 0.5], ["negative", "positive"], "either")
@@ -102,18 +112,16 @@ def reading(table: pd.DataFrame) -> str:
 
     Parameters
     ----------
-    table : recorded specifications.
+    table : from `curve`, of several runs.
 
     Chapter: notebooks/18_specifications.md
     """
-    default = {"seed": 0} | {name: study.CHOICES[name][0] for name in ("padding", "scaling")}
-    own = table[(table[list(default)] == pd.Series(default)).all(axis=1)]
+    own = table[thesis_own(table, but=["hop_length"])]
     below, ends = [], []
     for (architecture, hop), part in own.groupby(["architecture", "hop_length"], sort=False):
         for row in ignorance(part).to_dict("records"):
-            network = architecture.replace("resnet", "ResNet")
             share = f"{row['below 0']:.0%} ({row['low']:.0%} to {row['high']:.0%})"
-            below.append(f"{share} for {network} at hop {hop}")
+            below.append(f"{share} for {study.named(str(architecture))} at hop {hop}")
             ends.append((hop, row["sign"] == "either"))
     if len({hop for hop, _ in ends}) < 2:
         end = "is undecided: not both hops are recorded"
@@ -126,28 +134,29 @@ def reading(table: pd.DataFrame) -> str:
     )
 
 
-def paddings(table: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+def paddings(
+    table: pd.DataFrame, predictions: pd.DataFrame, *, architecture: str = "resnet18"
+) -> pd.DataFrame:
     """Exploratory: the estimates of networks that differ in nothing but how a clip is filled to the width.
 
     Parameters
     ----------
-    table : recorded specifications. predictions : recorded, with columns run, label and predicted.
+    table : from `curve`, of several runs.
+    predictions : of the same runs, a row per test clip: columns run, label and predicted.
 
     Returns
     -------
-    One row per padding and blocks, for the first network and every other choice as the thesis has it:
-    padding, accuracy (share of the test's clips), blocks, median score (with its interval) and "maps that
-    know nothing" (their null range), in words.
+    One row per padding and blocks, every other choice as the thesis has it: blocks, padding, accuracy (share
+    of the test's clips), median score (with its interval) and "maps that know nothing" (their null range), in
+    words.
 
     Chapter: notebooks/19_answer.md
     """
-    first = table[table["architecture"] == table["architecture"].iloc[0]]
-    own = first[thesis_own(first.assign(padding=study.CHOICES["padding"][0], blocks="rank"))]
+    own = table[thesis_own(table, but=["padding", "blocks"]) & (table["architecture"] == architecture)]
     right = (predictions["label"] == predictions["predicted"]).groupby(predictions["run"]).mean()
     own = own.assign(accuracy=own["run"].map(right), score=plan.said(own, of="estimate"))
-    own["maps that know nothing"] = [
-        f"{a:+.2f} to {b:+.2f}" for a, b in own[["null_low", "null_high"]].values
-    ]
+    null = own[["null_low", "null_high"]].to_numpy()
+    own["maps that know nothing"] = [f"{low:+.2f} to {high:+.2f}" for low, high in null]
     own = own.rename(columns={"score": "median score"}).sort_values(["blocks", "padding"], ignore_index=True)
     return own[["blocks", "padding", "accuracy", "median score", "maps that know nothing"]]
 
@@ -157,7 +166,8 @@ def curve(rows: pd.DataFrame, *, draws: int = 1000) -> pd.DataFrame:
 
     Parameters
     ----------
-    rows : from `specifications.scores`.
+    rows : scores of one run, a row per clip and specification: columns `specifications.CHOICES`, recording,
+        score and ceiling (-1 to 1, NaN where there is none), null 0, null 1, ...
     draws : bootstrap samples and null medians per specification.
 
     Returns
@@ -179,9 +189,9 @@ def curve(rows: pd.DataFrame, *, draws: int = 1000) -> pd.DataFrame:
 
 def _estimate(part: pd.DataFrame, *, draws: int) -> dict:
     valid = part.dropna(subset="score")
-    values, recordings = valid["score"].to_numpy(), valid["fs_id"].to_numpy()
+    values, recordings = valid["score"].to_numpy(), valid["recording"].to_numpy()
     low, high = statistics.interval(np.median, values, recordings, draws=draws)
-    found = {"clips": len(part), "nan": len(part) - len(valid)}
+    found: dict[str, Any] = {"clips": len(part), "nan": len(part) - len(valid)}
     found |= {"estimate": valid["score"].median(), "low": low, "high": high}
     found |= {"below_0": (valid["score"] < 0).mean()} | _null(part, draws=draws)
     found["ceiling"] = part["ceiling"].median()
@@ -199,6 +209,6 @@ def _null(part: pd.DataFrame, *, draws: int) -> dict:
     chosen = np.random.default_rng(0).integers(null.shape[1], size=(draws, len(null)))
     medians = np.nanmedian(null.to_numpy()[np.arange(len(null)), chosen], axis=1)
     below = (null < 0).astype(float).where(null.notna()).mean(axis=1).dropna()
-    ends = statistics.share(below, part.loc[below.index, "fs_id"], draws=draws)
+    ends = statistics.share(below, part.loc[below.index, "recording"], draws=draws)
     quantiles = np.nanquantile(medians, [0.025, 0.5, 0.975])
     return dict(zip(names, (*quantiles, below.mean(), *ends), strict=True))

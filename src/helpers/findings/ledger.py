@@ -5,23 +5,19 @@ Chapter: notebooks/14_ledger.md
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
-from pandas.io.formats.style import Styler
 
 from helpers import InputError, study
-from helpers.experiments import scores
 from helpers.findings import statistics
-from helpers.networks import training
-from helpers.study import Run
 
 VERDICTS = ("reproduced", "contradicted", "undecided", "not testable here")
-
-
+SPECIFICATION = "draws"  # the thesis's metric on all clips, see `scores.table`
 COLUMNS = [
     *("claim", "section", "statement", "network", "run", "data", "specification", "thesis", "statistic"),
     *("value", "low", "high", "clips", "recordings", "nan", "verdict", "why", "figure", "source"),
@@ -33,41 +29,45 @@ class Statistic:
     """What is computed of a run's clips, and how it is said.
 
     words : of the value, with {value} and {between}.
-    of : called with the values, (clips,) or (clips, 2) for two networks: the statistic; or
-    share : called with the values and `between`: what each clip counts, 0 to 1; the statistic is the mean.
+    of : called with the values, (clips,) or (clips, 2) for two networks, and `between`: the statistic, or
+    share : what each clip counts, 0 to 1, and the statistic is the mean.
     percent : whether the value is said in percent.
     """
 
     words: str
-    of: Callable[[np.ndarray], float] | None = None
-    share: Callable[[np.ndarray, list[float]], np.ndarray] | None = None
+    of: Callable[[np.ndarray, list[float]], Any]
+    share: bool = False
     percent: bool = False
 
 
 STATISTICS = {
     "share below 0": Statistic(
-        "{value} of the scores are below 0", share=lambda values, between: values < 0, percent=True
+        "{value} of the scores are below 0", lambda values, between: values < 0, share=True, percent=True
     ),
-    "densest score": Statistic("the density of scores is highest at {value}", of=statistics.densest),
+    "densest score": Statistic(
+        "the density of scores is highest at {value}", lambda values, between: statistics.densest(values)
+    ),
     "density": Statistic(
         "the mean density of scores between {between} is {value} per unit of score",
-        share=lambda values, between: (values >= between[0]) & (values <= between[1]),
+        lambda values, between: (values >= between[0]) & (values <= between[1]),
+        share=True,
     ),
     "accuracy": Statistic(
-        "{value} of the test clips are recognised", share=lambda values, between: values, percent=True
+        "{value} of the test clips are recognised", lambda values, between: values, share=True, percent=True
     ),
     "median difference": Statistic(
         "per clip the deeper network's score minus the other's has the median {value}",
-        of=lambda values: float(np.median(values[:, 1] - values[:, 0])),
+        lambda values, between: np.median(values[:, 1] - values[:, 0]),
     ),
     "difference of shares below 0": Statistic(
         "the deeper network's share of negative scores minus the other's is {value}",
-        of=lambda values: float((values[:, 1] < 0).mean() - (values[:, 0] < 0).mean()),
+        lambda values, between: (values[:, 1] < 0).mean() - (values[:, 0] < 0).mean(),
         percent=True,
     ),
     "share below 0 of both": Statistic(
         "{value} of both networks' scores are below 0",
-        share=lambda values, between: (values < 0).mean(axis=1),
+        lambda values, between: (values < 0).mean(axis=1),
+        share=True,
         percent=True,
     ),
 }
@@ -75,6 +75,8 @@ STATISTICS = {
 
 def claims() -> pd.DataFrame:
     """The entries of data/claims.yaml, one row each; what an entry does not name is None.
+
+    Columns id, section (of the thesis), claim, network, thesis, statistic, between, holds, why, figure.
 
     Chapter: notebooks/14_ledger.md
     """
@@ -85,6 +87,10 @@ def claims() -> pd.DataFrame:
 def modes(architecture: str) -> list[tuple[float, float, str]]:
     """Where the thesis's text puts the modes of a network's scores: (low, high, id); [] if it has none.
 
+    Parameters
+    ----------
+    architecture : such as "resnet18".
+
     Chapter: notebooks/08_scores.md
     """
     known = claims()
@@ -92,7 +98,7 @@ def modes(architecture: str) -> list[tuple[float, float, str]]:
     return [(*between, id_) for between, id_ in zip(known["between"], known["id"], strict=True)]
 
 
-def verdict(value: float, low: float, high: float, holds: list[float] | None) -> str:
+def verdict(value: float, low: float, high: float, holds: Sequence[float | None] | None) -> str:
     """One of `VERDICTS`, by the rule of data/claims.yaml.
 
     Parameters
@@ -112,21 +118,34 @@ def verdict(value: float, low: float, high: float, holds: list[float] | None) ->
 
 
 def verdicts(
-    rows: pd.DataFrame, predictions: pd.DataFrame, *, specification: str, source: str
+    rows: pd.DataFrame,
+    predictions: pd.DataFrame,
+    *,
+    data: str,
+    source: str,
+    specification: str = SPECIFICATION,
 ) -> pd.DataFrame:
     """Every claim held against every run it speaks of: one row each, columns `COLUMNS`.
 
     Parameters
     ----------
-    rows : columns run, data, architecture, setting, specification, clip, fsID, score. Runs of one `setting`
-        (seed, hop and so on) but different architectures make the pairs that claims about both need.
-    predictions : columns run, fsID, label, predicted, a row per test clip.
-    specification : whose scores are meant (see `scores.table`).
+    rows : scores of some runs: columns run, architecture, setting, specification, clip, recording, score.
+        Runs of one setting (seed, hop and so on) but different architectures make the pairs that claims about
+        both need.
+    predictions : of the same runs, a row per test clip: columns run, recording, label, predicted.
+    data : what the figures call the sounds (`Source.label`).
     source : the files that the rows can be computed from again.
+    specification : whose scores are meant (see `scores.table`).
+
+    Raises
+    ------
+    InputError
+        A claim has a statistic that is not in `STATISTICS`.
 
     Chapter: notebooks/14_ledger.md
     """
     rows = rows[rows["specification"] == specification]
+    facts = {"data": data, "specification": specification, "source": source}
     found = []
     for claim in claims().to_dict("records"):
         for _, part in rows.groupby("setting", sort=False):
@@ -134,58 +153,36 @@ def verdicts(
             runs = [part[part["architecture"] == name] for name in names]
             if all(len(run) for run in runs):
                 run = " and ".join(r["run"].iloc[0] for r in runs)
-                facts = {"run": run, "data": part["data"].iloc[0], "specification": specification}
-                found.append(_row(claim, runs, predictions) | facts | {"source": source})
+                found.append(_row(claim, runs, predictions) | {"run": run} | facts)
     return pd.DataFrame(found, columns=COLUMNS)
 
 
-def of(runs: list[Run], *, specification: str = "rank") -> pd.DataFrame:
-    """The ledger of runs of this copy of the study, see `verdicts`.
-
-    Chapter: notebooks/10_conclusions.md
-    """
-    tables, predictions = [], []
-    for run in runs:
-        keys = {"run": run.key, "data": run.source.label, "architecture": run.architecture}
-        setting = {"setting": run.key.partition(" ")[2]}
-        names = {"name": "clip", "fs_id": "fsID"}
-        tables.append(scores.table(run).rename(columns=names).assign(**keys, **setting))
-        predictions.append(training.predictions(run).rename(columns=names).assign(**keys))
-    return verdicts(
-        pd.concat(tables), pd.concat(predictions), specification=specification, source="this run's scores.csv"
-    )
-
-
-def table(verdicts: pd.DataFrame) -> Styler:
-    """A ledger to read: claim, the thesis's value, verdict, why (our value with its interval), link.
+def table(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """A ledger to read, a row per claim and run.
 
     Parameters
     ----------
-    verdicts : columns `COLUMNS`, as `verdicts` returns.
+    verdicts : as `verdicts` returns.
+
+    Returns
+    -------
+    Columns claim, "the thesis (section: value)", verdict, why (our value with its interval), where (an HTML
+    link to the figure that shows it).
 
     Chapter: notebooks/14_ledger.md
     """
-
-    def link(label: str) -> str:
-        return f'<a href="13_reference.html#{label.replace(":", "-")}">figure</a>'
-
     said = verdicts["statement"] + " (" + verdicts["section"] + ": " + verdicts["thesis"] + ")"
-    shown = pd.DataFrame(
-        {
-            "claim": verdicts["claim"],
-            "the thesis (section: value)": said,
-            "verdict": verdicts["verdict"],
-            "why": verdicts["why"],
-            "where": verdicts["figure"].map(link),
-        }
-    )
-    widths = {"the thesis (section: value)": "26%", "why": "44%"}
-    styles = {name: [{"selector": "", "props": [("width", width)]}] for name, width in widths.items()}
-    return shown.style.hide(axis="index").set_table_styles(styles)
+    link = '<a href="13_reference.html#' + verdicts["figure"].str.replace(":", "-") + '">figure</a>'
+    shown = {"claim": verdicts["claim"], "the thesis (section: value)": said}
+    return pd.DataFrame(shown | {"verdict": verdicts["verdict"], "why": verdicts["why"], "where": link})
 
 
 def matrix(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Verdicts by claim (rows) and setting (columns); "" where a claim was not held against a setting.
+
+    Parameters
+    ----------
+    verdicts : as `verdicts` returns.
 
     Chapter: notebooks/14_ledger.md
     """
@@ -209,15 +206,15 @@ def _row(claim: dict, runs: list[pd.DataFrame], predictions: pd.DataFrame) -> di
         )
     if not len(values):
         return row | {"verdict": "not testable here", "why": "No clip of this run has a score."}
-    statistic = STATISTICS[claim["statistic"]]
+    statistic, between = STATISTICS[claim["statistic"]], claim["between"]
     if statistic.share:
-        scale = 1 / np.subtract(*claim["between"][::-1]) if claim["statistic"] == "density" else 1
-        counts = statistic.share(values, claim["between"]).astype(float)
+        scale = 1 / np.subtract(*between[::-1]) if claim["statistic"] == "density" else 1
+        counts = statistic.of(values, between).astype(float)
         value = counts.mean() * scale
         low, high = (end * scale for end in statistics.share(counts, recordings))
     else:
-        value = statistic.of(values)
-        low, high = statistics.interval(statistic.of, values, recordings)
+        value = float(statistic.of(values, between))
+        low, high = statistics.interval(lambda drawn: statistic.of(drawn, between), values, recordings)
         if np.isnan([value, low, high]).any():
             return row | {"verdict": "not testable here", "why": "Too few clips of this run differ in score."}
     row |= {"value": value, "low": low, "high": high}
@@ -227,19 +224,21 @@ def _row(claim: dict, runs: list[pd.DataFrame], predictions: pd.DataFrame) -> di
     }
 
 
-def _values(claim: dict, runs: list[pd.DataFrame], predictions: pd.DataFrame) -> tuple[np.ndarray, ...]:
+def _values(
+    claim: dict, runs: list[pd.DataFrame], predictions: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Values per clip, the clips' recordings, and how many clips have no value."""
     if claim["statistic"] == "accuracy":
         own = predictions[predictions["run"] == runs[0]["run"].iloc[0]]
-        return (own["label"] == own["predicted"]).to_numpy(float), own["fsID"].to_numpy(), 0
+        return (own["label"] == own["predicted"]).to_numpy(float), own["recording"].to_numpy(), 0
     if len(runs) == 1:
-        table = runs[0].set_index("clip")[["fsID", "score"]]
+        table = runs[0].set_index("clip")[["recording", "score"]]
     else:
-        pair = runs[0].merge(runs[1], on=["clip", "fsID"], suffixes=("", "_deeper"), validate="1:1")
-        table = pair.set_index("clip")[["fsID", "score", "score_deeper"]]
+        pair = runs[0].merge(runs[1], on=["clip", "recording"], suffixes=("", "_deeper"), validate="1:1")
+        table = pair.set_index("clip")[["recording", "score", "score_deeper"]]
     known = table.dropna()
-    values = known.drop(columns="fsID").to_numpy(float)
-    return values[:, 0] if len(runs) == 1 else values, known["fsID"].to_numpy(), len(table) - len(known)
+    values = known.drop(columns="recording").to_numpy(float)
+    return values[:, 0] if len(runs) == 1 else values, known["recording"].to_numpy(), len(table) - len(known)
 
 
 def _why(claim: dict, statistic: Statistic, row: dict) -> str:

@@ -9,19 +9,15 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
+from helpers import study
 from helpers.experiments.controls import RIVALS
 from helpers.findings import statistics
 from helpers.maps.nulls import NULLS
 
 COMPARISONS = {"A": "random nodes", "B": "loudness"}  # of book/plan.md: Grad-CAM's score minus this
-
-
 CEILINGS = ("ceiling in nodes", "ceiling")
-
-
 LEVEL = 0.05  # of the family of planned tests
-
-
+RUN = ["run", "architecture", "seed", "setting"]  # columns that say which run a row belongs to
 FAMILIES = ("informed", "no better than loudness", "uninformed", "undecided")
 
 
@@ -30,26 +26,23 @@ def primary(rows: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    rows : columns run, architecture, seed, setting, fsID and those of `controls.table`; a row per clip.
+    rows : controls of some runs, a row per clip: columns `RUN`, recording, "Grad-CAM" and the values of
+        `COMPARISONS` (scores, -1 to 1, NaN where a clip has none).
 
     Returns
     -------
-    Columns run, architecture, seed, setting, comparison (A or B), minus (what), those of
-    `statistics.difference`, and p_holm: corrected over the rows of the first training seed, which are the
-    planned family; NaN for other seeds, which repeat it.
+    Columns `RUN`, comparison (A or B), minus (what), those of `statistics.difference`, and p_holm: corrected
+    over the rows of the first training seed, which are the planned family; NaN for other seeds, which repeat
+    it.
 
     Chapter: notebooks/15_controls.md
     """
     found = []
-    for key, part in rows.groupby(["run", "architecture", "seed", "setting"], sort=False):
+    for key, part in rows.groupby(RUN, sort=False):
         for comparison, rival in COMPARISONS.items():
-            facts = dict(zip(("run", "architecture", "seed", "setting"), key, strict=True))
-            values = part["Grad-CAM"] - part[rival]
-            found.append(
-                facts
-                | {"comparison": comparison, "minus": rival}
-                | statistics.difference(values, part["fsID"])
-            )
+            facts = dict(zip(RUN, key, strict=True)) | {"comparison": comparison, "minus": rival}
+            lead = part["Grad-CAM"] - part[rival]
+            found.append(facts | statistics.difference(lead, part["recording"]))
     table = pd.DataFrame(found)
     first = (table["seed"] == 0) & table["p"].notna()
     table["p_holm"] = np.nan
@@ -68,7 +61,7 @@ def names(rows: pd.DataFrame) -> pd.Series:
     Chapter: notebooks/15_controls.md
     """
     hop = rows["setting"].str.extract(r"hop_length=(\d+)", expand=False)
-    return rows["architecture"].str.replace("resnet", "ResNet") + ", " + hop + ", " + rows["seed"].astype(str)
+    return rows["architecture"].map(study.named) + ", " + hop + ", " + rows["seed"].astype(str)
 
 
 def said(rows: pd.DataFrame, *, of: str = "mean", low: str = "low", high: str = "high") -> list[str]:
@@ -95,17 +88,14 @@ def kinds(tests: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    One row per run: run, architecture, seed, setting, kind.
+    One row per run: columns `RUN` and kind.
 
     Chapter: notebooks/15_controls.md
     """
     above = (tests["mean"] > 0) & (tests["p_holm"].fillna(tests["p"]) < LEVEL)
-    keys = ["run", "architecture", "seed", "setting"]
-    wide = tests.assign(above=above).pivot(index=keys, columns="comparison", values="above").reset_index()
+    wide = tests.assign(above=above).pivot(index=RUN, columns="comparison", values="above").reset_index()
     kind = np.select([wide["A"] & wide["B"], wide["A"]], FAMILIES[:2], FAMILIES[2])
-    order = tests["run"].unique()
-    found = wide[keys].assign(kind=kind)
-    return found.set_index("run").loc[order].reset_index()
+    return wide[RUN].assign(kind=kind).set_index("run").loc[tests["run"].unique()].reset_index()
 
 
 def verdict(kinds: pd.DataFrame, architecture: str) -> str:
@@ -131,7 +121,8 @@ def inside(rows: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    rows : as for `primary`, which the result is for.
+    rows : controls, with the columns "Grad-CAM inside", "random nodes inside" and "loudness inside"; the
+        result is for `primary`.
 
     Chapter: notebooks/15_controls.md
     """
@@ -143,7 +134,7 @@ def standing(rows: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    rows : one run's, as for `primary`.
+    rows : one run's controls, with a column for every map, and "... below 0" for every null.
 
     Returns
     -------
@@ -164,7 +155,7 @@ def standing(rows: pd.DataFrame) -> pd.DataFrame:
             lead = (rows["Grad-CAM"] - values).dropna()
             higher = (np.sign(lead) + 1) / 2
             facts["Grad-CAM higher"] = higher.mean()
-            facts["low"], facts["high"] = statistics.share(higher, rows.loc[lead.index, "fsID"])
+            facts["low"], facts["high"] = statistics.share(higher, rows.loc[lead.index, "recording"])
         found.append(facts)
     return pd.DataFrame(found)
 
@@ -174,7 +165,7 @@ def strata(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
 
     Parameters
     ----------
-    rows : one run's, as for `primary`.
+    rows : one run's controls.
     classes : names by number.
 
     Returns
@@ -194,11 +185,11 @@ def strata(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     found = []
     for group, values in groups.items():
         for value, part in rows.groupby(np.asarray(values), sort=True):
-            facts = {"group": group, "value": value, "clips": len(part), "recordings": part["fsID"].nunique()}
-            facts["median"] = part["Grad-CAM"].median()
+            facts = {"group": group, "value": value, "clips": len(part)}
+            facts |= {"recordings": part["recording"].nunique(), "median": part["Grad-CAM"].median()}
             for rival in COMPARISONS.values():
                 known = (part["Grad-CAM"] - part[rival]).fillna(0)
-                low, high = statistics.interval(np.mean, known, part["fsID"], draws=1000)
+                low, high = statistics.interval(np.mean, known, part["recording"], draws=1000)
                 facts |= {f"minus {rival}": known.mean(), f"low {rival}": low, f"high {rival}": high}
             found.append(facts)
     return pd.DataFrame(found)
@@ -209,7 +200,7 @@ def depth(rows: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    rows : as for `primary`.
+    rows : controls: columns architecture, setting, clip, recording and "Grad-CAM".
 
     Returns
     -------
@@ -219,9 +210,8 @@ def depth(rows: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     for setting, part in rows.groupby("setting", sort=False):
-        keys = ["clip", "fsID"]
-        wide = part.pivot(index=keys, columns="architecture", values="Grad-CAM").reset_index()
+        wide = part.pivot(index=["clip", "recording"], columns="architecture", values="Grad-CAM")
         if {"resnet18", "resnet101"} <= set(wide):
-            lead = wide["resnet101"] - wide["resnet18"]
-            found.append({"setting": setting} | statistics.difference(lead, wide["fsID"]))
+            lead, recordings = wide["resnet101"] - wide["resnet18"], wide.index.get_level_values("recording")
+            found.append({"setting": setting} | statistics.difference(lead, recordings))
     return pd.DataFrame(found)

@@ -13,7 +13,6 @@ import functools
 import importlib
 import json
 import os
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -22,8 +21,7 @@ import yaml
 
 from helpers import InputError, artifacts, study
 from helpers.experiments import scores
-from helpers.findings import answer as answers
-from helpers.findings import curve, ledger, statistics
+from helpers.findings import curve
 from helpers.study import Run
 
 ARTEFACTS = ("features.npz", "network", "explanations.npz", "scores.csv")
@@ -46,12 +44,6 @@ UNHEARD = ("layer", "explained", "scored")  # choices of a run that its network 
 
 
 SCORES = [*KEYS, "specification", "clip", "fsID", "label", "predicted", "score", "explained", "status"]
-
-
-OLDER = "quantus 0.5.3"  # the specification of `helpers.peers`
-
-
-LEDGER = "draws"  # the thesis's metric on all clips, see `scores.table`
 
 
 def runs(data: str) -> list[Run]:
@@ -152,11 +144,6 @@ def record(data: str) -> list[str]:
     known = recorded("provenance.json") if (study.RECORDED / "provenance.json").exists() else {}
     both = {key: (known | provenance)[key] for key in order if key in known | provenance}
     artifacts.write_text(study.RECORDED / "provenance.json", json.dumps(both, indent=1) + "\n")
-    artifacts.write_text(study.RECORDED / "verdicts.csv", verdicts().to_csv(index=False))
-    artifacts.write_text(study.RECORDED / "answer.md", answer())
-    if all((study.RECORDED / f"{name}.csv").exists() for name in ("controls", "specifications")):
-        given = (recorded(f"{name}.csv") for name in ("verdicts", "controls", "specifications"))
-        artifacts.write_text(study.RECORDED / "sheet.md", answers.sheet(*given))
     return list(provenance)
 
 
@@ -171,7 +158,7 @@ def recorded(name: str) -> pd.DataFrame | dict:
     path = study.RECORDED / name
     if path.suffix == ".json":
         return json.loads(path.read_text())
-    table = pd.read_csv(path)
+    table = pd.read_csv(path).rename(columns={"fsID": "recording"})
     if "setting" not in table and "architecture" in table:
         table["setting"] = table["run"].str.split(" ", n=1).str[1]
     return table
@@ -197,124 +184,6 @@ def select(name: str, setting: str) -> pd.DataFrame:
     return table.assign(architecture=architecture)[table["setting"] == setting]
 
 
-def overview() -> pd.DataFrame:
-    """One row per recorded network: folds, clips, epochs, training time, and where and when it was trained.
-
-    Chapter: notebooks/13_reference.md
-    """
-    rows = []
-    seen = set()
-    for key, run in recorded("provenance.json").items():
-        network = run["artefacts"]["network"]
-        if network["content"] in seen:
-            continue
-        seen.add(network["content"])
-        made = network["made"]
-        rows.append(
-            {
-                "run": key,
-                "training folds": ", ".join(map(str, run["training_folds"])),
-                "training clips": made["training_clips"],
-                "test clips": made["test_clips"],
-                "epochs": run["parameters"]["profile"]["epochs"],
-                "minutes": f"{made['training_seconds'] / 60:.1f}",
-                "date": made["date"][:10],
-                "machine": f"{made['machine']}, {made['cores']} cores, {made['device']}",
-                "torch": made["versions"]["torch"],
-                "quantus": made["versions"]["quantus"],
-                "revision": made["revision"],
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def accuracy() -> pd.DataFrame:
-    """Accuracy on the test fold of each recorded network, with a 95 % interval over recordings.
-
-    Columns run, accuracy, low, high, clips, recordings.
-
-    Chapter: notebooks/13_reference.md
-    """
-    table = recorded("predictions.csv")
-    rows = []
-    for key, part in table.groupby("run", sort=False):
-        right = (part["label"] == part["predicted"]).to_numpy(float)
-        low, high = statistics.share(right, part["fsID"])
-        facts = {"clips": len(part), "recordings": part["fsID"].nunique()}
-        rows.append({"run": key, "accuracy": right.mean(), "low": low, "high": high, **facts})
-    return pd.DataFrame(rows)
-
-
-def agreement() -> pd.DataFrame:
-    """How far scores of the same clips by stock Quantus, its older version and the engine differ, per run.
-
-    Columns run, pair (of specifications, see `scores.table`), clips with both scores, median difference and
-    largest difference (absolute).
-
-    Chapter: notebooks/13_reference.md
-    """
-    table = recorded("scores.csv")
-    wide = table.pivot(index=["run", "clip"], columns="specification", values="score")
-    rows = []
-    for run, part in wide.groupby("run", sort=False):
-        for other in ("draws", "rank", OLDER):
-            if "quantus" in part and other in part:
-                apart = (part["quantus"] - part[other]).abs().dropna()
-                facts = {"run": run, "pair": f"quantus 0.6.0 and {other}", "clips": len(apart)}
-                facts |= {"median difference": apart.median(), "largest difference": apart.max()}
-                rows.append(facts)
-    heads = ["run", "pair", "clips", "median difference", "largest difference"]
-    found = pd.DataFrame(rows, columns=heads)
-    return found[found["clips"] > 0]
-
-
-def readings(architecture: str) -> pd.DataFrame:
-    """Scores under the default reading and under each recorded one that differs in one choice.
-
-    Columns reading (what differs, as `hop_length=512`), fsID and score. Two readings have the default
-    settings and another specification (see `scores.table`): "effect as in the text" and "Quantus 0.5.3", on
-    fewer clips; all others have "rank".
-
-    Chapter: notebooks/13_reference.md
-    """
-    table = recorded("scores.csv")
-    default = f"seed=0 hop_length={study.CHOICES['hop_length'][0]}"
-    own = table[table["architecture"] == architecture]
-    parts = []
-    for setting, part in own[own["specification"] == "rank"].groupby("setting", sort=False):
-        differs = [choice for choice in setting.split(" ") if choice not in default.split(" ")]
-        if len(differs) <= 1:
-            parts.append(part[["fsID", "score"]].assign(reading=differs[0] if differs else "default reading"))
-    for specification, reading in ((OLDER, "Quantus 0.5.3"), ("text", "effect as in the text")):
-        part = own[(own["specification"] == specification) & (own["setting"] == default)]
-        parts.append(part[["fsID", "score"]].assign(reading=reading))
-    return pd.concat(parts, ignore_index=True)
-
-
-def signs(scores: pd.DataFrame) -> pd.DataFrame:
-    """Per reading the share of scores below 0, its 95 % interval, and the verdict on "most are below 0".
-
-    Parameters
-    ----------
-    scores : columns reading, fsID, score; from `readings`.
-
-    Returns
-    -------
-    Columns reading, clips (with a score), NaN, median, share below 0, low, high, verdict.
-
-    Chapter: notebooks/13_reference.md
-    """
-    rows = []
-    for reading, part in scores.groupby("reading", sort=False):
-        known = part.dropna()
-        below = (known["score"] < 0).to_numpy(float)
-        low, high = statistics.share(below, known["fsID"])
-        facts = {"reading": reading, "clips": len(known), "NaN": len(part) - len(known)}
-        facts |= {"median": known["score"].median(), "share below 0": below.mean(), "low": low, "high": high}
-        rows.append(facts | {"verdict": ledger.verdict(below.mean(), low, high, [0.5, None])})
-    return pd.DataFrame(rows)
-
-
 def nodes(key: str) -> np.ndarray:
     """What Grad-CAM gave the places of the layer in a recorded run: (clips, rows, columns), float32.
 
@@ -324,51 +193,6 @@ def nodes(key: str) -> np.ndarray:
     """
     with np.load(study.RECORDED / "nodes.npz", allow_pickle=False) as arrays:
         return arrays[key]
-
-
-def verdicts() -> pd.DataFrame:
-    """The ledger of the recorded runs, computed from the recorded tables.
-
-    Chapter: notebooks/14_ledger.md
-    """
-    tables = recorded("scores.csv"), recorded("predictions.csv")
-    return ledger.verdicts(
-        *tables, specification=LEDGER, source="data/recorded/scores.csv, data/recorded/predictions.csv"
-    )
-
-
-def answer() -> str:
-    """What the recorded runs say of the thesis's verdict, as Markdown: a table, and what the controls say.
-
-    `make record` writes it to data/recorded/answer.md, which the README and the first page show.
-
-    Chapter: notebooks/10_conclusions.md
-    """
-    table, known = recorded("scores.csv"), recorded("verdicts.csv").set_index(["claim", "run"])
-    listens = accuracy().set_index("run")["accuracy"]
-    lines = [
-        "| network | hop | seed | accuracy | scores below 0, 95 % interval | median | most are below 0 |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for key, part in table[table["specification"] == LEDGER].groupby("run", sort=False):
-        architecture = part["architecture"].iloc[0].replace("resnet", "ResNet")
-        row = known.loc[(f"R{architecture[6:]}-sign", key)]
-        hop, seed = (re.search(rf"{name}=(\d+)", key)[1] for name in ("hop_length", "seed"))
-        share = f"{row['value']:.0%} of {row['clips']} ({row['low']:.0%} to {row['high']:.0%})"
-        cells = [architecture, hop, seed, f"{listens[key]:.0%}", share, f"{part['score'].median():+.2f}"]
-        lines.append(f"| {' | '.join(cells)} | {row['verdict']} |")
-    folds = sorted({fold for run in recorded("provenance.json").values() for fold in run["training_folds"]})
-    lines += [
-        "",
-        f"UrbanSound8K, training on folds {' and '.join(map(str, folds))} (the thesis: nine), test on "
-        "fold 10; the thesis's metric with Quantus' own random values; intervals over recordings.",
-    ]
-    if (study.RECORDED / "controls.csv").exists():
-        lines += ["", "What the controls say, on all clips of fold 10:", ""]
-        lines.append(answers.plain(recorded("controls.csv")))
-    if (study.RECORDED / "specifications.csv").exists():
-        lines += ["", curve.reading(recorded("specifications.csv"))]
-    return "\n".join(lines) + "\n"
 
 
 def _network(run: Run) -> Run:
