@@ -63,7 +63,7 @@ def table(
     ends = intervals if isinstance(intervals, Mapping) else dict.fromkeys(intervals, ("low", "high"))
     within = {end for pair in ends.values() for end in pair}
     style.known(frame, "table", *percent, *digits_of, *ends, *within, *(columns or ()), *rename, *widths)
-    shown = frame.astype(object) if index else frame.astype(object).reset_index(drop=True)
+    shown = frame.astype(object)
     for name in frame.columns:
         spec = digits_of.get(name, 0 if name in percent else digits)
         if not isinstance(spec, str):

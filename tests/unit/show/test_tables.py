@@ -72,11 +72,16 @@ def test_ends_are_called_low_and_high_where_nothing_else_is_said():
 
 
 def test_an_estimate_without_an_interval_stands_alone():
-    frame = pd.DataFrame({"mean": [0.5, 1], "low": [NAN, 1], "high": [0.6, 1]})
+    frame = pd.DataFrame({"mean": [0.5, 1.0], "low": [NAN, 1], "high": [0.6, 1]})
     assert list(show.table(frame, "c", intervals=["mean"]).data["mean"]) == [
         "+0.50",
         "+1.00 (+1.00 to +1.00)",
     ]
+
+
+def test_a_whole_estimate_is_written_as_its_ends_are():
+    frame = pd.DataFrame({"mean": [1], "low": [0], "high": [2]})
+    assert list(show.table(frame, "c", intervals=["mean"]).data["mean"]) == ["+1.00 (+0.00 to +2.00)"]
 
 
 @pytest.mark.parametrize(
@@ -185,10 +190,8 @@ def test_runs_without_a_common_clip_have_no_difference():
 
 
 def test_clips_are_matched_by_name_not_by_row():
-    backwards = scored(0.1, 0.2, 0.9)[::-1]
-    shown = show.compare(
-        {"a": scored(0.1, 0.2, 0.9), "b": backwards}, "c", specification="frame", accuracy={}
-    )
+    shuffled = scored(0.1, 0.2, 0.9).iloc[[1, 2, 0]].reset_index(drop=True)
+    shown = show.compare({"a": scored(0.1, 0.2, 0.9), "b": shuffled}, "c", specification="frame", accuracy={})
     assert shown.data["median difference"][1] == "+0.00"
 
 
