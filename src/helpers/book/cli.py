@@ -101,7 +101,7 @@ def record(*, name: str, data: str) -> None:
     """Write data/recorded: what a study's runs made, what follows from it, the official counts, times of a bench."""
     from helpers.audio import sounds
     from helpers.book import studies
-    from helpers.findings import recorded
+    from helpers.findings import reference
 
     bench = site.BUILD / "bench.json"
     source = study.open(profile="thesis", data=data).source
@@ -122,7 +122,7 @@ def record(*, name: str, data: str) -> None:
         )
     for copied in studies.record(name, data):
         print(copied)
-    recorded.write()
+    reference.write()
 
 
 @contextlib.contextmanager
