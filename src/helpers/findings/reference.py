@@ -36,6 +36,14 @@ def runs(*having: Artefact) -> list[Run]:
     return list(found.values())
 
 
+def beside(run: Run, *having: Artefact) -> list[Run]:
+    """The runs that a chapter sets side by side: of a recorded run all recorded runs of the answer, else itself.
+
+    Chapter: notebooks/15_controls.md
+    """
+    return runs(*having) if run.source.kind == "recorded" else [run]
+
+
 def verdicts() -> pd.DataFrame:
     """The ledger of the recorded runs, computed from their scores and predictions.
 

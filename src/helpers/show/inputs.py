@@ -158,8 +158,18 @@ def two_classes(
     return figure
 
 
+def _alone(figure: Figure, axes: Axes, clip: _Clip, *, title: str = "") -> None:
+    """What the network is given, with its scale."""
+    image = clip.draw(axes)
+    rows, frames = clip.values.shape
+    named = f"{clip.title}, {rows} × {frames} frames"
+    axes.set(title=f"{title}: {named}" if title else named, xlabel="time (s)")
+    logarithmic = isinstance(image.norm, SymLogNorm)
+    figure.colorbar(image, ax=axes, label="value (log scale)" if logarithmic else "value")
+
+
 def representations(
-    waveform: ArrayLike,
+    waveform: ArrayLike | None,
     rate: int,
     *,
     features: ArrayLike,
@@ -172,7 +182,8 @@ def representations(
 
     Parameters
     ----------
-    waveform : (samples,) or (1, samples), amplitude, full scale at 1.
+    waveform : (samples,) or (1, samples), amplitude, full scale at 1; None where no sound is at hand: then what the
+        network is given stands alone.
     rate : samples per second.
     features : (rows, frames), in the representation's units; those after the waveform are hatched as padding.
     seconds_per_frame : hop length / sampling rate of the features, s.
@@ -188,6 +199,10 @@ def representations(
     Chapter: notebooks/01_introduction.md
     """
     clip = _Clip(style.matrix(features, "features"), seconds_per_frame, representation)
+    if waveform is None:
+        with style.picture(height=2.6, source=source) as figure:
+            _alone(figure, figure.subplots(), clip, title=title)
+        return figure
     samples = style.matrix(np.atleast_2d(np.asarray(waveform)), "waveform")
     if len(samples) != 1:
         raise InputError(f"waveform has {len(samples)} channels; average them first")
@@ -209,11 +224,7 @@ def representations(
         middle.set(title="Spectrogram", ylabel="frequency", yscale="log", ylim=(50, rate / 2))
         middle.yaxis.set_major_formatter(EngFormatter(unit="Hz"))
         figure.colorbar(mesh, ax=middle, label="level (dB re loudest)")
-        image = clip.draw(bottom)
-        rows, frames = clip.values.shape
-        bottom.set(title=f"{clip.title}, {rows} × {frames} frames", xlabel="time (s)")
-        logarithmic = isinstance(image.norm, SymLogNorm)
-        figure.colorbar(image, ax=bottom, label="value (log scale)" if logarithmic else "value")
+        _alone(figure, bottom, clip)
         _hatch(bottom, start=duration, end=clip.seconds)
         bottom.set_xlim(0, max(duration, clip.seconds))
     return figure

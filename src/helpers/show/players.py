@@ -9,6 +9,7 @@ import base64
 import html
 import io
 from collections.abc import Iterable
+from typing import Protocol
 
 import numpy as np
 import soundfile
@@ -20,6 +21,26 @@ from helpers import InputError
 
 RATES = (22_050, 44_100, 48_000)  # Hz; MP3 knows only some rates, every browser plays these
 LONGEST = 30  # s; a page carries its sounds
+
+
+class Heard(Protocol):
+    """What can be heard."""
+
+    @property
+    def samples(self) -> np.ndarray | None:
+        """Mono, float32, at `rate`."""
+
+    @property
+    def rate(self) -> int:
+        """Hz."""
+
+    @property
+    def recording(self) -> int:
+        """Its number at Freesound."""
+
+    @property
+    def second(self) -> float:
+        """Where it starts in the recording."""
 
 
 def player(samples: ArrayLike, rate: int, *, label: str, credit: str = "") -> HTML:
@@ -102,6 +123,20 @@ def listen_at(recording: int, second: float, *, label: str) -> HTML:
         f'<figure class="player"><figcaption>{html.escape(label)}</figcaption>'
         f'<a href="https://freesound.org/s/{int(recording)}/">{said}</a></figure>'
     )
+
+
+def hear(sound: Heard, *, label: str, credit: str = "") -> HTML:
+    """A clip to be heard: a player, or where no sound is at hand a link to its recording.
+
+    Parameters
+    ----------
+    sound : such as `examples.sound` gives: samples (None: not at hand), rate, recording, second.
+
+    Chapter: notebooks/06_explanations.md
+    """
+    if sound.samples is None:
+        return listen_at(sound.recording, sound.second, label=label)
+    return player(sound.samples, sound.rate, label=label, credit=credit)
 
 
 def row(players: Iterable[HTML]) -> HTML:
