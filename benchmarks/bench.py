@@ -1,4 +1,4 @@
-"""Stock Quantus, torchxai-tools and helpers.faithfulness on the same clips, in one run.
+"""Stock Quantus, torchxai-tools and helpers.metric on the same clips, in one run.
 
 Prints `name: value unit` lines and writes them, with the machine and the settings, to _build/bench.json.
 Each side runs at its own best thread count. Ratios depend on the processor: compare them within one file.
@@ -16,7 +16,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,7 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from helpers import artifacts
+from helpers import artifacts, study
 from helpers.audio import representations
 from helpers.experiments import peers
 from helpers.maps import explainers
@@ -33,7 +34,8 @@ from helpers.networks import models
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
-SHAPE = (1, 13, 400)
+RUN = study.Run()  # its pictures have the thesis's shape
+SHAPE = (1, *RUN.shape)
 DRAWS = 10  # the thesis's
 LADDER = ("resnet18", "resnet34", "resnet50", "resnet101")
 results: dict[str, float | int | str | list | None] = {}
@@ -61,6 +63,30 @@ def fastest(works: dict[str, Callable[[], object]], *, rounds: int = 3) -> dict[
     return best
 
 
+def best_threads(work: Callable[[], object]) -> int:
+    """The thread count that ran `work` fastest, of 1, 2, 4 ... and all; on a busy machine often 1."""
+    most = os.cpu_count() or 1
+    seconds = {}
+    for count in sorted({2**i for i in range(most.bit_length()) if 2**i <= most} | {most}):
+        with threads(count):
+            work()  # the first call allocates
+            start = time.perf_counter()
+            work()
+            seconds[count] = time.perf_counter() - start
+    return min(seconds, key=seconds.__getitem__)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch use `count` threads, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -76,14 +102,14 @@ def peak_mib() -> float:
 
 
 def clips(count: int, *, seed: int) -> np.ndarray:
-    """MFCCs of seeded noise bursts of 1 to 4 s: (count, 1, 13, 400), padded as the thesis's."""
+    """MFCCs of seeded noise bursts of 1 to 4 s: (count, *SHAPE), padded as the thesis's."""
     random, made = np.random.default_rng(seed), []
     for _ in range(count):
         length = int(random.uniform(1, 4) * 44_100)
         colour = np.cumsum(random.normal(size=length)) * random.uniform(0, 0.02)
         loudness = np.interp(np.arange(length), np.linspace(0, length, 9), random.uniform(0, 0.3, 9) ** 2)
-        sound = np.tanh((random.normal(size=length) + colour) * loudness)
-        made.append(representations.mfcc(torch.from_numpy(sound[None].astype(np.float32)), 44_100).numpy())
+        sound = np.tanh((random.normal(size=length) + colour) * loudness).astype(np.float32)
+        made.append(representations.picture(torch.from_numpy(sound[None]), 44_100, RUN).numpy())
     return np.stack(made)
 
 
@@ -104,9 +130,8 @@ class Case:
         self.network = network_of(architecture, inputs)
         with torch.no_grad():
             self.classes = self.network(torch.from_numpy(inputs)).argmax(1).numpy()
-        self.maps = explainers.gradcam(
-            self.network, inputs, layer=self.network.layer4[-1], classes=self.classes
-        )
+        layer = models.layer(self.network, study.NETWORKS[architecture])
+        self.maps = explainers.maps(self.network, inputs, layer=layer, classes=self.classes)
         self.blocks = blocking.rank_blocks(self.maps, order="stock")
         one, many = torch.from_numpy(inputs[:1]), torch.from_numpy(inputs[:1]).repeat(100, 1, 1, 1)
         start = time.perf_counter()
@@ -123,7 +148,7 @@ class Case:
         def batched() -> None:
             self.full.network(many.contiguous(memory_format=torch.channels_last))
 
-        self.stock_threads, self.threads = forward.best_threads(single), forward.best_threads(batched)
+        self.stock_threads, self.threads = best_threads(single), best_threads(batched)
         say(f"threads_{architecture}", f"{self.stock_threads} {self.threads}", "stock, ours")
 
     def effects(self, part: slice = slice(None), *, windowed: bool = True, **options) -> np.ndarray:
@@ -132,7 +157,7 @@ class Case:
 
     def ours(self, **options) -> float:
         """Seconds per clip, over all clips."""
-        with forward.threads(self.threads):
+        with threads(self.threads):
             return seconds(lambda: self.effects(**options)) / len(self.inputs)
 
     def full_forward(self, batch: int) -> Callable[[], None]:
@@ -150,10 +175,17 @@ class Case:
 
     def stock(self) -> tuple[float, float]:
         """Seconds and score of stock Quantus on the first clip."""
-        with forward.threads(self.stock_threads):
+        with threads(self.stock_threads):
             start = time.perf_counter()
             scores, _ = stock.quantus_scores(
-                self.network, self.inputs[:1], self.classes[:1], self.maps[:1], draws=DRAWS, seed=0
+                self.network,
+                self.inputs[:1],
+                self.classes[:1],
+                self.maps[:1],
+                draws=DRAWS,
+                seed=0,
+                features_in_step=RUN.rows,
+                perturb_baseline=RUN.perturb_baseline,
             )
             return time.perf_counter() - start, scores[0]
 
@@ -165,7 +197,7 @@ def compare(case: Case, *, stock: bool) -> None:
     works["rank"] = lambda: case.effects(blocks=rank)
     works["rank full"] = lambda: case.effects(blocks=rank, windowed=False)
     works["frame"] = case.effects
-    with forward.threads(case.threads):
+    with threads(case.threads):
         taken = fastest(works)
     batch = min((32, 64, 100), key=taken.get)
     full = taken[batch] / n
@@ -202,7 +234,7 @@ def compare(case: Case, *, stock: bool) -> None:
 def agree(case: Case, *, reference_draws: int, seeds: int) -> None:
     """The quadrature against many draws of the stock metric, beside the spread of the thesis's 10 draws."""
     differences, spreads, orders = [], [], []
-    with forward.threads(case.threads):
+    with threads(case.threads):
         for i in range(len(case.inputs)):
             part = slice(i, i + 1)
 
@@ -226,12 +258,13 @@ def agree(case: Case, *, reference_draws: int, seeds: int) -> None:
 def grow(case: Case, inputs: np.ndarray) -> None:
     """Time over clips and blocks, memory over clips; frame mode."""
     classes = case.classes[np.zeros(len(inputs), int)]
-    with forward.threads(case.threads):
+    with threads(case.threads):
         taken = seconds(lambda: perturbation.effects(case.fast, inputs, classes), repeat=1)
     say("frame_s_per_clip_of_many", taken / len(inputs), f"s, {len(inputs)} clips, {case.name}")
     for width in (1, 2, 4, 8):
-        taken = case.ours(blocks=(13, width))
-        say(f"blocks_{400 // width}_s", taken, f"s per clip, {400 // width} blocks of {width} frames")
+        taken = case.ours(blocks=(RUN.rows, width))
+        blocks = RUN.frames // width
+        say(f"blocks_{blocks}_s", taken, f"s per clip, {blocks} blocks of {width} frames")
     peaks = [
         float(subprocess.check_output([sys.executable, __file__, "--memory", str(count)], text=True))
         for count in (1, len(inputs))
@@ -249,7 +282,7 @@ def memory(count: int) -> None:
 
 def second_map(case: Case) -> None:
     found = case.effects(slice(0, 1))
-    many = np.random.default_rng(0).random((1000, 13, 400), dtype=np.float32)
+    many = np.random.default_rng(0).random((1000, *RUN.shape), dtype=np.float32)
     say("second_map_ms", seconds(lambda: correlation.score(case.maps[:1], found), repeat=50) * 1e3, "ms")
     taken = seconds(lambda: correlation.score(many, found))
     say("thousand_maps_ms_each", taken, "ms per map, 1000 maps of one clip")
@@ -259,7 +292,7 @@ PEER = """
 import sys, time
 import numpy as np, torch
 from torchxai.metrics import monotonicity_corr
-from helpers import models
+from helpers.networks import models
 case = np.load(sys.argv[1])
 torch.set_num_threads(int(sys.argv[3]))
 torch.manual_seed(0)
@@ -302,7 +335,7 @@ def peer(case: Case) -> None:
     )
 
 
-def training(inputs: np.ndarray, threads: int) -> None:
+def training(inputs: np.ndarray, count: int) -> None:
     """One step of the thesis's training in three ways, and what a clip's features cost."""
     rows = np.arange(16) % len(inputs)
     batch, labels = torch.from_numpy(inputs[rows]), torch.arange(16) % 10
@@ -321,12 +354,12 @@ def training(inputs: np.ndarray, threads: int) -> None:
         step()
         return seconds(step, repeat=8)
 
-    with forward.threads(threads):
+    with threads(count):
         eager = run(torch.contiguous_format)
         ours = run(torch.channels_last)
         half = run(torch.channels_last, bfloat16=True)
         sound = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 192_000)).astype(np.float32))
-        prepare = seconds(lambda: representations.mfcc(sound, 48_000), repeat=5)
+        prepare = seconds(lambda: representations.picture(sound, 48_000, RUN), repeat=5)
     say("training_step_ms", ours * 1e3, "ms per step of 16 clips, ResNet18, channels last")
     say("training_speedup", eager / ours, "x: channels last (as training.py) against plain eager float32")
     say("training_bfloat16_speedup", eager / half, "x: channels last and bfloat16 autocast; not used")

@@ -11,14 +11,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from helpers.experiments.frame_effects import Effects
 from helpers.maps import explainers
 
 NULLS = ("random nodes", "shifted", "same class", "other class", "independent frames")
 
 
 def profile(maps: np.ndarray) -> np.ndarray:
-    """What maps, (maps, 13, 400), give to each frame: (maps, 400).
+    """What maps, (maps, rows, frames), give to each frame: (maps, frames).
 
     Chapter: notebooks/15_controls.md
     """
@@ -26,13 +25,14 @@ def profile(maps: np.ndarray) -> np.ndarray:
 
 
 def random_nodes(
-    shape: tuple[int, int], *, count: int, random: np.random.Generator, size: tuple[int, int] = (13, 400)
+    shape: tuple[int, int], *, count: int, random: np.random.Generator, size: tuple[int, int]
 ) -> np.ndarray:
     """Maps of Grad-CAM's shape that know nothing: normal random nodes, stretched as Grad-CAM's.
 
     Parameters
     ----------
     shape : (rows, columns) of the layer: (1, 13) at a ResNet's last block.
+    size : (rows, frames) of the input.
 
     Returns
     -------
@@ -44,12 +44,20 @@ def random_nodes(
 
 
 def profiles_of(
-    i: int, profiles: np.ndarray, found: Effects, *, count: int, random: np.random.Generator
+    i: int,
+    profiles: np.ndarray,
+    *,
+    recordings: np.ndarray,
+    explained: np.ndarray,
+    nodes: tuple[int, int],
+    rows: int,
+    count: int,
+    random: np.random.Generator,
 ) -> dict[str, np.ndarray]:
     """Profiles of maps that know nothing of clip `i`, by kind (`NULLS`).
 
     - "random nodes": see `random_nodes`.
-    - "shifted": the clip's own map, rotated by 1 to 399 frames, half of them reversed in time.
+    - "shifted": the clip's own map, rotated by at least one frame, half of them reversed in time.
     - "same class", "other class": another recording's map, explained for the same or another class; with
       fewer such clips than `count`, each comes several times.
     - "independent frames": every frame alone, uniform.
@@ -57,6 +65,8 @@ def profiles_of(
     Parameters
     ----------
     profiles : (clips, frames): `profile` of every clip's map.
+    recordings, explained : (clips,), int: where each clip comes from, and the class its map explains.
+    nodes : (rows, columns) of the layer. rows : of the input.
 
     Returns
     -------
@@ -68,15 +78,15 @@ def profiles_of(
     shift = random.integers(1, frames, size=count)
     column = (np.arange(frames) + shift[:, None]) % frames
     column[1::2] = column[1::2, ::-1]
-    others = found.fs_ids != found.fs_ids[i]
-    same = found.explained == found.explained[i]
+    others = recordings != recordings[i]
+    same = explained == explained[i]
 
     def of(chosen: np.ndarray) -> np.ndarray:
         pool = np.flatnonzero(chosen)
         return profiles[random.choice(pool, count)] if len(pool) else profiles[:0]
 
     return {
-        "random nodes": profile(random_nodes(found.nodes.shape[1:], count=count, random=random)),
+        "random nodes": profile(random_nodes(nodes, count=count, random=random, size=(rows, frames))),
         "shifted": profiles[i][column],
         "same class": of(others & same),
         "other class": of(others & ~same),

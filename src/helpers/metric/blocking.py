@@ -8,44 +8,66 @@ from __future__ import annotations
 import numpy as np
 
 from helpers import InputError
+from helpers.metric import known
 
-# Two values closer than this share of the largest are tied. The resize of a Grad-CAM map leaves the 13
+# Two values closer than this share of the largest are tied. The resize of a Grad-CAM map leaves the
 # cells of a column equal only to about 1e-7 of it; a tie must not depend on the processor's rounding.
 TIE = 1e-6
-
 
 ORDERS = ("stable", "stock")
 
 
-def rank_blocks(maps: np.ndarray, *, size: int = 13, order: str = "stable") -> np.ndarray:
+def rank_blocks(maps: np.ndarray, *, size: int | None = None, order: str = "stable") -> np.ndarray:
     """Blocks of `size` cells by attribution, weakest first: the blocks that Quantus makes from a map.
 
     Parameters
     ----------
     maps : (rows, columns) or (maps, rows, columns), float.
-    size : cells per block; the last block may be smaller.
+    size : cells per block, those of one frame when not given; the last block may be smaller.
     order : of tied cells. "stable": cells closer than `TIE` of the largest are tied and follow each other
         row by row, as in a stable sort of an exactly tied map: all coefficients 0 first, by frame.
         "stock": numpy's default sort of the values to the last bit, whose order of ties depends on
-        numpy's version and the processor's vector width.
+        numpy's version and the processor's vector width; blocks of one size only.
 
     Returns
     -------
     Block of each cell, int64, shape of `maps`: for `effects(..., blocks=...)` and `score`.
+
+    Raises
+    ------
+    InputError
+        Wrong shape or name, or a size that "stock" cannot have.
 
     Chapter: notebooks/12_engine.md
     """
     maps = np.asarray(maps)
     if maps.ndim not in (2, 3):
         raise InputError(f"maps have shape {maps.shape}; give (rows, columns) or (maps, rows, columns)")
-    cells = scaled(maps.reshape(-1, *maps.shape[-2:]))
-    if order(order) == "stable":
+    rows, columns = maps.shape[-2:]
+    size = rows if size is None else size
+    if known("order", order, ORDERS) == "stock":
+        whole_steps(size, (rows, columns))
+    cells = scaled(maps.reshape(-1, rows, columns))
+    if order == "stable":
         ranked = np.argsort(levels(cells), axis=1, kind="stable")
     else:
         ranked = np.argsort(cells, axis=1)
     labels = np.empty_like(ranked)
     np.put_along_axis(labels, ranked, np.arange(ranked.shape[1])[None] // size, axis=1)
     return labels.reshape(maps.shape)
+
+
+def whole_steps(size: int, shape: tuple[int, int]) -> None:
+    """Refuse blocks of `size` cells that do not fill an input, (rows, frames): Quantus stops at them.
+
+    Chapter: notebooks/12_engine.md
+    """
+    rows, frames = shape
+    if size < 1 or rows * frames % size:
+        raise InputError(
+            f"features_in_step={size} does not divide the {rows} x {frames} cells of an input, "
+            f"which Quantus needs; take {rows} (one frame's cells) or another divisor"
+        )
 
 
 def block_labels(
@@ -60,12 +82,8 @@ def block_labels(
     rows, columns = shape
     named = {"frame": (rows, 1), "cell": (1, 1), "coefficient": (1, columns)}
     if isinstance(blocks, str):
-        if blocks not in named:
-            raise InputError(
-                f'blocks "{blocks}" is not known; choose from {", ".join(named)}, '
-                "give a patch (rows, columns), or labels such as rank_blocks(maps)"
-            )
-        blocks = named[blocks]
+        otherwise = ", give a patch (rows, columns), or labels such as rank_blocks(maps)"
+        blocks = named[known("blocks", blocks, named, otherwise=otherwise)]
     if isinstance(blocks, tuple):
         if len(blocks) != 2 or min(blocks) < 1:
             raise InputError(f"blocks is {blocks}; give a patch (rows, columns), both at least 1")
@@ -101,10 +119,3 @@ def levels(values: np.ndarray) -> np.ndarray:
     levels = np.empty_like(order)
     np.put_along_axis(levels, order, np.cumsum(apart, axis=1), axis=1)
     return levels
-
-
-def order(order: str) -> str:
-    """The name of an order of ties, checked."""
-    if order not in ORDERS:
-        raise InputError(f'order "{order}" is not known; choose from {", ".join(ORDERS)}')
-    return order

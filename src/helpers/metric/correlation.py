@@ -9,16 +9,16 @@ import numpy as np
 from scipy.stats import rankdata
 
 from helpers import InputError
-from helpers.metric import blocking
+from helpers.metric import blocking, known
 
 
 def frame_scores(profiles: np.ndarray, effects: np.ndarray) -> np.ndarray:
-    """Frame scores of many maps of one clip: `faithfulness.score` with one block per frame.
+    """Frame scores of many maps of one clip: `score` with one block per frame.
 
     Parameters
     ----------
-    profiles : (maps, frames), float, >= 0: from `profile`, or any curve over the frames.
-    effects : (frames,), from `faithfulness.effects`.
+    profiles : (maps, frames), float, >= 0: from `nulls.profile`, or any curve over the frames.
+    effects : (frames,), from `perturbation.effects`.
 
     Returns
     -------
@@ -69,13 +69,14 @@ def score(
             f"maps have shape {maps.shape} and effects {effects.shape}; "
             "give (maps, rows, columns) and (maps, blocks) or (1, blocks)"
         )
-    labels = blocking.block_labels(blocks, maps.shape[1:], clips=len(maps))
+    labels = blocking.block_labels(blocks, (maps.shape[1], maps.shape[2]), clips=len(maps))
     if labels.max() + 1 != effects.shape[1]:
         raise InputError(
             f"effects has {effects.shape[1]} blocks, blocks {labels.max() + 1}; give both the same blocks"
         )
     finite = np.isfinite(maps).all(axis=(1, 2)) & np.isfinite(effects).all(axis=1)
-    sums = _sums(blocking.scaled(maps), labels.reshape(len(labels), -1), blocking.order(order))
+    known("order", order, blocking.ORDERS)
+    sums = _sums(blocking.scaled(maps), labels.reshape(len(labels), -1), order)
     a = rankdata(blocking.levels(sums) if order == "stable" else sums, axis=1)
     v = rankdata(effects, axis=1)
     a, v = a - a.mean(axis=1, keepdims=True), v - v.mean(axis=1, keepdims=True)

@@ -10,11 +10,10 @@ Chapter: notebooks/12_engine.md
 from __future__ import annotations
 
 import copy
-import os
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +22,7 @@ from torch.nn import functional
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from helpers import InputError
+from helpers.metric import known
 
 FORWARDS = ("auto", "full", "windowed")
 
@@ -64,23 +64,25 @@ def fold(network: nn.Module, *, shape: tuple[int, int, int]) -> nn.Module:
     for hook in hooks:
         hook.remove()
     for layer, heights in seen.items():
-        top, rows = layer.padding[0], heights[0][0]
-        if len(heights) == 1 and heights[0][1] == 1 and top and layer.dilation[0] == 1:
-            weight = layer.weight[:, :, top : top + rows].contiguous(memory_format=torch.channels_last)
+        plain = isinstance(layer.padding, tuple) and layer.padding_mode == "zeros" and layer.dilation[0] == 1
+        top, side = _pair(layer.padding) if plain else (0, 0)
+        if len(heights) == 1 and heights[0][1] == 1 and top:
+            weight = layer.weight[:, :, top : top + heights[0][0]]
+            weight = weight.contiguous(memory_format=torch.channels_last)
             layer.weight = nn.Parameter(weight, requires_grad=False)
             layer.kernel_size = (weight.shape[2], layer.kernel_size[1])
-            layer.padding = (0, layer.padding[1])
+            layer.padding = (0, side)
     return folded
 
 
 def prepare(network: nn.Module, *, shape: tuple[int, int, int], forward: str = "auto") -> Full | Windowed:
-    """The network ready for `faithfulness.effects`, for who asks it many times: folding takes a second or so.
+    """The network ready for `perturbation.effects`, for who asks it many times: folding takes a second or so.
 
     Parameters
     ----------
     network : any classifier in eval mode; it is not changed, and later changes of it are not seen.
     shape : (channels, rows, columns) of one input.
-    forward : "windowed", "full" or "auto", as in `faithfulness.effects`.
+    forward : "windowed", "full" or "auto", as in `perturbation.effects`.
 
     Raises
     ------
@@ -89,10 +91,8 @@ def prepare(network: nn.Module, *, shape: tuple[int, int, int], forward: str = "
 
     Chapter: notebooks/12_engine.md
     """
-    if forward not in FORWARDS:
-        raise InputError(f'forward "{forward}" is not known; choose from {", ".join(FORWARDS)}')
     able = windowable(network)
-    if forward == "windowed" and not able:
+    if known("forward", forward, FORWARDS) == "windowed" and not able:
         raise InputError(
             f'forward "windowed" needs a torchvision ResNet, not {type(network).__name__}; take "auto"'
         )
@@ -188,7 +188,7 @@ class Windowed:
     def _walk(self, window: Window, maps: Iterator[Tensor] | None) -> Tensor:
         """torchvision's ResNet on windows; without `maps` it remembers the maps instead."""
 
-        def step(window: Window, layer: nn.Module, skip: Callable[[Window], Tensor] | None = None) -> Window:
+        def step(window: Window, layer: Any, skip: Callable[[Window], Tensor] | None = None) -> Window:
             out = window.slide(layer, None if maps is None else next(maps))
             if skip:
                 out.values += skip(out)
@@ -204,7 +204,7 @@ class Windowed:
             for convolution in convolutions[:-1]:
                 inside = step(inside, convolution)
 
-            def skip(out: Window, block: Window = window, layer: nn.Module | None = downsample) -> Tensor:
+            def skip(out: Window, block: Window = window, layer: Any = downsample) -> Tensor:
                 width = out.values.shape[3]
                 return block.output(layer, out.start, width) if layer else block.columns(out.start, width)
 
@@ -212,7 +212,7 @@ class Windowed:
         whole = window.columns(torch.zeros_like(window.start), window.clean.shape[3])
         return self._layer("fc")(self._layer("avgpool")(whole).flatten(1))
 
-    def _layer(self, name: str) -> nn.Module:
+    def _layer(self, name: str) -> Any:
         return self.network.get_submodule(name)
 
 
@@ -279,43 +279,13 @@ class Window:
         if self.values.shape[3] == total and width == (total + 2 * padding - size) // stride + 1:
             return layer(self.values)
         values = self.columns(start * stride - padding, (width - 1) * stride + size)
+        rows = _pair(layer.padding)[0]
         if isinstance(layer, nn.MaxPool2d):  # zeros pad as well as -inf: after a ReLU nothing is below 0
-            pooled = functional.pad(values, (0, 0, layer.padding, layer.padding))
+            pooled = functional.pad(values, (0, 0, rows, rows))
             return functional.max_pool2d(pooled, layer.kernel_size, layer.stride)
-        rows = (layer.padding[0], 0)
         return functional.conv2d(
-            values, layer.weight, layer.bias, layer.stride, rows, layer.dilation, layer.groups
+            values, layer.weight, layer.bias, layer.stride, (rows, 0), layer.dilation, layer.groups
         )
-
-
-def best_threads(work: Callable[[], object]) -> int:
-    """The thread count that ran `work` fastest, of 1, 2, 4 ... and all; on a busy machine often 1.
-
-    Chapter: notebooks/12_engine.md
-    """
-    most = os.cpu_count() or 1
-    seconds = {}
-    for count in sorted({2**i for i in range(most.bit_length()) if 2**i <= most} | {most}):
-        with threads(count):
-            work()  # the first call allocates
-            start = time.perf_counter()
-            work()
-            seconds[count] = time.perf_counter() - start
-    return min(seconds, key=seconds.get)
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Let torch use `count` threads, and as many as before afterwards.
-
-    Chapter: notebooks/12_engine.md
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _blocks(network: ResNet) -> Iterator[tuple[str, nn.Module]]:
@@ -326,11 +296,14 @@ def _blocks(network: ResNet) -> Iterator[tuple[str, nn.Module]]:
 
 def _geometry(layer: nn.Conv2d | nn.MaxPool2d) -> tuple[int, int, int]:
     """Reach of the kernel, stride and padding along the columns."""
-    size, stride, padding, dilation = (
-        value if isinstance(value, int) else value[1]
-        for value in (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-    )
+    given = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    size, stride, padding, dilation = (_pair(value)[1] for value in given)
     return dilation * (size - 1) + 1, stride, padding
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    """Rows and columns of a layer's geometry, for which torch takes one number or two."""
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
 def _by_position(maps: Tensor) -> Tensor:

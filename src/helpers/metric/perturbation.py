@@ -5,7 +5,7 @@ Chapter: notebooks/12_engine.md, notebooks/08_scores.md
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -13,10 +13,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from helpers import InputError
-from helpers.metric import baselines, blocking
+from helpers.metric import baselines, blocking, known
 from helpers.metric import forward as forwards
-
-READOUTS = ("probability", "log-odds", "cross-entropy")
 
 
 def effects(
@@ -39,18 +37,19 @@ def effects(
 
     Parameters
     ----------
-    network : any classifier in eval mode that returns logits, or what `helpers.forward.prepare` made of it.
-    inputs : (clips, 1, rows, columns), float: coefficients and frames, MFCC units.
+    network : any classifier in eval mode that returns logits, or what `forward.prepare` made of it.
+    inputs : (clips, 1, rows, columns), float: what the network was trained on; a column is a frame.
     classes : (clips,), int: the class whose answer is read.
     blocks : "frame" (a column), "cell", "coefficient" (a row), a patch (rows, columns), or labels such as
         `rank_blocks(maps)`: int, (rows, columns) or (clips, rows, columns), 0 .. blocks - 1.
-    baseline : "uniform", "zero", "neighbours" or a `Baseline`.
+    baseline : a name of `baselines.BASELINES` that needs no data ("uniform", "zero", "neighbours"), or a
+        `Baseline`: `baselines.named` makes one of each name.
     nodes : quadrature nodes of "uniform"; 2 agree with 10 draws within the draws' own spread.
-    readout : "probability": mean of ((p' - p) / p)^2, as Quantus. "log-odds": mean of the squared change
-        of ln(p / (1 - p)). "cross-entropy": mean of ln p - ln p', the rise of the loss in nats, signed (the
-        thesis's sentence subtracts the other way round). All in float64 from the logits, so that p is
-        never 0; from float32 logits, effects below about 1e-11 are rounding.
-    forward : "windowed" recomputes only what a block can reach (`helpers.forward.Windowed`), "full" the
+    readout : a name of `READOUTS`, of which the mean is taken. "probability": ((p' - p) / p)^2, as Quantus.
+        "log-odds": the squared change of ln(p / (1 - p)). "cross-entropy": ln p - ln p', the rise of the
+        loss in nats, signed (the thesis's sentence subtracts the other way round). All in float64 from the
+        logits, so that p is never 0; from float32 logits, effects below about 1e-11 are rounding.
+    forward : "windowed" recomputes only what a block can reach (`forward.Windowed`), "full" the
         whole network; "auto" is windowed for every network that can be. Equal up to rounding.
     batch : whole forwards at a time, three times as many windowed ones; sets time and memory, no result.
 
@@ -67,12 +66,11 @@ def effects(
 
     Chapter: notebooks/12_engine.md
     """
-    inputs, classes = _checked(inputs, classes)
-    if readout not in READOUTS:
-        raise InputError(f'readout "{readout}" is not known; choose from {", ".join(READOUTS)}')
-    labels = blocking.block_labels(blocks, tuple(inputs.shape[2:]), clips=len(inputs))
-    base = baselines.named(baseline, nodes)
-    shape = tuple(inputs.shape[1:])
+    inputs, category = _checked(inputs, classes)
+    read = READOUTS[known("readout", readout, READOUTS)]
+    shape = (inputs.shape[1], inputs.shape[2], inputs.shape[3])
+    labels = blocking.block_labels(blocks, shape[1:], clips=len(inputs))
+    base = baselines.named(baseline, nodes=nodes)
     if not isinstance(network, forwards.Full | forwards.Windowed):
         network = forwards.prepare(network, shape=shape, forward=forward)
     if network.shape != shape:
@@ -85,19 +83,44 @@ def effects(
         clean = network.remember(clip[None])
         if not torch.isfinite(clean).all():
             raise InputError(f"the network's logits for clip {i} are not finite; check its weights")
-        if not 0 <= classes[i] < len(clean):
+        if not 0 <= category[i] < len(clean):
             raise InputError(
-                f"classes has {classes[i]} for clip {i}; give a class from 0 to {len(clean) - 1}"
+                f"classes has {category[i]} for clip {i}; give a class from 0 to {len(clean) - 1}"
             )
-        batches = _batches(low, high, len(base.weights), batch, columns=clip.shape[1], narrow=network.narrow)
+        clean = clean.double().cpu()
+        batches = _batches(low, high, len(base.weights), batch, columns=shape[2], narrow=network.narrow)
         for block, node, first, width in batches:
             # a whole input is its block's own node, and every cell of it counts as the block's
             own = (torch.zeros_like(clip, dtype=torch.int64), values, 0 * block, block)
             mine = own if base.whole else (torch.from_numpy(label), values, block, node)
             asked = _replaced(clip, *mine, first, width)
-            change = _change(network.logits(asked, first), clean, classes[i], readout)
+            change = read(network.logits(asked, first).double().cpu(), clean, category[i]).numpy()
             np.add.at(result[i], block.numpy(), base.weights[node.numpy()] * change)
     return result
+
+
+def _probability(logits: Tensor, clean: Tensor, category: int) -> Tensor:
+    # p' / p - 1 = exp(ln p' - ln p) - 1: no rounding where p is near 1, no division where it is near 0
+    return torch.expm1(-_cross_entropy(logits, clean, category)) ** 2
+
+
+def _log_odds(logits: Tensor, clean: Tensor, category: int) -> Tensor:
+    others = [c for c in range(len(clean)) if c != category]
+    odds, before = (z[..., category] - z[..., others].logsumexp(-1) for z in (logits, clean))
+    return (odds - before) ** 2
+
+
+def _cross_entropy(logits: Tensor, clean: Tensor, category: int) -> Tensor:
+    return clean.log_softmax(-1)[category] - logits.log_softmax(-1)[..., category]
+
+
+# From the logits of changed inputs, (batch, classes), those of the clip, (classes,), both float64, and the
+# class that is read, to what the change did: (batch,). A new read-out: a function and a line.
+READOUTS: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
+    "probability": _probability,
+    "log-odds": _log_odds,
+    "cross-entropy": _cross_entropy,
+}
 
 
 def _checked(inputs: Tensor | np.ndarray, classes: Tensor | np.ndarray) -> tuple[Tensor, list[int]]:
@@ -105,7 +128,7 @@ def _checked(inputs: Tensor | np.ndarray, classes: Tensor | np.ndarray) -> tuple
     if inputs.ndim != 4 or inputs.shape[1] != 1 or not inputs.is_floating_point():
         raise InputError(
             f"inputs has shape {tuple(inputs.shape)} and type {inputs.dtype}; "
-            "give floats, (clips, 1, coefficients, frames)"
+            "give floats, (clips, 1, rows, frames)"
         )
     if classes.shape != inputs.shape[:1]:
         raise InputError(
@@ -165,7 +188,7 @@ def _batches(
             part = slice(at, at + batch)
         widest = int(width[part][-1])  # ascending
         first = np.minimum(low[block[part]], columns - widest)
-        yield *(torch.from_numpy(a) for a in (block[part], node[part], first)), widest
+        yield torch.from_numpy(block[part]), torch.from_numpy(node[part]), torch.from_numpy(first), widest
         at = part.stop
 
 
@@ -181,15 +204,3 @@ def _replaced(
         replaced = values[node[:, None, None], row, column]
         labels, clip = labels[row, column], clip[row, column]
     return torch.where(labels == block[:, None, None], replaced, clip)[:, None]
-
-
-def _change(logits: Tensor, clean: Tensor, category: int, readout: str) -> np.ndarray:
-    """The effect of each forward, (batch,), float64, before the mean over nodes."""
-    logits, clean = logits.double().cpu(), clean.double().cpu()
-    if readout == "log-odds":
-        others = [c for c in range(len(clean)) if c != category]
-        odds, before = (z[..., category] - z[..., others].logsumexp(-1) for z in (logits, clean))
-        return ((odds - before) ** 2).numpy()
-    # p' / p - 1 = exp(ln p' - ln p) - 1: no rounding where p is near 1, no division where it is near 0
-    rise = logits.log_softmax(-1)[..., category] - clean.log_softmax(-1)[category]
-    return (-rise if readout == "cross-entropy" else torch.expm1(rise) ** 2).numpy()

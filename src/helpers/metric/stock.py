@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from helpers import InputError
-from helpers.metric import baselines
+from helpers.metric import baselines, blocking, known
 
 
 def quantus_scores(
@@ -24,23 +24,26 @@ def quantus_scores(
     *,
     draws: int,
     seed: int | tuple[int, ...],
+    features_in_step: int,
+    perturb_baseline: str,
 ) -> tuple[np.ndarray, list[str]]:
     """The thesis's score: stock Quantus, clip by clip.
 
-    `MonotonicityCorrelation(nr_samples=draws, features_in_step=13, perturb_baseline="uniform")`,
-    every other argument at Quantus's default (softmax added, absolute values, division by the
-    maximum). One call per clip: in a batch the score depends on the clip's neighbours, because one
-    maximum and one random stream serve all of them, and one constant map or one clip with
-    p below 1e-5 ends the whole call.
+    `MonotonicityCorrelation(nr_samples=draws, features_in_step=..., perturb_baseline=...)`, every other
+    argument at Quantus's default (softmax added, absolute values, division by the maximum). One call per
+    clip: in a batch the score depends on the clip's neighbours, because one maximum and one random stream
+    serve all of them, and one constant map or one clip with p below 1e-5 ends the whole call.
 
     Parameters
     ----------
     network : in eval mode; returns logits.
-    inputs : (clips, 1, coefficients, frames), float32, MFCC units.
+    inputs : (clips, 1, rows, frames), float32, as the network is given them.
     classes : (clips,), int: the class whose probability is read.
-    maps : (clips, coefficients, frames), float.
+    maps : (clips, rows, frames), float.
     draws : random replacement values per block (the thesis: 10).
     seed : clip i draws from the stream of (seed, i), whatever the other clips are.
+    features_in_step : cells replaced together (the thesis: 13, as many as rows); divides rows x frames.
+    perturb_baseline : what they become, one of `baselines.QUANTUS` (the thesis: "uniform").
 
     Returns
     -------
@@ -52,7 +55,7 @@ def quantus_scores(
     Raises
     ------
     InputError
-        The network is in training mode, or the lengths differ.
+        The network is in training mode, the lengths differ, or Quantus has no such step or baseline.
 
     Source: Nguyen & Martinez 2020, arXiv:2007.07584; quantus 0.6.0 (Hedström et al. 2023).
 
@@ -70,9 +73,14 @@ def quantus_scores(
             f"inputs, classes and maps have {len(inputs)}, {len(classes)} and {len(maps)} clips; "
             "give one of each per clip"
         )
+    blocking.whole_steps(features_in_step, (inputs.shape[2], inputs.shape[3]))
+    known("perturb_baseline", perturb_baseline, baselines.QUANTUS)
     device = next(network.parameters()).device
     metric = quantus.MonotonicityCorrelation(
-        nr_samples=draws, features_in_step=13, perturb_baseline="uniform", disable_warnings=True
+        nr_samples=draws,
+        features_in_step=features_in_step,
+        perturb_baseline=perturb_baseline,
+        disable_warnings=True,
     )
     scores, status = np.full(len(maps), np.nan), []
     # Quantus draws from numpy's global generator and accepts no other: seeded here for each clip,
@@ -94,7 +102,7 @@ def quantus_scores(
                         y_batch=classes[i : i + 1],
                         a_batch=maps[i : i + 1, None],
                         channel_first=True,
-                        device=device,
+                        device=str(device),
                     )[0]
                 except AttributeError as error:
                     # Spearman of a constant is a bare NaN, of which Quantus asks the shape

@@ -52,6 +52,7 @@ def test_every_finding_but_the_thesis_has_its_report():
         assert PAGE.count(part) == findings
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("program", "expected"), PROGRAMS, ids=[e.split(":")[0][:30] for _, e in PROGRAMS])
 def test_a_program_prints_what_the_page_says(printed, program, expected):

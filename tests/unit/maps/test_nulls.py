@@ -1,43 +1,31 @@
-"""Maps that know nothing: their profiles, their scores, and how a score stands among theirs."""
+"""Maps that know nothing: their profiles, and how a score stands among theirs."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as options
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
+from scipy.stats import percentileofscore
 
-from helpers.experiments import frame_effects
 from helpers.maps import explainers, nulls
 from helpers.metric import correlation
 
 NAN = float("nan")
-FRAMES = 400
+ROWS, FRAMES = 13, 400
 
 
-def clips_of(
-    fs_ids: list[int], explained: list[int], *, nodes: tuple[int, int] = (1, 4), frames: int = FRAMES
-) -> frame_effects.Effects:
-    """Clips of which only the recordings and the explained classes matter."""
-    count = len(fs_ids)
-    return frame_effects.Effects(
-        names=np.array([f"{i}.wav" for i in range(count)]),
-        fs_ids=np.array(fs_ids),
-        labels=np.arange(count) % 2,
-        predicted=np.zeros(count, dtype=int),
-        explained=np.array(explained),
-        frames=np.full(count, frames),
-        nodes=np.zeros((count, *nodes), dtype=np.float32),
-        effects=np.zeros((count, frames), dtype=np.float32),
-        again=np.zeros((count, frames), dtype=np.float32),
-    )
+def clips_of(recordings: list[int], explained: list[int], *, nodes: tuple[int, int] = (1, 4)) -> dict:
+    return {"recordings": np.array(recordings), "explained": np.array(explained), "nodes": nodes}
 
 
-def of(i: int, found: frame_effects.Effects, profiles: np.ndarray, *, count: int = 200, seed: int = 0):
-    return nulls.profiles_of(i, profiles, found, count=count, random=np.random.default_rng(seed))
+def of(
+    i: int, clips: dict, profiles: np.ndarray, *, count: int = 200, seed: int = 0
+) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(seed)
+    return nulls.profiles_of(i, profiles, rows=ROWS, count=count, random=random, **clips)
 
 
-# Profiles and scores
+# Profiles
 
 
 def test_a_profile_adds_the_sizes_of_all_coefficients_frame_by_frame():
@@ -45,90 +33,25 @@ def test_a_profile_adds_the_sizes_of_all_coefficients_frame_by_frame():
     assert nulls.profile(maps).tolist() == [[4, 6, 0], [5, 0, 2]]
 
 
-def test_scores_of_a_clip_by_hand():
-    profiles = np.array([[1, 2, 3], [3, 2, 1], [1, 3, 2], [2, 2, 2]])
-    # ranks of the effects are 2, 1, 3; Spearman of three is 1 - (sum of squared differences) / 4
-    found = correlation.frame_scores(profiles, np.array([5.0, 1.0, 9.0]))
-    assert found[:3].tolist() == pytest.approx([1 - 2 / 4, 1 - 6 / 4, 1 - 6 / 4])
-    assert np.isnan(found[3])
-
-
-def test_effects_that_are_all_the_same_have_no_score():
-    assert np.isnan(correlation.frame_scores(np.array([[1, 2, 3]]), np.full(3, 0.7))).all()
-
-
-@pytest.mark.parametrize("profiles", [[], np.empty((0, 3))])
-def test_without_maps_there_are_no_scores(profiles):
-    found = correlation.frame_scores(profiles, np.arange(3.0))
-    assert (found.shape, found.dtype) == ((0,), np.float64)
-
-
-def test_the_scores_are_faithfulness_scores_with_one_block_per_frame():
-    random = np.random.default_rng(0)
-    maps, v = random.random((6, 13, 40)), random.random(40)
-    expected = correlation.score(maps, v[None], blocks="frame")
-    assert np.allclose(correlation.frame_scores(nulls.profile(maps), v), expected, rtol=0, atol=1e-12)
-    assert expected[0] == pytest.approx(spearmanr(maps[0].sum(axis=0), v).statistic)
-
-
-@st.composite
-def curves(draw) -> tuple[np.ndarray, np.ndarray]:
-    frames = draw(st.integers(3, 12))
-    one = st.lists(st.integers(0, 20), min_size=frames, max_size=frames)
-    return np.array([draw(one)]), np.array(draw(one), dtype=float)
-
-
-@given(curves(), st.randoms(use_true_random=False))
-@options(deadline=None, max_examples=50)
-def test_frames_in_another_order_keep_the_score(given, random):
-    profiles, v = given
-    order = random.sample(range(len(v)), len(v))
-    before, after = (
-        correlation.frame_scores(profiles, v),
-        correlation.frame_scores(profiles[:, order], v[order]),
-    )
-    assert np.allclose(before, after, rtol=0, atol=1e-12, equal_nan=True)
-
-
-@given(curves(), st.floats(1e-3, 1e3), st.floats(1e-3, 1e3))
-@options(deadline=None, max_examples=50)
-def test_the_size_of_a_map_or_of_the_effects_keeps_the_score(given, map_size, effect_size):
-    profiles, v = given
-    before, after = (
-        correlation.frame_scores(profiles, v),
-        correlation.frame_scores(map_size * profiles, effect_size * v),
-    )
-    assert np.allclose(before, after, rtol=0, atol=1e-12, equal_nan=True)
-
-
-@given(curves())
-@options(deadline=None, max_examples=50)
-def test_reversed_ranks_turn_the_score(given):
-    profiles, v = given
-    before, after = (
-        correlation.frame_scores(profiles, v),
-        correlation.frame_scores(profiles.max() - profiles, v),
-    )
-    assert np.allclose(before, -after, rtol=0, atol=1e-12, equal_nan=True)
-
-
 # Maps of random nodes
 
 
-def random_nodes(shape: tuple[int, int], *, count: int = 7, seed: int = 0, **size) -> np.ndarray:
-    return nulls.random_nodes(shape, count=count, random=np.random.default_rng(seed), **size)
+def random_nodes(
+    shape: tuple[int, int], *, count: int = 7, seed: int = 0, size: tuple[int, int] = (ROWS, FRAMES)
+) -> np.ndarray:
+    return nulls.random_nodes(shape, count=count, random=np.random.default_rng(seed), size=size)
 
 
 def test_random_nodes_make_maps_as_grad_cams():
     maps = random_nodes((1, 13))
-    assert (maps.shape, maps.dtype) == ((7, 13, 400), np.float32)
+    assert (maps.shape, maps.dtype) == ((7, ROWS, FRAMES), np.float32)
     assert maps.min() == 0
     assert maps.max() <= 1
     assert maps.max(axis=(1, 2)) == pytest.approx(np.ones(7), abs=1e-6)
     # one row of nodes: the coefficients of a frame do not differ
     assert np.ptp(maps, axis=1).max() < 1e-6
     nodes = np.random.default_rng(0).standard_normal((7, 1, 13))
-    assert np.array_equal(maps, explainers.stretch(nodes, (13, 400)))
+    assert np.array_equal(maps, explainers.stretch(nodes, (ROWS, FRAMES)))
 
 
 def test_random_nodes_come_from_their_generator():
@@ -139,8 +62,8 @@ def test_random_nodes_come_from_their_generator():
 
 
 def test_random_nodes_have_the_shape_of_the_layer_and_the_size_of_the_input():
-    maps = random_nodes((2, 3), size=(13, 40))
-    assert maps.shape == (7, 13, 40)
+    maps = random_nodes((2, 3), size=(20, 40))
+    assert maps.shape == (7, 20, 40)
     assert np.ptp(maps, axis=1).max() > 0.1  # two rows of nodes
     # a single node is the same everywhere
     assert np.ptp(random_nodes((1, 1)), axis=(1, 2)).max() == 0
@@ -182,7 +105,7 @@ def test_every_kind_has_as_many_profiles_as_asked():
 
 def test_shifted_maps_are_rotations_and_every_second_one_is_reversed():
     own = np.array([1.0, 2.0, 3.0, 5.0])
-    found = clips_of([1, 2], [0, 0], frames=4)
+    found = clips_of([1, 2], [0, 0])
     shifted = of(0, found, np.array([own, [9, 9, 9, 9]]))["shifted"]
     rotations = {tuple(np.roll(own, -k)) for k in (1, 2, 3)}
     assert set(map(tuple, shifted[0::2])) == rotations  # all of them, and not the map itself
@@ -193,7 +116,7 @@ def test_shifted_maps_are_rotations_and_every_second_one_is_reversed():
 @options(deadline=None, max_examples=20)
 def test_a_shifted_map_is_never_the_map_itself(seed, frames):
     profiles = np.arange(float(frames))[None]
-    shifted = of(0, clips_of([1], [0], frames=frames), profiles, count=20, seed=seed)["shifted"]
+    shifted = of(0, clips_of([1], [0]), profiles, count=20, seed=seed)["shifted"]
     assert (np.sort(shifted, axis=1) == profiles[0]).all()
     assert not (shifted[0::2] == profiles[0]).all(axis=1).any()
     assert not (shifted[1::2] == profiles[0, ::-1]).all(axis=1).any()
@@ -226,16 +149,16 @@ def test_where_no_other_recording_is_of_the_kind_there_is_no_map():
     assert len(kinds["same class"]) == 200
 
 
-def test_random_nodes_of_a_clip_have_the_shape_of_its_nodes(monkeypatch):
+def test_random_nodes_of_a_clip_have_the_shapes_of_its_nodes_and_of_the_input(monkeypatch):
     asked = []
 
-    def note(shape, *, count, random):
-        asked.append((shape, count))
-        return random.random((count, 13, FRAMES))
+    def note(shape, *, count, random, size):
+        asked.append((shape, count, size))
+        return random.random((count, *size))
 
     monkeypatch.setattr(nulls, "random_nodes", note)
     of(0, clips_of([1], [0], nodes=(2, 25)), np.ones((1, FRAMES)), count=3)
-    assert asked == [((2, 25), 3)]
+    assert asked == [((2, 25), 3, (ROWS, FRAMES))]
 
 
 def test_independent_frames_are_uniform():
@@ -254,6 +177,12 @@ def test_the_percentile_by_hand():
     null = np.array([0.0, 0.1, 0.1, 0.2, NAN])
     for score, expected in ((-1, 0), (0, 1 / 8), (0.05, 1 / 4), (0.1, 1 / 2), (0.2, 7 / 8), (1, 1)):
         assert nulls.percentile(score, null) == expected
+
+
+@given(st.lists(st.integers(-5, 5), min_size=1, max_size=20), st.integers(-6, 6))
+def test_the_percentile_is_scipys(null, score):
+    expected = percentileofscore(null, score, kind="mean") / 100
+    assert nulls.percentile(score, np.array(null, dtype=float)) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(("score", "null"), [(NAN, [0.1, 0.2]), (0.1, []), (0.1, [NAN, NAN])])

@@ -1,13 +1,16 @@
 """The short cuts compute what the network computes."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torchvision.models import resnet50, resnext50_32x4d
+from torchvision.models import resnet50, resnext50_32x4d, vgg11, vgg11_bn
 
+from benchmarks import bench
 from helpers import InputError
 from helpers.metric import forward, perturbation
 from helpers.networks import models
@@ -32,30 +35,32 @@ def one_channel(network: nn.Module) -> nn.Module:
     return network
 
 
-@pytest.fixture(scope="module")
-def windowed():
-    """Per network: the reference, its windowed forward that remembers one clip, and the clip."""
-    networks = {
-        name: models.build(name, seed=0) for name in ("resnet18", "resnet34", "resnet50", "resnet101")
-    }
-    networks["dilated"] = one_channel(
+NETWORKS = {
+    "dilated": lambda: one_channel(
         resnet50(replace_stride_with_dilation=[False, True, True], num_classes=10)
-    )
-    networks["grouped"] = one_channel(resnext50_32x4d(num_classes=10))
+    ),
+    "grouped": lambda: one_channel(resnext50_32x4d(num_classes=10)),
+}
+
+
+@functools.cache
+def windowed(name: str) -> tuple[nn.Module, forward.Windowed, torch.Tensor]:
+    """The network, its windowed forward that remembers one clip, and the clip."""
+    network = lively(NETWORKS[name]() if name in NETWORKS else models.build(name, seed=0))
     clip = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 20
-    made = {}
-    for name, network in networks.items():
-        fast = forward.Windowed(lively(network), shape=SHAPE)
-        fast.remember(clip)
-        made[name] = network, fast, clip
-    return made
+    fast = forward.Windowed(network, shape=SHAPE)
+    fast.remember(clip)
+    return network, fast, clip
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "dilated", "grouped"])
+SLOW = [pytest.param(n, marks=pytest.mark.slow) for n in ("resnet34", "resnet101", "dilated", "grouped")]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", *SLOW])
 @given(width=st.integers(1, 8), data=st.data())
 @settings(max_examples=6, deadline=None)
-def test_windowed_is_the_full_forward(windowed, name, width, data):
-    network, fast, clip = windowed[name]
+def test_windowed_is_the_full_forward(name, width, data):
+    network, fast, clip = windowed(name)
     columns = SHAPE[2]
     start = torch.tensor(data.draw(st.lists(st.integers(0, columns - width), min_size=1, max_size=4)))
     values = torch.randn(len(start), 1, SHAPE[1], width, dtype=torch.float64) * 20
@@ -67,7 +72,7 @@ def test_windowed_is_the_full_forward(windowed, name, width, data):
     torch.testing.assert_close(fast.logits(values, start), expected, rtol=1e-9, atol=1e-9)
 
 
-def test_windows_are_as_narrow_as_the_reach(windowed, monkeypatch):
+def test_windows_are_as_narrow_as_the_reach(monkeypatch):
     # one input column of 75 reaches 4 of 38 after conv1 and 3 of 19 after the pool; then two more per 3 x 3
     widths = []
     slide = forward.Window.slide
@@ -78,13 +83,13 @@ def test_windows_are_as_narrow_as_the_reach(windowed, monkeypatch):
         return out
 
     monkeypatch.setattr(forward.Window, "slide", spy)
-    windowed["resnet18"][1].logits(torch.zeros(1, 1, 13, 1), torch.tensor([31]))
+    windowed("resnet18")[1].logits(torch.zeros(1, 1, 13, 1), torch.tensor([31]))
     assert widths[:6] == [4, 3, 5, 7, 9, 11]
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
-def test_folded_network_gives_the_same_logits_and_leaves_the_original(windowed, name):
-    network, _, clip = windowed[name]
+def test_folded_network_gives_the_same_logits_and_leaves_the_original(name):
+    network, _, clip = windowed(name)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     with torch.inference_mode():
         folded = forward.fold(network, shape=SHAPE)(clip[None])
@@ -93,13 +98,25 @@ def test_folded_network_gives_the_same_logits_and_leaves_the_original(windowed, 
         assert torch.equal(value, before[key])
 
 
-def test_fold_removes_batch_norms_and_kernel_rows_that_meet_padding(windowed):
-    folded = forward.fold(windowed["resnet18"][0], shape=SHAPE)
+def test_fold_removes_batch_norms_and_kernel_rows_that_meet_padding():
+    folded = forward.fold(windowed("resnet18")[0], shape=SHAPE)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
     # 13 rows become 7, 4, 4, 2, 1, 1: a one-row map reads one kernel row, a two-row one two
     assert folded.get_submodule("layer2.0.conv1").kernel_size == (3, 3)
     assert folded.get_submodule("layer3.0.conv1").kernel_size == (2, 3)
     assert folded.get_submodule("layer4.1.conv2").kernel_size == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "padding", [{"padding": 1}, {"padding": "same"}, {"padding": 1, "padding_mode": "circular"}]
+)
+def test_only_rows_of_a_kernel_that_meet_zeros_are_cut(padding):
+    network = nn.Sequential(nn.Conv2d(1, 3, 3, **padding), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    clip = torch.randn(1, 1, 1, 20)
+    folded = forward.fold(network.eval(), shape=(1, 1, 20))
+    assert folded.get_submodule("0").kernel_size == ((1, 3) if padding == {"padding": 1} else (3, 3))
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(clip), network(clip))
 
 
 class Untraceable(nn.Module):
@@ -136,16 +153,16 @@ def test_training_mode_is_refused():
 
 def test_threads_are_given_back():
     before = torch.get_num_threads()
-    with forward.threads(before + 1):
+    with bench.threads(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
 
 
 def test_best_threads_is_the_fastest(monkeypatch):
     now = iter([0, 5, 10, 12, 20, 29])  # 1 thread: 5 s, 2 threads: 2 s, 4 threads: 9 s
-    monkeypatch.setattr(forward.time, "perf_counter", lambda: next(now))
-    monkeypatch.setattr(forward.os, "cpu_count", lambda: 4)
-    assert forward.best_threads(lambda: None) == 2
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(bench.os, "cpu_count", lambda: 4)
+    assert bench.best_threads(lambda: None) == 2
 
 
 # Ready for many questions
@@ -166,6 +183,29 @@ def test_preparing_takes_the_window_where_it_can():
     assert isinstance(forward.prepare(models.ResNet18().eval(), shape=SHAPE, forward="full"), forward.Full)
     other = nn.Sequential(nn.Flatten(), nn.Linear(13 * 75, 10)).eval()
     assert isinstance(forward.prepare(other, shape=SHAPE), forward.Full)
+
+
+@pytest.mark.parametrize("build", [vgg11, vgg11_bn])
+def test_a_vgg_takes_the_full_forward_and_gives_its_own_answers(build):
+    # five halvings leave nothing of fewer than 32 rows; the classifier is cut, for its 100 million weights
+    network = build(num_classes=10, init_weights=False)
+    network.features[0] = nn.Conv2d(1, 64, kernel_size=3, padding=1)
+    network.avgpool, network.classifier = nn.AdaptiveAvgPool2d(1), nn.Linear(512, 10)
+    network = lively(network)
+    shape = (1, 64, 173)
+    clip = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 20
+    prepared = forward.prepare(network, shape=shape)
+    assert isinstance(prepared, forward.Full)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in prepared.network.modules())
+    changed = clip.repeat(4, 1, 1, 1)  # blocks of 50 frames, the last of 23
+    for number, part in enumerate(changed):
+        part[..., 50 * number : 50 * (number + 1)] = 0
+    with torch.inference_mode():
+        before, after = network(clip[None]), network(changed)
+    torch.testing.assert_close(prepared.remember(clip), before[0], rtol=1e-9, atol=1e-9)
+    expected = (after.softmax(1)[:, 3] / before.softmax(1)[:, 3] - 1) ** 2
+    found = perturbation.effects(prepared, clip[None], [3], blocks=(64, 50), baseline="zero")
+    np.testing.assert_allclose(found[0], expected, rtol=1e-6, atol=1e-16)
 
 
 def test_a_network_prepared_for_another_shape_is_refused():
