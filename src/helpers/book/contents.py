@@ -212,18 +212,27 @@ def pair(source: Path) -> str:
     return nbformat.writes(notebook) + "\n"
 
 
+def fields() -> str:
+    """All choices of the study as a table in Markdown, from their declaration; book/choices.md shows it."""
+    table = study.table()
+    lines = [f"| {' | '.join(table.columns)} |", "|" + "---|" * len(table.columns)]
+    for row in table.astype(str).to_numpy():
+        cells = [cell.replace("|", "\\|") for cell in row]
+        lines.append(f"| `{cells[0]}` | {' | '.join(cells[1:])} |")
+    return "\n".join(lines) + "\n"
+
+
 def pairs(*, check: bool) -> None:
-    """Write the .ipynb twins of all chapters, or refuse those that differ from their .md."""
-    stale = []
-    for source in sorted(NOTEBOOKS.glob("*.md")):
-        twin, text = source.with_suffix(".ipynb"), pair(source)
-        if twin.exists() and twin.read_text() == text:
-            continue
-        stale.append(twin.name)
-        if not check:
-            artifacts.write_text(twin, text)
+    """Write the .ipynb twins of all chapters and the table of choices, or refuse those that are not in step."""
+    sources = sorted(NOTEBOOKS.glob("*.md"))
+    written = {source.with_suffix(".ipynb"): pair(source) for source in sources}
+    written[study.ROOT / "book" / "fields.md"] = fields()
+    stale = [path for path, text in written.items() if not path.exists() or path.read_text() != text]
     lonely = [p.name for p in NOTEBOOKS.glob("*.ipynb") if not p.with_suffix(".md").exists()]
     if lonely:
         raise InputError(f"notebooks without a .md twin: {', '.join(lonely)}; remove or pair them")
     if check and stale:
-        raise InputError(f"notebooks differ from their .md twins: {', '.join(stale)}; run `make pairs`")
+        names = ", ".join(path.name for path in stale)
+        raise InputError(f"{names} differ from what they are made from; run `make pairs`")
+    for path in stale:
+        artifacts.write_text(path, written[path])
