@@ -42,10 +42,9 @@ def inputs(page):
     chapter = [f"notebooks/{page.chapter}.md", "config/profiles.yaml", *contents.sources_of(page.chapter)]
     if page.part == "recorded":
         return chapter + RECORDED
-    made = {one.chapter for one in artifacts.ALL.values()} & {p.chapter for p in PAGES.values() if p.part == "copy"}
-    reads = [one for one in studies.reads(page.chapter) if one.chapter in made - {page.chapter}]
+    reads = [r for one in studies.reads(page.chapter) if one.chapter != page.chapter for r in records(one, of(page))]
     last = [f for f, other in PAGES.items() if other.part == "copy" and other != page] if page.chapter == "11_runs" else []
-    return chapter + [r for one in reads for r in records(one, of(page))] + last
+    return chapter + [r for r in reads if r in MADE] + last
 
 
 def of(page):
@@ -57,7 +56,12 @@ def of(page):
 
 def outputs(page):
     made = [one for one in artifacts.ALL.values() if one.chapter == page.chapter and page.part == "copy"]
+    if page.architecture:  # what several networks share is made by the first that asks
+        made = [one for one in made if "architecture" in one.closure]
     return [r for one in made for r in records(one, of(page))]
+
+
+MADE = {record for page in PAGES.values() for record in outputs(page)}
 
 
 def given(page):

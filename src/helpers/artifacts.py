@@ -446,17 +446,22 @@ def code_digests(module: str) -> dict[str, str]:
 def modules_of(code: str) -> set[str]:
     """Names of the helper modules that a piece of code imports, with those that these import."""
     found: set[str] = set()
-    waiting = [code]
+    waiting = _imported(code)
     while waiting:
-        for node in ast.walk(ast.parse(waiting.pop())):
-            if not isinstance(node, ast.ImportFrom) or (node.module or "").partition(".")[0] != "helpers":
-                continue
-            room = (node.module or "").partition(".")[2]  # "" in `from helpers import study`
-            names = {room, *(f"{room}.{a.name}".strip(".") for a in node.names)} - {""}
-            fresh = {name for name in names if source_of(name).exists()} - found
-            found |= fresh
-            waiting += [source_of(name).read_text() for name in fresh]
+        fresh = waiting - found
+        found |= fresh
+        waiting = set().union(*(_imported(source_of(name).read_text()) for name in fresh))
     return found
+
+
+@functools.lru_cache(maxsize=512)
+def _imported(code: str) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "helpers":
+            room = (node.module or "").partition(".")[2]  # "" in `from helpers import study`
+            names |= {room, *(f"{room}.{a.name}".strip(".") for a in node.names)} - {""}
+    return {name for name in names if source_of(name).exists()}
 
 
 def source_of(module: str) -> Path:

@@ -480,7 +480,7 @@ def parse(name: str, value: object, *, where: str = "the call") -> object:
     if isinstance(value, str) and info.annotation is not str and get_origin(info.annotation) is not Literal:
         try:
             # lax mode reads numbers and truth values from text
-            value = TypeAdapter(info.annotation).validate_python(value.strip(), strict=False)
+            value = _adapter(name).validate_python(value.strip(), strict=False)
         except ValidationError:
             pass  # refused below, with the whole run's rules
     return value
@@ -518,12 +518,18 @@ def check(name: str, value: object, *, where: str = "the call") -> None:
     if value is None or value == ():
         return
     try:
-        TypeAdapter(Annotated[FIELDS[name].annotation, FIELDS[name]]).validate_python(value, strict=True)
+        _adapter(name).validate_python(value, strict=True)
     except ValidationError:
         raise _refusal(name, value, where=where) from None
     names = _extra(FIELDS[name])["names"]
     if names and value not in names:
         raise _refusal(name, value, where=where)
+
+
+@functools.cache
+def _adapter(name: str) -> TypeAdapter:
+    """Reads and checks one field alone."""
+    return TypeAdapter(Annotated[FIELDS[name].annotation, FIELDS[name]])
 
 
 def _refusal(name: str, value: object, *, where: str) -> InputError:

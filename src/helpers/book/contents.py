@@ -125,11 +125,13 @@ def parameters_of(notebook: NotebookNode, *, name: str) -> dict:
     }
 
 
+@functools.cache
 def parameters(chapter: str) -> dict:
     """Names and default values of a chapter's parameters."""
     return parameters_of(jupytext.read(NOTEBOOKS / f"{chapter}.md"), name=f"{chapter}.md")
 
 
+@functools.cache
 def _code(chapter: str) -> str:
     notebook = jupytext.read(NOTEBOOKS / f"{chapter}.md")
     return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
