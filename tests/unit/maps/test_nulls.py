@@ -19,10 +19,10 @@ def clips_of(recordings: list[int], explained: list[int], *, nodes: tuple[int, i
 
 
 def of(
-    i: int, clips: dict, profiles: np.ndarray, *, count: int = 200, seed: int = 0
+    i: int, clips: dict, profiles: np.ndarray, *, rows: int = ROWS, count: int = 200, seed: int = 0
 ) -> dict[str, np.ndarray]:
     random = np.random.default_rng(seed)
-    return nulls.profiles_of(i, profiles, rows=ROWS, count=count, random=random, **clips)
+    return nulls.profiles_of(i, profiles, rows=rows, count=count, random=random, **clips)
 
 
 # Profiles
@@ -157,8 +157,8 @@ def test_random_nodes_of_a_clip_have_the_shapes_of_its_nodes_and_of_the_input(mo
         return random.random((count, *size))
 
     monkeypatch.setattr(nulls, "random_nodes", note)
-    of(0, clips_of([1], [0], nodes=(2, 25)), np.ones((1, FRAMES)), count=3)
-    assert asked == [((2, 25), 3, (ROWS, FRAMES))]
+    of(0, clips_of([1], [0], nodes=(2, 25)), np.ones((1, 30)), rows=20, count=3)
+    assert asked == [((2, 25), 3, (20, 30))]
 
 
 def test_independent_frames_are_uniform():
