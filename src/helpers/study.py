@@ -44,7 +44,7 @@ REPRESENTATIONS = ("mfcc",)
 EXPLAINERS = ("Grad-CAM",)
 BASELINES = ("uniform", "zero", "mean", "neighbours", "marginal")
 READOUTS = ("probability", "log-odds", "cross-entropy")
-QUANTUS_BASELINES = ("uniform", "black", "white", "mean", "random")
+QUANTUS_BASELINES = ("uniform", "black", "white", "mean")
 
 
 def _choice(
