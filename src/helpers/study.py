@@ -234,7 +234,8 @@ class Run(BaseModel):
     @property
     def label(self) -> str:
         """Network, data, profile and seed, and what differs from the thesis, for figures that a network made."""
-        parts = [self.name, self.source.label, self.profile, f"seed {self.seed}", *self._differs()]
+        folds = [f"folds {said(self.training_folds)}"] if "training_folds" in self.changed else []
+        parts = [self.name, self.source.label, self.profile, f"seed {self.seed}", *folds, *self._differs()]
         return " · ".join(parts)
 
     @property

@@ -122,7 +122,8 @@ def execute(
         sockets.cleanup()
     if dict(executed.metadata.papermill.parameters) != given:  # papermill itself would only warn
         raise RuntimeError(f"papermill did not pass {given} to notebooks/{source.name}")
-    root = "/".join(".." for _ in output.parent.relative_to(study.ROOT).parts)
+    # a notebook outside the book keeps its sounds
+    root = "/".join(".." for _ in output.parent.relative_to(study.ROOT).parts) if page else ""
     _make_page(executed, source=source, root=root, values=values, seconds=time.monotonic() - started)
     executed.metadata["made_from"] = made_from
     nbformat.write(executed, part)
@@ -177,7 +178,7 @@ def _make_page(notebook: NotebookNode, *, source: Path, root: str, values: dict,
                     continue  # a progress bar; anything else stays, and makes the site's build fail
             if "application/vnd.jupyter.widget-view+json" in shown.get("data", {}):
                 continue  # a library's progress bar for JupyterLab; dead in a page
-            if "text/html" in shown.get("data", {}):
+            if root and "text/html" in shown.get("data", {}):
                 shown.data["text/html"] = _AUDIO.sub(
                     lambda match: f'src="{root}/_static/audio/{_lift_sound(match[1])}"',
                     shown.data["text/html"],
