@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import study
+from helpers import artifacts, study
 from helpers.audio import representations, standin
 from helpers.findings import statistics
 from helpers.networks import models
@@ -19,9 +19,9 @@ SCORED = {
     "null_maps": 20,
 }
 SMALL = {
-    "smoke": study.Profile("smoke", clips=1, epochs=2, explanations=4, **SCORED),
-    "quick": study.Profile("quick", clips=1, epochs=1, explanations=500, **SCORED),
-    "thesis": study.Profile("thesis", clips=None, epochs=1, explanations=3, **SCORED),
+    "smoke": {"clips": 1, "epochs": 2, "explanations": 4, **SCORED},
+    "quick": {"clips": 1, "epochs": 1, "explanations": 500, **SCORED},
+    "thesis": {"clips": "all", "epochs": 1, "explanations": 3, **SCORED},
 }
 
 
@@ -44,10 +44,10 @@ class Tiny(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
-def build_tiny(architecture: str, *, seed: int) -> Tiny:
+def build_tiny(architecture: str, *, seed: int, pretrained: bool = False) -> Tiny:
     """Stands for `models.build`; another architecture gets other weights."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1000 * int(architecture.removeprefix("resnet")) + seed)
+        torch.manual_seed(1000 * int(architecture.lstrip("resnetvg")) + seed)
         return Tiny()
 
 
@@ -71,19 +71,25 @@ def results(tmp_path_factory):
     return tmp_path_factory.mktemp("data")
 
 
+def _settle(monkeypatch, folder) -> None:
+    monkeypatch.setattr(study, "DATA", folder)
+    monkeypatch.setattr(study, "RUNS", folder / "runs")
+    monkeypatch.setattr(study, "profiles", lambda: SMALL)
+    monkeypatch.setattr(models, "build", build_tiny)
+    artifacts._rates.cache_clear()
+
+
 @pytest.fixture
 def settings(monkeypatch, results):
     """Small profiles, tiny networks and results in a folder of the tests."""
-    monkeypatch.setattr(study, "DATA", results)
-    monkeypatch.setattr(study, "profiles", lambda: SMALL)
-    monkeypatch.setattr(models, "build", build_tiny)
+    _settle(monkeypatch, results)
     return results
 
 
 @pytest.fixture
-def fresh(settings, monkeypatch, tmp_path):
+def fresh(monkeypatch, tmp_path):
     """As `settings`, with an empty folder for the results."""
-    monkeypatch.setattr(study, "DATA", tmp_path / "data")
+    _settle(monkeypatch, tmp_path / "data")
     return tmp_path / "data"
 
 
@@ -99,12 +105,12 @@ def random_features(*, clips: int, fold: int, seed: int) -> representations.Feat
     labels = np.arange(clips) % 2
     values = rng.standard_normal((clips, 1, 13, 400)) + 2 * labels[:, None, None, None]
     return representations.Features(
-        mfcc=values.astype(np.float32),
+        inputs=values.astype(np.float32),
         labels=labels.astype(np.int64),
         folds=np.full(clips, fold, dtype=np.int64),
-        fs_ids=np.arange(clips, dtype=np.int64),
+        recordings=np.arange(clips, dtype=np.int64),
         frames=np.full(clips, 173, dtype=np.int64),
-        names=np.array([f"{i}-{label}-0-0.wav" for i, label in enumerate(labels)]),
+        clips=np.array([f"{i}-{label}-0-0.wav" for i, label in enumerate(labels)]),
     )
 
 

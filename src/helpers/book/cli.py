@@ -65,11 +65,10 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
 def _settings(others: str) -> dict[str, str]:
     """`OTHERS="n_mfcc=20 learning_rate=3e-4"` as fields of a run."""
     settings = dict(_value(word) for word in others.split())
+    own = {"profile": "PROFILE", "data": "DATA", "architecture": "ARCHS"}
     for name, value in settings.items():
-        if name in ("profile", "data", "architecture"):
-            raise InputError(
-                f"{name} has a setting of its own ({name.upper()[:4] if name == 'data' else 'PROFILE, ARCHS'}); take it out of OTHERS"
-            )
+        if name in own:
+            raise InputError(f"{name} has a setting of its own ({own[name]}); take it out of OTHERS")
         study.check(name, value, where="OTHERS in the call")
     return settings
 
@@ -103,6 +102,7 @@ def record(*, name: str, data: str) -> None:
     from helpers.book import studies
     from helpers.findings import reference
 
+    study.study(name)  # refuses one that is not there before anything is written
     bench = site.BUILD / "bench.json"
     source = study.open(profile="thesis", data=data).source
     if source.synthetic and not bench.exists():

@@ -180,9 +180,12 @@ def make_labels_unique(notebook: NotebookNode, page: Page) -> None:
     """
     if page.architecture:
         _suffix(notebook, _labels(page.part, per_network=True), f"-{page.architecture}")
+    own = _labels("copy", per_network=False)
     if page.part == "copy":
-        named = {f"{label}-{name}" for label in _labels("copy", per_network=True) for name in study.NETWORKS}
-        _suffix(notebook, _labels("copy", per_network=False) | named, "-copy")
+        own |= {f"{label}-{name}" for label in _labels("copy", per_network=True) for name in study.NETWORKS}
+    else:  # a chapter that only your copy has
+        own -= _labels("recorded", per_network=False)
+    _suffix(notebook, own, "-copy")
     said = [study.named(page.architecture)] * bool(page.architecture) + ["your copy"] * (page.part == "copy")
     if said:
         first = notebook.cells[0]

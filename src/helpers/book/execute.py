@@ -217,7 +217,7 @@ def banner(*, source: Path, values: dict, seconds: float) -> str:
     kind = "warning" if run.source.synthetic else "note"
     return (
         f":::{{admonition}} Data on this page: {run.source.label}{', recorded' * (run.source.kind == 'recorded')}\n"
-        f":class: {kind} provenance\n{text} {trained}. Made by {made}; {{ref}}`all files <sec:runs>`.\n:::"
+        f":class: {kind} provenance\n{text} {trained}. Made by {made}; {{ref}}`all files <sec:runs-copy>`.\n:::"
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +89,7 @@ def plan(name: str, data: str) -> pd.DataFrame:
 
     Every artefact is listed once, with those that it is made from.
     """
+    _real(data)
     rows, seen = [], set()
     for _, run, artefact in jobs(name, data):
         for one in _all(artefact):
@@ -129,30 +131,30 @@ def record(name: str, data: str) -> list[str]:
         Nothing is there, or an artefact does not belong to the one it was made from.
     """
     _real(data)
-    stage = study.RECORDED.with_name(".recorded.part")
-    shutil.rmtree(stage, ignore_errors=True)
-    shutil.copytree(study.RECORDED, stage)
-    copied = []
-    for entry, run, last in jobs(name, data):
-        for artefact in _all(last):
-            path = artefact.path(run, run.test_fold)
-            if not artefact.record or not artifacts.record_path(path).exists():
-                continue
-            _check(artefact, run)
-            kept = artefact.path(run.with_(data="recorded"))
-            target = stage / kept.relative_to(study.RECORDED)
-            if (where := target.relative_to(stage).as_posix()) not in copied:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _copy(path, target, weights=bool(entry.get("weights")))
-                copied.append(where)
-    if not copied:
-        raise InputError(
-            f"no run of study {name} is there; `make study STUDY={name} DATA={data}` computes them"
-        )
-    old = study.RECORDED.with_name(".recorded.old")
-    shutil.rmtree(old, ignore_errors=True)
-    os.replace(study.RECORDED, old)
-    os.replace(stage, study.RECORDED)
+    wanted = list(jobs(name, data))
+    copied: list[str] = []
+    with tempfile.TemporaryDirectory(prefix=".recorded-", dir=study.RECORDED.parent) as work:
+        stage = Path(shutil.copytree(study.RECORDED, Path(work) / "recorded"))
+        for entry, run, last in wanted:
+            for artefact in _all(last):
+                path = artefact.path(run, run.test_fold)
+                if not artefact.record or not artifacts.record_path(path).exists():
+                    continue
+                _check(artefact, run)
+                kept = artefact.path(run.with_(data="recorded"))
+                target = stage / kept.relative_to(study.RECORDED)
+                if (where := target.relative_to(stage).as_posix()) not in copied:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    _copy(path, target, weights=bool(entry.get("weights")))
+                    copied.append(where)
+        if not copied:
+            raise InputError(
+                f"no run of study {name} is there; `make study STUDY={name} DATA={data}` computes them"
+            )
+        old = study.RECORDED.with_name(".recorded.old")
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(study.RECORDED, old)
+        os.replace(stage, study.RECORDED)
     shutil.rmtree(old)
     return copied
 
@@ -221,5 +223,5 @@ def prune(names: list[str]) -> pd.DataFrame:
     for name in names:
         kept = study.RUNS / name
         artifacts.record_path(kept).unlink()
-        shutil.rmtree(kept) if kept.is_dir() else kept.unlink()
+        shutil.rmtree(kept) if kept.is_dir() else kept.unlink(missing_ok=True)
     return table[~table["artefact"].isin(names)]

@@ -6,15 +6,18 @@ Chapter: notebooks/18_specifications.md
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from helpers import study
+from helpers import study, tables
+from helpers.artifacts import Artefact
 from helpers.experiments import specifications
 from helpers.findings import plan, statistics
+from helpers.study import Run
 
 NETWORK = ("hop_length", "padding", "scaling", "seed")  # choices that need a network of their own
 
@@ -212,3 +215,17 @@ def _null(part: pd.DataFrame, *, draws: int) -> dict:
     ends = statistics.share(below, part.loc[below.index, "recording"], draws=draws)
     quantiles = np.nanquantile(medians, [0.025, 0.5, 0.975])
     return dict(zip(names, (*quantiles, below.mean(), *ends), strict=True))
+
+
+def _make(run: Run, target: Path) -> None:
+    curve(specifications.SPECIFICATIONS.read(run)).to_csv(target, index=False)
+
+
+CURVE = Artefact(
+    "curve.csv",
+    make=_make,
+    chapter="18_specifications",
+    inputs=(specifications.SPECIFICATIONS,),
+    packages=("numpy", "scipy"),
+    table=tables.CURVE,
+)

@@ -129,9 +129,8 @@ def verdicts(
 
     Parameters
     ----------
-    rows : scores of some runs: columns run, architecture, setting, specification, clip, recording, score.
-        Runs of one setting (seed, hop and so on) but different architectures make the pairs that claims about
-        both need.
+    rows : scores of some runs: columns run, architecture, specification, clip, recording, score. Runs that
+        differ in their architecture only make the pairs that claims about both need.
     predictions : of the same runs, a row per test clip: columns run, recording, label, predicted.
     data : what the figures call the sounds (`Source.label`).
     source : the files that the rows can be computed from again.
@@ -148,7 +147,7 @@ def verdicts(
     facts = {"data": data, "specification": specification, "source": source}
     found = []
     for claim in claims().to_dict("records"):
-        for _, part in rows.groupby("setting", sort=False):
+        for _, part in rows.groupby(rows["run"].str.partition(" ")[2], sort=False):
             names = ["resnet18", "resnet101"] if claim["network"] == "both" else [claim["network"]]
             runs = [part[part["architecture"] == name] for name in names]
             if all(len(run) for run in runs):

@@ -101,7 +101,8 @@ def of(scores: pd.DataFrame, architecture: str) -> pd.DataFrame:
 
     Parameters
     ----------
-    scores : of several runs: columns architecture, setting, specification, recording, score.
+    scores : of several runs that learned from the same folds: columns architecture, setting, specification,
+        recording, score.
     architecture : whose scores, such as "resnet18".
 
     Returns

@@ -15,6 +15,7 @@ import torch
 from helpers import InputError, artifacts
 from helpers.artifacts import Artefact
 from helpers.audio import representations, sounds, urbansound
+from helpers.audio.representations import Features
 from helpers.maps import explainers
 from helpers.networks import models, training
 from helpers.study import Run
@@ -23,11 +24,11 @@ MIXED = ("dog_bark", "siren")  # of the mixture that is recorded
 
 
 @dataclass(frozen=True)
-class Sound:
-    """One clip to look at and listen to.
+class Heard:
+    """One clip to listen to, or a part of it.
 
-    samples : mono float32 at `rate` Hz; None where no sound is at hand. picture : (rows, frames) float32, of
-    which `frames` hold sound. second : where it begins in its recording.
+    samples : mono float32 at `rate` Hz; None where no sound is at hand. second : where it begins in its
+    recording.
     """
 
     clip: str
@@ -36,6 +37,12 @@ class Sound:
     category: str
     samples: np.ndarray | None
     rate: int
+
+
+@dataclass(frozen=True)
+class Sound(Heard):
+    """One clip to look at and listen to: picture, (rows, frames) float32, of which `frames` hold sound."""
+
     picture: np.ndarray
     frames: int
 
@@ -66,8 +73,7 @@ def sound(run: Run, clip: str) -> Sound:
 
 
 def _recorded(run: Run, clip: str) -> Sound:
-    with np.load(explainers.SAMPLE.get(run), allow_pickle=False) as arrays:
-        sample = dict(arrays)
+    sample = explainers.sampled(run)
     found = np.flatnonzero(sample["clips"] == clip)
     if not len(found):
         raise InputError(f'clip "{clip}" is not among the recorded ones; name one that is explained')
@@ -82,6 +88,16 @@ def _recorded(run: Run, clip: str) -> Sound:
         picture=sample["inputs"][i, 0],
         frames=int(sample["frames"][i]),
     )
+
+
+def explained(run: Run) -> Features:
+    """The clips that are explained, as the network is given them: the pictures that are recorded.
+
+    Chapter: notebooks/03_features.md
+    """
+    sample = explainers.sampled(run)
+    del sample["seconds"]
+    return Features(**sample, folds=np.full(len(sample["clips"]), run.test_fold))
 
 
 def example(run: Run, category: str) -> Sound:
@@ -99,9 +115,9 @@ def example(run: Run, category: str) -> Sound:
     Chapter: notebooks/01_introduction.md
     """
     if run.source.kind == "recorded":
-        with np.load(explainers.SAMPLE.get(run), allow_pickle=False) as arrays:
-            of_class = arrays["labels"] == urbansound.CLASSES.index(category)
-            ordered = arrays["clips"][of_class][np.argsort(-arrays["frames"][of_class], kind="stable")]
+        sample = explained(run)
+        sample = sample.part(sample.labels == urbansound.CLASSES.index(category))
+        ordered = sample.clips[np.argsort(-sample.frames, kind="stable")]
     else:
         table = sounds.in_fold(run, run.test_fold)
         table = table[table["class"] == category]
@@ -118,19 +134,18 @@ def example(run: Run, category: str) -> Sound:
 class Mixture:
     """Two clips in one: `classes[0]` sounds in the first half, `classes[1]` in the second.
 
-    samples : mono float32 at `rate`, and parts: the two alone; None and empty where no sound is at hand.
-    picture : (rows, frames) float32, of which `frames` hold sound; maps : (2, rows, frames) float32, one for each
-    class; events : (start, end) in seconds per class; sounds : the two clips.
+    samples : mono float32 at `rate`; None where no sound is at hand. picture : (rows, frames) float32, of
+    which `frames` hold sound; maps : (2, rows, frames) float32, one for each class; events : (start, end) in
+    seconds per class; sounds : each alone, where it sounds in the mixture.
     """
 
     samples: np.ndarray | None
-    parts: tuple[np.ndarray, ...]
     rate: int
     picture: np.ndarray
     maps: np.ndarray
     classes: tuple[str, str]
     events: dict[str, tuple[float, float]]
-    clips: tuple[str, str]
+    sounds: tuple[Heard, ...]
     frames: int
 
 
@@ -144,12 +159,17 @@ def mixture(run: Run, classes: tuple[str, str] = MIXED) -> Mixture:
             raise InputError(
                 f"only the mixture of {' and '.join(MIXED)} is recorded; name a folder of sounds (data) for others"
             )
-        samples, parts, rate = None, (), 0
+        samples, rate = None, 0
         with np.load(MIXTURE.get(run), allow_pickle=False) as arrays:
-            picture, clips = arrays["picture"], (str(arrays["clips"][0]), str(arrays["clips"][1]))
-            events, frames = json.loads(str(arrays["events"])), int(arrays["frames"])
+            picture, frames = arrays["picture"], int(arrays["frames"])
+            events = json.loads(str(arrays["events"]))
+            named = zip(map(str, arrays["clips"]), arrays["seconds"], classes, strict=True)
+            alone = tuple(
+                Heard(clip, int(clip.partition("-")[0]), float(second), category, samples, rate)
+                for clip, second, category in named
+            )
     else:
-        samples, parts, rate, clips, events = _mixed(run, classes)
+        samples, alone, rate, events = _mixed(run, classes)
         picture = representations.picture(torch.from_numpy(samples)[None], rate, run).numpy()
         frames = representations.sounding_frames(len(samples), rate, run)
     network = training.network(run)
@@ -162,13 +182,12 @@ def mixture(run: Run, classes: tuple[str, str] = MIXED) -> Mixture:
     )
     return Mixture(
         samples=samples,
-        parts=parts,
         rate=rate,
         picture=picture[0],
         maps=maps,
         classes=classes,
         events={name: (ends[0], ends[1]) for name, ends in events.items()},
-        clips=clips,
+        sounds=alone,
         frames=frames,
     )
 
@@ -176,23 +195,26 @@ def mixture(run: Run, classes: tuple[str, str] = MIXED) -> Mixture:
 def _mixed(run: Run, classes: tuple[str, str]) -> tuple:
     first, second = (example(run, category) for category in classes)
     rate, half = first.rate, 2.0
-    parts = []
+    alone, mixed = [], np.zeros(int(2 * half * rate), dtype=np.float32)
     for clip, start in ((first, 0.0), (second, half)):
         wave = representations.resample(clip.rate, rate)(torch.from_numpy(clip.samples)[None])
         wave = wave[0, : int(half * rate)].numpy()
-        part = np.zeros(int(2 * half * rate), dtype=np.float32)
+        part = np.zeros_like(mixed)
         part[int(start * rate) : int(start * rate) + len(wave)] = wave / max(np.abs(wave).max(), 1e-9) / 2
-        parts.append(part)
+        alone.append(Heard(clip.clip, clip.recording, clip.second, clip.category, part, rate))
+        mixed += part
     events = {classes[0]: (0.0, half), classes[1]: (half, 2 * half)}
-    return parts[0] + parts[1], tuple(parts), rate, (first.clip, second.clip), events
+    return mixed, tuple(alone), rate, events
 
 
 def _make(run: Run, target: Path) -> dict:
-    samples, _, rate, clips, events = _mixed(artifacts.whole(run), MIXED)
+    samples, alone, rate, events = _mixed(artifacts.whole(run), MIXED)
     picture = representations.picture(torch.from_numpy(samples)[None], rate, run).numpy()
     frames = representations.sounding_frames(len(samples), rate, run)
-    np.savez_compressed(target, picture=picture, clips=clips, events=json.dumps(events), frames=frames)
-    return {"mixed": list(clips)}
+    clips, seconds = [one.clip for one in alone], [one.second for one in alone]
+    said = json.dumps(events)
+    np.savez_compressed(target, picture=picture, clips=clips, seconds=seconds, events=said, frames=frames)
+    return {"mixed": clips}
 
 
 MIXTURE = Artefact(  # the features of the mixture, for copies of the study without sounds

@@ -144,7 +144,7 @@ def explanations(run: Run) -> Explanations:
     Chapter: notebooks/06_explanations.md
     """
     with np.load(EXPLANATIONS.get(run), allow_pickle=False) as arrays:
-        return Explanations(maps=stretch(arrays["nodes"], run.shape), **arrays, **_sampled(run))
+        return Explanations(maps=stretch(arrays["nodes"], run.shape), **arrays, **sampled(run))
 
 
 def title(maps: Explanations, i: int) -> str:
@@ -156,8 +156,11 @@ def title(maps: Explanations, i: int) -> str:
     return f"{truth}, predicted {guess} ({maps.clips[i]})"
 
 
-def _sampled(run: Run) -> dict[str, np.ndarray]:
-    """The explained clips as the network is given them."""
+def sampled(run: Run) -> dict[str, np.ndarray]:
+    """The explained clips as the network is given them: what `Explanations` has of them, by field.
+
+    Chapter: notebooks/06_explanations.md
+    """
     with np.load(SAMPLE.get(run), allow_pickle=False) as arrays:
         sample = dict(arrays)
     if run.scaling == "standardised" and artifacts.whole(run).source.kind != "recorded":
@@ -188,7 +191,7 @@ SAMPLE = Artefact(
 
 
 def _explain(run: Run, target: Path) -> dict:
-    network, clips = training.network(run), _sampled(run)
+    network, clips = training.network(run), sampled(run)
     predicted = training.predict(network, clips["inputs"]).argmax(1).numpy()
     explained = predicted if run.explained == "predicted" else clips["labels"]
     layer = models.layer(network, run.layer)

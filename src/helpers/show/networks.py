@@ -70,21 +70,20 @@ def _block(axes: Axes, *, layers: str, residual: str, out: str) -> None:
         axes.text(x, y, text, ha="center", va="center", bbox=paper)
 
 
-def history(history: pd.DataFrame, *, source: str) -> Figure:
+def history(history: pd.DataFrame, *, test_fold: int, source: str) -> Figure:
     """Loss and accuracy after each epoch, on the training folds and on the test fold.
 
     Parameters
     ----------
     history : columns epoch, fold (0: the training folds together), loss (nats), accuracy (0 to 1).
+    test_fold : drawn before other folds that were only watched.
     source : where the numbers come from, such as `run.label`.
 
     Chapter: notebooks/05_training.md
     """
     style.require(history, "history", "epoch", "fold", "loss", "accuracy")
-    tests = history.loc[history["fold"] > 0, "fold"].unique()
-    labels = {0: "training folds"} | {fold: f"fold {fold}" for fold in tests}
-    if len(tests) == 1:
-        labels[tests[0]] = "test fold"
+    watched = sorted(set(history["fold"]) - {0, test_fold})
+    labels = {0: "training folds", test_fold: "test fold"} | {fold: f"fold {fold}" for fold in watched}
     looks = (style.MARKS[1], style.MARKS[0], *style.MARKS[2:])
     with style.picture(height=3.3, source=source) as figure:
         loss, accuracy = figure.subplots(1, 2)

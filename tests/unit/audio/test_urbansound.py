@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from helpers import InputError
 from helpers.audio import download, urbansound
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "urbansound8k"
+SHARED = Path(__file__).parents[3].parent / "shared" / "urbansound8k"
 HEADER = ",".join(urbansound.COLUMNS)
 ROWS = [
     "7-3-0-0.wav,7,0.0,4.0,1,1,3,dog_bark",
@@ -170,6 +170,19 @@ def test_slices_are_counted_by_class_fold_and_salience(tree):
         ["street_music", 2, "background", 1, 1],
     ]
     assert list(counts) == ["class", "fold", "salience", "slices", "recordings"]
+
+
+def test_true_starts_step_by_two_seconds_where_the_table_steps_by_half_a_second(tree):
+    # slice n of an occurrence begins 2 n after its first, and the table says 0.5 n
+    write_table(tree, HEADER, *ROWS, "7-3-2-4.wav,7,12.0,16.0,1,1,3,dog_bark")
+    starts = urbansound.true_starts(urbansound.read_table(tree))
+    assert starts.to_dict() == {
+        "7-3-0-0.wav": 0.0,
+        "7-3-0-1.wav": 2.0,
+        "8-1-0-0.wav": 0.0,
+        "9-9-0-0.wav": 1.0,
+        "7-3-2-4.wav": 18.0,
+    }
 
 
 def test_leakage_lists_recordings_in_two_folds(tree):
@@ -407,7 +420,7 @@ def test_dataset_travels_to_the_workers_of_a_data_loader(tree):
 
 def test_the_table_needs_no_torch():
     code = (
-        "import sys; from helpers import urbansound; "
+        "import sys; from helpers.audio import urbansound; "
         "assert not {'torch', 'torchaudio', 'soundata'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -434,9 +447,10 @@ def test_digest_follows_contents_and_not_times(tree, tmp_path):
     write_wav(tree / clips["path"][0], np.full(100, 0.9))
     changed = urbansound.digests(tree, clips, cache=cache)
     assert changed != digest
-    with (tree / "metadata" / "UrbanSound8K.csv").open("a") as table:
-        table.write("\n")
-    assert urbansound.digests(tree, clips, cache=cache) not in (digest, changed)
+    write_table(tree, HEADER, *ROWS[:3], ROWS[3].replace(",2,2,", ",1,2,"))
+    assert urbansound.digests(tree, urbansound.read_clips(tree), cache=cache) not in (digest, changed)
+    write_table(tree, HEADER, *reversed(ROWS), "")  # the same rows
+    assert urbansound.digests(tree, urbansound.read_clips(tree), cache=cache) == changed
     assert sorted(path.name for path in cache.parent.iterdir()) == ["digests.json"]
 
 

@@ -67,13 +67,13 @@ def scores_of(
             "setting": setting,
             "specification": specification,
             "clip": [f"{100 + n // 2}-0-0-{n}.wav" for n in numbers],
-            "fsID": [100 + n // 2 for n in numbers],
+            "recording": [100 + n // 2 for n in numbers],
             "score": values,
         }
     )
 
 
-NOBODY = pd.DataFrame(columns=["run", "fsID", "label", "predicted"])
+NOBODY = pd.DataFrame(columns=["run", "recording", "label", "predicted"])
 
 
 def held(rows: pd.DataFrame, *, predictions: pd.DataFrame = NOBODY) -> pd.DataFrame:
@@ -261,7 +261,7 @@ def test_accuracy_is_over_the_runs_test_clips(few, claim):
     predictions = pd.DataFrame(
         {
             "run": [f"resnet18 {SETTING}"] * 4 + [f"resnet101 {SETTING}"],
-            "fsID": [1, 1, 2, 3, 4],
+            "recording": [1, 1, 2, 3, 4],
             "label": [0, 1, 2, 3, 4],
             "predicted": [0, 1, 2, 0, 0],
         }
@@ -430,7 +430,7 @@ def test_the_ledger_of_runs_reads_their_tables(few, runs, monkeypatch):
     own = {
         run.key: scores_of([0.1, -0.2, 0.3 - i], specification="rank")
         .drop(columns=["run", "data", "architecture", "setting"])
-        .rename(columns={"clip": "name", "fsID": "fs_id"})
+        .rename(columns={"clip": "name", "recording": "fs_id"})
         for i, run in enumerate(runs)
     }
     predictions = pd.DataFrame(

@@ -42,7 +42,7 @@ FILES = (
     "answer.md",
 )
 COLUMNS = [
-    *("run", "data", "architecture", "seed", "specification", "clip", "fsID"),
+    *("run", "data", "architecture", "seed", "specification", "clip", "recording"),
     *("label", "predicted", "score", "explained", "status"),
 ]
 
@@ -209,7 +209,12 @@ def test_the_scores_are_those_of_the_runs(kept, recordings):
         )
         own = [pd.read_csv(run_of(key, recordings).path(name)) for name in ("quantus.csv", "scores.csv")]
         own = pd.concat([rows for rows in own if len(rows)])
-        for name, source in (("clip", "name"), ("fsID", "fs_id"), ("score", "score"), ("status", "status")):
+        for name, source in (
+            ("clip", "name"),
+            ("recording", "fs_id"),
+            ("score", "score"),
+            ("status", "status"),
+        ):
             assert part[name].tolist() == own[source].tolist()
         for name in ("label", "predicted", "explained"):
             assert part[name].tolist() == own[name].tolist()
@@ -229,7 +234,7 @@ def test_histories_and_predictions_are_kept_once_per_network(kept, recordings):
         for key in (ONE, DEEP):
             own = pd.read_csv(run_of(key, recordings).path("network") / file)
             part = table[table["run"] == key].reset_index(drop=True)
-            own = own.rename(columns={"name": "clip", "fs_id": "fsID"})
+            own = own.rename(columns={"name": "clip", "fs_id": "recording"})
             assert list(part)[4:] == list(own)
             pd.testing.assert_frame_equal(part[list(own)], own)
 
@@ -421,7 +426,7 @@ def test_accuracy_is_the_share_of_test_clips_recognised(kept):
     for key, row in table.iterrows():
         own = predictions[predictions["run"] == key]
         assert row["accuracy"] == (own["label"] == own["predicted"]).mean()
-        assert (row["clips"], row["recordings"]) == (10, own["fsID"].nunique())
+        assert (row["clips"], row["recordings"]) == (10, own["recording"].nunique())
         assert row["low"] <= row["accuracy"] <= row["high"]
 
 
@@ -441,10 +446,10 @@ def test_readings_are_the_default_and_those_that_differ_once(monkeypatch):
         for i, setting in enumerate(settings)
         for j, specification in enumerate(names)
     ]
-    table = pd.DataFrame(rows, columns=["architecture", "setting", "specification", "fsID", "score"])
+    table = pd.DataFrame(rows, columns=["architecture", "setting", "specification", "recording", "score"])
     monkeypatch.setattr(reference, "recorded", lambda name: table)
     found = reference.readings("resnet101")
-    assert set(found) == {"fsID", "score", "reading"}
+    assert set(found) == {"recording", "score", "reading"}
     assert list(zip(found["reading"], found["score"], strict=True)) == [
         ("default reading", pytest.approx(0.11)),
         ("hop_length=512", pytest.approx(1.11)),
@@ -497,7 +502,7 @@ def test_the_committed_scores_are_scores(all_scores):
     assert all_scores["status"].notna().all()
     known = all_scores["status"].isin(["ok", "p below 1e-5"])
     assert (all_scores["score"].notna() == known).all()
-    assert all_scores["clip"].str.split("-").str[0].astype(int).tolist() == all_scores["fsID"].tolist()
+    assert all_scores["clip"].str.split("-").str[0].astype(int).tolist() == all_scores["recording"].tolist()
     assert all_scores["clip"].str.split("-").str[1].astype(int).tolist() == all_scores["label"].tolist()
 
 
@@ -588,7 +593,7 @@ def test_what_the_chapter_says_of_the_readings_is_so():
 
 def test_signs_by_hand():
     scores = [-0.1, -0.2, 0.3, np.nan, 0.5, 0.6]
-    table = pd.DataFrame({"reading": ["a"] * 4 + ["b"] * 2, "fsID": [1, 1, 2, 3, 4, 5], "score": scores})
+    table = pd.DataFrame({"reading": ["a"] * 4 + ["b"] * 2, "recording": [1, 1, 2, 3, 4, 5], "score": scores})
     first, second = reference.signs(table).to_dict("records")
     assert (first["clips"], first["NaN"], first["median"]) == (3, 1, -0.1)
     assert first["share below 0"] == pytest.approx(2 / 3)
@@ -901,7 +906,7 @@ def test_what_the_first_pages_say_of_the_controls_is_so():
     assert repeated["low"].iloc[0] < 0 < repeated["high"].iloc[0] < 0.1
     paddings = curve.paddings(table, reference.recorded("predictions.csv")).set_index("padding")
     assert paddings["accuracy"]["repeat"].min() >= paddings["accuracy"]["zero"].max()
-    kept = reference.recorded("metrics.csv").rename(columns={"clip": "name", "fsID": "fs_id"})
+    kept = reference.recorded("metrics.csv").rename(columns={"clip": "name", "recording": "fs_id"})
     wins = checks.wins(kept[kept["run"] == ONE])
     over = wins[(wins["rival"] == "loudness") & (wins["low"] > 0.5)]
     assert over["metric"].tolist() == ["MC mean", "MC marginal"]
