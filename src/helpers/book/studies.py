@@ -177,7 +177,8 @@ def _check(artefact: Artefact, run: Run) -> None:
 def _copy(path: Path, target: Path, *, weights: bool) -> None:
     known = artifacts.record(path)
     if path.is_dir():
-        target.mkdir(exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)  # what was recorded before, weights too
+        target.mkdir()
         for file in path.iterdir():
             if file.suffix != ".safetensors":
                 shutil.copy2(file, target / file.name)

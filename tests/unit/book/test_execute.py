@@ -29,7 +29,10 @@ def test_executing_a_notebook_without_a_parameters_cell_is_refused(executed, eng
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"hop": 1}, 'parameter "hop" is not known to notebooks/05_training.md; choose from architecture, profile, '),
+        (
+            {"hop": 1},
+            'parameter "hop" is not known to notebooks/05_training.md; choose from architecture, profile, ',
+        ),
         ({"architectures": "resnet18"}, 'parameter "architectures" is not known to notebooks/05'),
         ({"architecture": "resnet8"}, 'architecture "resnet8" is not known; choose from resnet18, '),
         ({"seed": -1}, "seed -1 is not possible; give a whole number from 0 to 4294967295"),
