@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -103,7 +104,7 @@ def _fetch(url: str, archive: Path) -> None:
     part.replace(archive)
 
 
-def _unpack(dataset: object, archive: Path) -> None:
+def _unpack(dataset: Any, archive: Path) -> None:
     """Let soundata check the archive's MD5 and unpack it; a damaged archive is removed."""
     try:
         with _quiet():

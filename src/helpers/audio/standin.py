@@ -3,7 +3,7 @@
 Chapter: notebooks/02_dataset.md
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -113,7 +113,7 @@ def _rolloff(slope: float) -> np.ndarray:
     return np.arange(1.0, 13.0) ** -slope
 
 
-def _formants(f0: float, centres: list, *, width: float) -> np.ndarray:
+def _formants(f0: float, centres: Iterable[float], *, width: float) -> np.ndarray:
     """Strengths of the harmonics of `f0` up to 4500 Hz, raised around the `centres` in Hz."""
     f = np.arange(f0, 4500, f0)
     return sum((f0 / f) ** 0.7 / (1 + ((f - centre) / width) ** 2) for centre in centres)

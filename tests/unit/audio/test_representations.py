@@ -14,6 +14,7 @@ from helpers.audio import representations, sounds, urbansound
 
 HOPS = st.sampled_from([1024, 512, 441])
 PADDINGS = study.legal("padding")
+MEL = {"n_fft": 2048, "hop_length": 1024}
 AFTER = [padding for padding in PADDINGS if padding != "repeat_waveform"]  # fill what the sound leaves free
 
 
@@ -74,7 +75,7 @@ def test_a_clip_of_four_seconds_fills_frames_by_the_hop(hop_length, frames):
 @pytest.mark.parametrize("rate", [22050, 48000, 11025])
 def test_other_rates_are_resampled_first(rate):
     wave = sine(2.0, rate=rate)
-    resampled = torchaudio.transforms.Resample(rate)(wave)
+    resampled = torchaudio.transforms.Resample(rate, 44100)(wave)
     assert resampled.shape == (1, 88200)
     assert torch.equal(picture(wave, rate)[..., :87], by_torchaudio(resampled))
 
@@ -102,6 +103,44 @@ def test_repeat_is_the_clips_frames_again():
     assert torch.equal(values, torch.cat([sounding] * 3 + [sounding[..., :10]], dim=-1))
 
 
+@pytest.mark.parametrize("samples", [1, 882, 44100 * 3, 44100 * 12])
+def test_repeat_waveform_is_the_sound_again_before_it_is_transformed(samples):
+    wave = noise(samples)
+    window = torch.nn.functional.pad(wave, (0, max(0, 2048 - samples)))
+    looped = torch.cat([window] * -(-410_000 // window.shape[-1]), dim=-1)[:, : 399 * 1024 + 1]
+    values = picture(wave, padding="repeat_waveform")
+    assert values.shape == (1, 13, 400)
+    assert torch.equal(values, by_torchaudio(looped))
+    frames = sounding_frames(samples)
+    # frames whose window ends before the sound does are those of the sound alone
+    assert torch.allclose(values[..., : frames - 2], picture(wave)[..., : frames - 2], rtol=1e-3, atol=1e-3)
+
+
+def test_a_loop_is_at_least_one_window_long():
+    values = picture(noise(100), padding="repeat_waveform", frames=32, hop_length=32)
+    assert values.shape == (1, 13, 32)
+    assert torch.isfinite(values).all()
+
+
+@pytest.mark.parametrize("choices", [{"n_mfcc": 20}, {"frames": 173}, {"n_mfcc": 40, "n_mels": 64}])
+def test_another_shape_is_a_choice_of_the_run(choices):
+    run = study.Run(**choices)
+    values = picture(noise(44100), **choices)
+    assert values.shape == (1, *run.shape) == (1, run.n_mfcc, run.frames)
+    mel = {"n_fft": 2048, "hop_length": 1024, "n_mels": run.n_mels}
+    expected = torchaudio.transforms.MFCC(44100, n_mfcc=run.n_mfcc, melkwargs=mel)(noise(44100))
+    assert torch.equal(values[..., :44], expected)
+
+
+def test_another_sampling_rate_is_a_choice_of_the_run():
+    values = picture(sine(1.0, rate=22050), 22050, sampling_rate=22050)
+    assert torch.equal(
+        values[..., :22], torchaudio.transforms.MFCC(22050, n_mfcc=13, melkwargs=MEL)(sine(1.0, rate=22050))
+    )
+    assert not values[..., 22:].any()
+    assert sounding_frames(22050, 22050, sampling_rate=22050) == 22
+
+
 @pytest.mark.parametrize("samples", [1, 882, 2047, 2048, 2205])
 @pytest.mark.parametrize("padding", AFTER)
 def test_a_clip_shorter_than_a_window_has_three_frames(samples, padding):
@@ -119,9 +158,7 @@ def test_a_clip_shorter_than_a_window_has_three_frames(samples, padding):
 @settings(max_examples=30, deadline=None)
 def test_the_kind_of_padding_does_not_touch_the_frames_before_the_end(samples, hop_length):
     wave = noise(samples)
-    kinds = [
-        picture(wave, hop_length=hop_length, padding=p) for p in AFTER
-    ]
+    kinds = [picture(wave, hop_length=hop_length, padding=p) for p in AFTER]
     frames = sounding_frames(samples, hop_length=hop_length)
     assert torch.equal(kinds[0][..., :frames], kinds[1][..., :frames])
     assert torch.equal(kinds[0][..., :frames], kinds[2][..., :frames])
@@ -164,7 +201,7 @@ def test_a_longer_clip_never_has_fewer_frames(first, second, hop_length):
     assert 0 < counts[0] <= counts[1] <= 400
 
 
-@pytest.mark.parametrize("rate", [8000, 22050, 48000, 96000])
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
 def test_sounding_frames_are_the_frames_that_the_transform_gives(rate):
     # 61440 samples at 22050 Hz are 122880 at 44100 Hz and give 121 frames; seconds would give 120
     wrong = []
@@ -185,77 +222,128 @@ def test_torchaudios_resampler_rounds_lengths_up():
 
 # All clips of a run
 
+FOLDS = tuple(range(1, 11))
+
 
 @pytest.fixture
 def everything(run):
-    return representations.dataset(run)
+    return representations.features(run, FOLDS)
 
 
 def test_features_of_a_run_have_the_promised_arrays(run, everything):
-    clips, _ = sounds.clips(run)
+    clips = sounds.clips(run)
     n = len(clips)
     assert n == 100
-    assert (everything.mfcc.shape, everything.mfcc.dtype) == ((n, 1, 13, 400), np.float32)
-    for name in ("labels", "folds", "fs_ids", "frames"):
+    assert (everything.inputs.shape, everything.inputs.dtype) == ((n, 1, 13, 400), np.float32)
+    for name in ("labels", "folds", "recordings", "frames"):
         values = getattr(everything, name)
         assert (values.shape, values.dtype) == ((n,), np.int64)
-    assert everything.names.dtype.kind == "U"
-    assert everything.names.tolist() == clips["slice_file_name"].tolist()
+    assert everything.clips.dtype.kind == "U"
+    assert everything.clips.tolist() == clips["slice_file_name"].tolist()
     assert everything.labels.tolist() == clips["classID"].tolist()
     assert everything.folds.tolist() == clips["fold"].tolist()
-    assert everything.fs_ids.tolist() == clips["fsID"].tolist()
+    assert everything.recordings.tolist() == clips["fsID"].tolist()
 
 
 def test_features_of_a_clip_are_those_of_its_file(run, everything):
-    clips, _ = sounds.clips(run)
+    clips = sounds.clips(run)
     i = int(clips["seconds"].argmin())
     samples, rate = urbansound.load_audio(run.source.folder / clips["path"][i])
-    expected = representations.mfcc(torch.from_numpy(samples)[None], rate)
-    assert np.array_equal(everything.mfcc[i], expected.numpy())
-    assert everything.frames[i] == representations.sounding_frames(len(samples), rate)
-    assert not everything.mfcc[i, ..., everything.frames[i] :].any()
-    assert everything.mfcc[i, ..., everything.frames[i] - 1].any()
+    expected = representations.picture(torch.from_numpy(samples)[None], rate, run)
+    assert np.array_equal(everything.inputs[i], expected.numpy())
+    assert everything.frames[i] == representations.sounding_frames(len(samples), rate, run)
+    assert not everything.inputs[i, ..., everything.frames[i] :].any()
+    assert everything.inputs[i, ..., everything.frames[i] - 1].any()
 
 
-def test_the_hop_and_the_padding_of_a_run_are_used(run, everything, stand_in):
-    other = study.open(profile="smoke", data=str(stand_in), hop_length=512, padding="minimum")
-    values = representations.dataset(other)
-    clip = sounds.clips(run)[0].iloc[0]
-    assert values.frames[0] == representations.sounding_frames(clip["samples"], clip["rate"], hop_length=512)
-    assert values.frames[0] > everything.frames[0]
-    rest = values.mfcc[0, ..., values.frames[0] :]
-    assert (rest == values.mfcc[0].min()).all()
+def test_the_choices_of_a_run_are_used(run, everything):
+    other = study.open(profile="smoke", data=run.data, hop_length=512, padding="minimum", n_mfcc=20)
+    values = representations.features(other, (3,))
+    clip = sounds.in_fold(run, 3).iloc[0]
+    assert values.inputs.shape == (10, 1, 20, 400)
+    assert values.frames[0] == sounding_frames(clip["samples"], clip["rate"], hop_length=512)
+    assert values.frames[0] > everything.frames[20]
+    rest = values.inputs[0, ..., values.frames[0] :]
+    assert (rest == values.inputs[0].min()).all()
 
 
-def test_the_features_are_made_once(run, everything, monkeypatch):
-    monkeypatch.setattr(representations, "mfcc", None)
-    again = representations.dataset(run)
-    assert np.array_equal(again.mfcc, everything.mfcc)
+def test_features_are_made_once_and_fold_by_fold(run, everything, monkeypatch):
+    made = {representations.FEATURES.get(run, fold) for fold in FOLDS}
+    assert len(made) == 10
+    monkeypatch.setitem(representations.REPRESENTATIONS, "mfcc", None)
+    again = representations.features(run, FOLDS)
+    assert np.array_equal(again.inputs, everything.inputs)
+    part = representations.features(run, (7, 2))  # in the order that is asked for
+    assert part.folds.tolist() == [7] * 10 + [2] * 10
+    assert np.array_equal(part.inputs[10:], everything.part(everything.folds == 2).inputs)
 
 
-def test_standardised_coefficients_have_mean_0_and_variance_1_on_the_training_folds(
-    everything, settings, stand_in
-):
-    run = study.open(profile="smoke", data=str(stand_in), scaling="standardised")
-    scaled = representations.dataset(run)
-    training = scaled.training().mfcc.astype(np.float64)
-    assert scaled.mfcc.dtype == np.float32
-    assert np.allclose(training.mean(axis=(0, 1, 3)), 0, atol=1e-4)
-    assert np.allclose(training.var(axis=(0, 1, 3)), 1, atol=1e-3)
+def test_a_fold_that_joins_the_folder_remakes_no_features_of_the_others(fresh, stand_in, tmp_path):
+    folder = tmp_path / "growing"
+    for fold in (1, 10):
+        shutil.copytree(stand_in / "audio" / f"fold{fold}", folder / "audio" / f"fold{fold}")
+    shutil.copytree(stand_in / "metadata", folder / "metadata")
+    before = study.open(profile="smoke", data=str(folder))
+    assert before.training_folds == (1,)
+    digest, path = sounds.digest(before, 1), representations.FEATURES.get(before, 1)
+    written = path.stat().st_mtime_ns
+    shutil.copytree(stand_in / "audio" / "fold2", folder / "audio" / "fold2")
+    after = study.open(profile="smoke", data=str(folder))
+    assert after.training_folds == (1, 2)
+    assert sounds.digest(after, 1) == digest
+    assert (
+        sounds.in_fold(after, 1)["slice_file_name"].tolist()
+        == sounds.in_fold(before, 1)["slice_file_name"].tolist()
+    )
+    assert sounds.digest(after, 2) != digest
+    assert representations.FEATURES.get(after, 1) == path
+    assert path.stat().st_mtime_ns == written
+
+
+def test_recorded_data_has_no_clips_to_read():
+    run = study.entries()[0]
+    with pytest.raises(InputError, match="the recorded results come without sounds; name a folder"):
+        sounds.clips(run)
+
+
+def test_standardised_rows_have_mean_0_and_variance_1_on_the_training_folds(run, everything):
+    other = run.with_(scaling="standardised")
+    training = representations.training(other).inputs
+    assert training.dtype == np.float32
+    assert np.allclose(training.astype(np.float64).mean(axis=(0, 1, 3)), 0, atol=1e-4)
+    assert np.allclose(training.astype(np.float64).var(axis=(0, 1, 3)), 1, atol=1e-3)
     # the test fold goes the same way, with the training folds' numbers
-    raw = everything.training().mfcc.astype(np.float64)
-    mean, deviation = raw.mean(axis=(0, 1, 3)), raw.std(axis=(0, 1, 3))
-    expected = (everything.test().mfcc - mean[:, None]) / deviation[:, None]
-    assert np.allclose(scaled.test().mfcc, expected, atol=1e-3)
-    assert np.array_equal(scaled.names, everything.names)
+    raw = representations.training(run).inputs.astype(np.float64)
+    mean, deviation = representations.scale(other)
+    assert mean.shape == deviation.shape == (1, 1, 13, 1)
+    assert np.allclose(mean[0, 0, :, 0], raw.mean(axis=(0, 1, 3)), rtol=1e-4)
+    assert np.allclose(deviation[0, 0, :, 0], raw.std(axis=(0, 1, 3)), rtol=1e-4)
+    test = representations.test(other)
+    assert np.array_equal(test.inputs, (representations.test(run).inputs - mean) / deviation)
+    assert np.array_equal(test.clips, representations.test(run).clips)
 
 
-def test_fold_10_is_the_test_and_all_others_train(everything):
-    training, test = everything.training(), everything.test()
+def test_the_scale_is_of_the_training_folds_alone(run):
+    other = run.with_(scaling="standardised", training_folds=(2, 5))
+    values = representations.features(run, (2, 5)).inputs
+    mean, deviation = representations.scale(other)
+    assert np.array_equal(mean, values.mean(axis=(0, 1, 3), keepdims=True))
+    assert np.array_equal(deviation, values.std(axis=(0, 1, 3), keepdims=True))
+
+
+def test_fold_10_is_the_test_and_all_others_train(run, everything):
+    training, test = representations.training(run), representations.test(run)
     assert set(test.folds) == {10}
     assert set(training.folds) == set(range(1, 10))
     assert len(training.labels) + len(test.labels) == len(everything.labels)
-    assert not set(training.names) & set(test.names)
+    assert not set(training.clips) & set(test.clips)
+
+
+@pytest.mark.parametrize(("test_fold", "training_folds"), [(3, (1, 2)), (1, (10,))])
+def test_the_split_is_what_the_run_says(run, test_fold, training_folds):
+    other = run.with_(test_fold=test_fold, training_folds=training_folds)
+    assert set(representations.test(other).folds) == {test_fold}
+    assert list(dict.fromkeys(representations.training(other).folds)) == list(training_folds)
 
 
 def test_a_part_takes_the_same_clips_of_every_array(clips):
@@ -263,20 +351,4 @@ def test_a_part_takes_the_same_clips_of_every_array(clips):
     for chosen in (np.array([4, 1]), np.array([False, True, False, False, True, False])):
         part = data.part(chosen)
         assert all(np.array_equal(v, getattr(data, k)[chosen]) for k, v in vars(part).items())
-        assert len(part.names) == 2
-
-
-@given(st.lists(st.integers(1, 10), min_size=1, max_size=20))
-def test_the_split_depends_on_the_fold_alone(folds):
-    n = len(folds)
-    zeros = np.zeros(n, dtype=np.int64)
-    data = representations.Features(
-        mfcc=np.zeros((n, 1, 13, 400), np.float32),
-        labels=zeros,
-        folds=np.array(folds),
-        fs_ids=zeros,
-        frames=zeros,
-        names=np.arange(n).astype(str),
-    )
-    assert data.test().names.tolist() == [str(i) for i, fold in enumerate(folds) if fold == 10]
-    assert data.training().names.tolist() == [str(i) for i, fold in enumerate(folds) if fold != 10]
+        assert len(part.clips) == 2
