@@ -82,7 +82,7 @@ def _snakemake(*, cores: int, settings: dict) -> None:
     with log.open("w") as record:
         engine = subprocess.Popen(call, cwd=study.ROOT, stderr=subprocess.PIPE, text=True)
         try:
-            for line in engine.stderr:
+            for line in engine.stderr or ():
                 record.write(line)
                 if re.search(r"^\d+ of \d+ steps", line):
                     print(f"[{line.strip()}]", flush=True)
@@ -97,7 +97,7 @@ def _snakemake(*, cores: int, settings: dict) -> None:
 
 
 def record(*, name: str, data: str) -> None:
-    """Write data/recorded: what a study's runs made, what follows from it, the official counts, times of a bench."""
+    """Write data/recorded: what a study's runs made, what follows, the official counts, times of a bench."""
     from helpers.audio import sounds
     from helpers.book import studies
     from helpers.findings import reference
@@ -118,7 +118,7 @@ def record(*, name: str, data: str) -> None:
         print(sounds.record_slices(source.folder))
     else:
         print(
-            f"{source.folder} has not the official table of all clips, so its counts stay as they are recorded"
+            f"{source.folder} has not the official table of all clips: its counts stay as they are recorded"
         )
     for copied in studies.record(name, data):
         print(copied)
@@ -230,10 +230,9 @@ def _run(options: argparse.Namespace) -> None:
                 studies.make(options.study, options.data)
         elif options.command == "plan":
             table = studies.plan(options.study, options.data)
-            known = pd.to_numeric(table["minutes"], errors="coerce").sum()
+            hours = pd.to_numeric(table["minutes"], errors="coerce").sum() / 60
+            missing = (table["there"] == "no").sum()
             print(table.to_string(index=False))
-            print(
-                f"{len(table)} artefacts, {(table['there'] == 'no').sum()} to make, {known / 60:.1f} hours of known work."
-            )
+            print(f"{len(table)} artefacts, {missing} to make, {hours:.1f} hours of known work.")
         else:
             print(studies.prune(options.names).to_string(index=False))

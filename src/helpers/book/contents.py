@@ -64,8 +64,8 @@ def recorded_architectures() -> list[str]:
 def contents(architectures: Sequence[str], *, parts: Sequence[str] = PARTS) -> dict:
     """The table of contents of _toc.yml with the chapters of each architecture of a run.
 
-    Neighbouring entries whose files lie in a folder `resnet18` are repeated for each architecture: the recorded
-    ones, or those of the call. Executed chapters of parts that are not built are left out.
+    Neighbouring entries whose files lie in a folder `resnet18` are repeated for each architecture: the
+    recorded ones, or those of the call. Executed chapters of parts that are not built are left out.
     """
 
     def expand(entries: list) -> list:
@@ -228,7 +228,7 @@ def fields() -> str:
 
 
 def pairs(*, check: bool) -> None:
-    """Write the .ipynb twins of all chapters and the table of choices, or refuse those that are not in step."""
+    """Write the .ipynb twins of all chapters and the table of choices, or refuse those out of step."""
     sources = sorted(NOTEBOOKS.glob("*.md"))
     written = {source.with_suffix(".ipynb"): pair(source) for source in sources}
     written[study.ROOT / "book" / "fields.md"] = fields()

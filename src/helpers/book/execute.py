@@ -50,7 +50,8 @@ def execute(
     source : the chapter, notebooks/NN_title.md.
     output : the executed copy, below book/executed; its folders say which page of the book it is
         (`contents.Page`). It appears only when every cell has run.
-    given : parameters by name, the chapter's own or any other field of `study.Run`; text is read as its field's type.
+    given : parameters by name, the chapter's own or any other field of `study.Run`; text is read as its
+        field's type.
     inputs : all files that the page depends on; without them the chapter is always executed.
     records : provenance records that the chapter brings about; if one is missing, it is executed too.
 
@@ -141,9 +142,10 @@ def _checked(given: Mapping[str, object], defaults: Mapping[str, object], *, whe
         values[name] = study.parse(name, value, where=where) if name in study.FIELDS else value
         if isinstance(values[name], tuple):  # papermill writes text
             values[name] = study.said(values[name])
-    fields = {name: value for name, value in {**defaults, **values}.items() if name in study.FIELDS}
-    for architecture in str((defaults | values).get("architectures", "")).split() or [None]:
-        study.open(**fields | ({"architecture": architecture} if architecture else {}), where=where)
+    every = {**defaults, **values}
+    fields = {name: value for name, value in every.items() if name in study.FIELDS}
+    for name in str(every.get("architectures", every.get("architecture", contents.TEMPLATE))).split():
+        study.open(**fields | {"architecture": name}, where=where)
     return values
 
 
@@ -208,16 +210,17 @@ def banner(*, source: Path, values: dict, seconds: float) -> str:
         text = "Real recordings from UrbanSound8K."
     if run.source.kind == "recorded":
         keys = "; ".join(f"`{one.key}`" for one in runs)
-        text += f" Computed once and kept in `data/recorded`, so they are the same in every copy: {keys}. The sounds were at "
-        text += "hand as 22.05 kHz mono, so nothing above 11 kHz was heard."
+        text += f" Computed once and kept in `data/recorded`, so they are the same in every copy: {keys}."
+        text += " The sounds were at hand as 22.05 kHz mono, so nothing above 11 kHz was heard."
     else:
         changed = ", ".join(f"{name} {study.said(value)}" for name, value in run.changed.items())
         text += f" Profile `{run.profile}`, seed {run.seed}."
         text += f" Differs from the thesis and the profile: **{changed}**." if changed else ""
     kind = "warning" if run.source.synthetic else "note"
+    recorded = ", recorded" if run.source.kind == "recorded" else ""
     return (
-        f":::{{admonition}} Data on this page: {run.source.label}{', recorded' * (run.source.kind == 'recorded')}\n"
-        f":class: {kind} provenance\n{text} {trained}. Made by {made}; {{ref}}`all files <sec:runs-copy>`.\n:::"
+        f":::{{admonition}} Data on this page: {run.source.label}{recorded}\n:class: {kind} provenance\n"
+        f"{text} {trained}. Made by {made}; {{ref}}`all files <sec:runs-copy>`.\n:::"
     )
 
 

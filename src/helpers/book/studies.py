@@ -64,7 +64,7 @@ def jobs(name: str, data: str) -> Iterator[tuple[dict, Run, Artefact]]:
 
 
 def reads(chapter: str) -> list[Artefact]:
-    """The artefacts that a chapter's cells can ask for, by the helper modules they import, with their inputs."""
+    """The artefacts that a chapter can ask for, by the helper modules its cells import, with their inputs."""
     modules = contents.imports_of(chapter)
     asked = [one for one in artifacts.ALL.values() if one.make.__module__.partition(".")[2] in modules]
     return list(dict.fromkeys(inner for one in asked for inner in _all(one)))
@@ -85,7 +85,7 @@ def make(name: str, data: str) -> None:
 
 
 def plan(name: str, data: str) -> pd.DataFrame:
-    """The jobs of a study: run, artefact, whether it is there, and minutes from what the same work took before.
+    """The jobs of a study: run, artefact, whether it is there, and minutes from what such work took before.
 
     Every artefact is listed once, with those that it is made from.
     """
@@ -118,8 +118,8 @@ def _real(data: str) -> None:
 def record(name: str, data: str) -> list[str]:
     """Copy what a study's runs made to data/recorded: the same tree, provenance beside each file.
 
-    No sound; no weights but those of the entry that says so, in half precision. Runs that are not there stay as they
-    are recorded. All is written to a new folder that takes the place of the old one at the end.
+    No sound; no weights but those of the entry that says so, in half precision. Runs that are not there stay
+    as they are recorded. All is written to a new folder that takes the place of the old one at the end.
 
     Returns
     -------

@@ -13,7 +13,7 @@ import pytest
 from nbformat.v4 import new_output
 
 from helpers import InputError, study
-from helpers.book import contents, execute
+from helpers.book import execute
 from tests.unit.book import made
 from tests.unit.book.conftest import Papermill
 

@@ -1,0 +1,377 @@
+"""The command line: every mistake is one sentence and exit code 2, and nothing is written."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from helpers import InputError, study
+from helpers.audio import sounds
+from helpers.book import cli, contents, studies
+from helpers.findings import reference
+from tests.conftest import Tree
+
+
+def one_line(text: str) -> str:
+    assert text.endswith("\n")
+    assert text.count("\n") == 1
+    assert "Traceback" not in text
+    return text.strip()
+
+
+def files(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+# Mistakes
+
+MISTAKES = [
+    (
+        ["--profile", "fast"],
+        'profile "fast" is not known; choose from quick, smoke, thesis (PROFILE in the call)',
+    ),
+    (["--archs", "resnet8"], 'architecture "resnet8" is not known; choose from resnet18, '),
+    (["--archs", ""], "is not a list of networks"),
+    (["--archs", "resnet18 resnet18"], "each named once (ARCHS in the call)"),
+    (["--cores", "0"], "CORES=0 is not a number of cores; give 1 or more"),
+    (["--data", "nowhere"], 'data folder "nowhere" does not exist'),
+    (
+        ["--data", "recorded"],
+        'DATA="recorded" is what the recorded part shows; name a folder, or PARTS=recorded',
+    ),
+    (["--parts", "mine"], 'PARTS="mine" is not known; choose from recorded, copy, or both'),
+    (["--parts", ""], 'PARTS="" is not known'),
+    (["--parts", "recorded", "--others", "n_mfc=20"], 'parameter "n_mfc" is not known (OTHERS in the call)'),
+    # any other field of the run
+    (
+        ["--others", "n_mfc=20"],
+        'parameter "n_mfc" is not known (OTHERS in the call); choose from profile, data, ',
+    ),
+    (
+        ["--others", "n_mfcc=1"],
+        'n_mfcc "1" is not possible; give a whole number from 2 to 512 (OTHERS in the call)',
+    ),
+    (["--others", "n_mfcc=many"], 'n_mfcc "many" is not possible; give a whole number'),
+    (["--others", "learning_rate=0"], 'learning_rate "0" is not possible; give a number above 0 to 10'),
+    (["--others", "padding=loud"], 'padding "loud" is not known; choose from zero, minimum'),
+    (["--others", "n_mfcc"], '"n_mfcc" is not a parameter; write name=value'),
+    (["--others", "n_mfcc=200"], "n_mfcc=200 is more than n_mels=128"),
+    (["--others", "architectures=resnet18"], '"architectures" is a list'),
+    (["--others", "profile=smoke"], "profile has a setting of its own (PROFILE); take it out of OTHERS"),
+    (["--others", "data=/x"], "data has a setting of its own (DATA); take it out of OTHERS"),
+    (
+        ["--others", "architecture=resnet18"],
+        "architecture has a setting of its own (ARCHS); take it out of OTHERS",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), MISTAKES, ids=[" ".join(options) for options, _ in MISTAKES])
+def test_a_mistake_in_the_main_call_is_one_line_and_nothing_is_written(
+    library, monkeypatch, capfd, options, said
+):
+    monkeypatch.setattr(cli, "_snakemake", None)  # must not be reached
+    before = files(library)
+    assert cli.main(["build", *options]) == 2
+    out, err = capfd.readouterr()
+    assert said in one_line(err)
+    assert out == ""
+    assert files(library) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["-p", "seed=-1"], 'seed "-1" is not possible; give a whole number from 0'),
+        (["-p", "sed=1"], 'parameter "sed" is not known to notebooks/05_training.md'),
+        (["-p", "seed"], '"seed" is not a parameter; write name=value'),
+        (["-p", "profile=quick", "-p", "architecture=resnet8"], 'architecture "resnet8" is not known'),
+        (["-p", "n_mfcc=0"], 'n_mfcc "0" is not possible'),
+    ],
+)
+def test_a_mistake_in_a_chapters_call_is_one_line_where_progress_is_shown(library, capfd, options, said):
+    paths = [str(library / "notebooks" / "05_training.md"), str(library / "book" / "executed" / "x.ipynb")]
+    before = files(library)
+    assert cli.main(["execute", *paths, *options]) == 2
+    out, err = capfd.readouterr()
+    assert said in one_line(out)
+    assert err == ""
+    assert files(library) == before
+
+
+@pytest.mark.parametrize("command", ["study", "plan", "record"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--study", "mine"], 'study "mine" is not known; choose from reference (STUDY in the call)'),
+        (["--data", "nowhere"], 'data folder "nowhere" does not exist'),
+        ([], "name"),  # no recordings are at hand: say where they come from
+    ],
+)
+def test_a_mistake_in_a_studys_call_is_one_line_and_nothing_is_written(
+    library, monkeypatch, capfd, tmp_path, command, options, said
+):
+    folder = library / "config" / "studies"
+    folder.mkdir(parents=True)
+    (folder / "reference.yaml").write_text("- {architecture: resnet18}\n")
+    monkeypatch.setattr(study, "study", study.study.__wrapped__)  # what is read here is not kept
+    if "--study" in options:
+        options = [*options, "--data", str(recordings(tmp_path))]
+    before = files(library)
+    assert cli.main([command, *options]) == 2
+    assert said in one_line(capfd.readouterr().err)
+    assert files(library) - {"_build/.lock"} == before
+
+
+def recordings(folder: Path) -> Path:
+    for fold in (1, 2, 10):
+        (folder / "sounds" / "audio" / f"fold{fold}").mkdir(parents=True)
+        (folder / "sounds" / "audio" / f"fold{fold}" / "1-0-0-0.wav").touch()
+    (folder / "sounds" / "metadata").mkdir()
+    (folder / "sounds" / "metadata" / "UrbanSound8K.csv").write_text("slice_file_name\n")
+    return folder / "sounds"
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("seed=3", {"seed": 3}),
+        ("profile=quick", {"profile": "quick"}),
+        ("data=", {"data": ""}),
+        ("architecture=resnet34", {"architecture": "resnet34"}),
+        ("n_mfcc=20", {"n_mfcc": 20}),
+        ("learning_rate=3e-4", {"learning_rate": 3e-4}),
+        ("epochs=None", {"epochs": None}),
+        ("training_folds=2+1", {"training_folds": "1+2"}),
+    ],
+)
+def test_values_on_the_command_line_are_read_as_their_fields_mean_them(library, engine, text, given):
+    paths = [str(library / "notebooks" / "05_training.md"), str(library / "book" / "executed" / "x.ipynb")]
+    assert cli.main(["execute", *paths, "-p", text]) == 0
+    assert engine.calls[0]["given"] == given
+    assert type(*engine.calls[0]["given"].values()) is type(*given.values())
+
+
+@pytest.mark.parametrize("name", ["2024", "[a]", "a=b", "a folder"])
+def test_a_folder_whose_name_looks_like_a_value_is_still_a_folder(library, engine, capfd, name):
+    folder = recordings(library / name)
+    paths = [str(library / "notebooks" / "05_training.md"), str(library / "book" / "executed" / "x.ipynb")]
+    code = cli.main(["execute", *paths, "-p", f"data={folder.relative_to(library)}"])
+    assert capfd.readouterr().out == ""
+    assert code == 0
+    assert engine.calls[0]["given"] == {"data": f"{name}/sounds"}
+
+
+def test_a_chapter_is_executed_with_its_inputs_and_records(library, engine):
+    paths = [library / "notebooks" / "05_training.md", library / "book" / "executed" / "x.ipynb"]
+    record = library / "network.json"
+    record.touch()
+    call = ["execute", *map(str, paths), str(record), "--inputs", str(paths[0]), "-p", "seed=1"]
+    assert cli.main(call) == cli.main(call) == 0
+    assert len(engine.calls) == 1  # the second time all is as before
+    record.unlink()
+    assert cli.main(call) == 0
+    assert len(engine.calls) == 2
+
+
+# Failures
+
+
+def test_a_failure_is_said_without_a_traceback_of_ours(library, monkeypatch, capfd):
+    def fail(**options):
+        raise RuntimeError("stopped; the whole log is _build/study.log")
+
+    monkeypatch.setattr(cli, "build", fail)
+    assert cli.main(["build"]) == 1
+    assert one_line(capfd.readouterr().err) == "stopped; the whole log is _build/study.log"
+
+
+def test_an_interruption_says_how_to_go_on(library, monkeypatch, capfd):
+    def stop(**options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "build", stop)
+    assert cli.main(["build"]) == 130
+    assert one_line(capfd.readouterr().err) == "stopped; the same command goes on from here"
+
+
+def test_an_unknown_command_is_refused(capfd):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["bok"])
+    assert caught.value.code == 2
+    assert "invalid choice: 'bok'" in capfd.readouterr().err
+
+
+def test_the_module_is_a_command():
+    call = [sys.executable, "-m", "helpers.book", "build", "--archs", "resnet8"]
+    result = subprocess.run(call, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert 'architecture "resnet8" is not known' in one_line(result.stderr)
+
+
+# The commands
+
+
+def test_twins_on_the_command_line(library, capfd):
+    assert cli.main(["pairs", "--check"]) == 2
+    assert "run `make pairs`" in one_line(capfd.readouterr().err)
+    assert cli.main(["pairs"]) == 0
+    assert cli.main(["pairs", "--check"]) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def build(**changed) -> None:
+    given = {"profile": "smoke", "architectures": "resnet34 resnet18", "data": "", "others": "", "cores": 3}
+    cli.build(**given | {"parts": " ".join(contents.PARTS)} | changed)
+
+
+@pytest.fixture
+def asked(library, monkeypatch):
+    """What Snakemake would have been asked for."""
+    asked = {}
+    monkeypatch.setattr(cli, "_snakemake", lambda **options: asked.update(options))
+    return asked
+
+
+def test_the_main_job_says_data_and_profile_and_runs_the_graph(asked, stand_in, capfd):
+    build(data=str(stand_in))
+    out = capfd.readouterr().out
+    assert f"Data: synthetic stand-in, {stand_in}, because it was named." in out
+    assert "100 clips from" in out
+    assert "Profile smoke, architectures resnet34 resnet18, 3 cores." in out
+    assert asked["cores"] == 3
+    settings = asked["settings"]
+    assert (settings["profile"], settings["archs"], settings["data"]) == (
+        "smoke",
+        "resnet34 resnet18",
+        str(stand_in),
+    )
+    assert settings["parts"] == "recorded copy"
+    # a digest per fold: a changed sound is a changed parameter
+    assert [len(digest) for digest in settings["digest"].split()] == [64] * 10
+
+
+def test_the_main_job_passes_other_fields_on_and_says_them(asked, capfd):
+    build(others="n_mfcc=20  learning_rate=3e-4")
+    assert (
+        "architectures resnet34 resnet18; n_mfcc 20; learning_rate 0.0003, 3 cores." in capfd.readouterr().out
+    )
+    others = json.loads(asked["settings"]["others"])
+    run = study.open(**others)
+    assert (run.n_mfcc, run.learning_rate) == (20, 3e-4)
+
+
+def test_the_recorded_part_alone_asks_for_no_data(asked, capfd):
+    build(parts="recorded", others="n_mfcc=20")
+    assert capfd.readouterr().out.startswith("The book: ")
+    assert asked["settings"]["digest"] == ""
+    assert asked["settings"]["parts"] == "recorded"
+
+
+def test_two_main_jobs_do_not_run_at_once(library):
+    started = time.monotonic()
+    said = "another `make book` is running"
+    with cli._only_run(), pytest.raises(InputError, match=said), cli._only_run():
+        pass
+    assert time.monotonic() - started < 5
+    with cli._only_run():
+        pass
+
+
+def test_a_main_job_in_another_process_is_noticed_and_its_end_frees_the_lock(library):
+    code = (
+        "import sys, time; from filelock import FileLock\n"
+        f"with FileLock({str(library / '_build' / '.lock')!r}): print('held', flush=True); time.sleep(60)"
+    )
+    (library / "_build").mkdir()
+    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match="wait for it or stop it"), cli._only_run():
+            pass
+    finally:
+        other.kill()  # as a crash would end it
+        other.wait()
+    with cli._only_run():
+        pass
+
+
+def test_plan_says_what_is_missing_and_how_long_it_takes(library, monkeypatch, capfd):
+    table = pd.DataFrame(
+        {
+            "run": ["resnet18 seed=0"] * 3,
+            "artefact": ["network", "scores.csv", "metrics.csv"],
+            "there": ["yes", "no", "no"],
+            "minutes": ["", "90.0", "unknown"],
+        }
+    )
+    monkeypatch.setattr(studies, "plan", lambda name, data: table)
+    assert cli.main(["plan"]) == 0
+    out = capfd.readouterr().out
+    assert out.splitlines()[2].split() == ["resnet18", "seed=0", "scores.csv", "no", "90.0"]
+    assert out.endswith("3 artefacts, 2 to make, 1.5 hours of known work.\n")
+
+
+def test_study_makes_what_is_asked_and_no_other_job_runs_beside_it(library, monkeypatch):
+    made = []
+
+    def make(name, data):
+        with pytest.raises(InputError, match="another `make book`"), cli._only_run():
+            pass
+        made.append((name, data))
+
+    monkeypatch.setattr(studies, "make", make)
+    assert cli.main(["study", "--study", "reference", "--data", "/x"]) == 0
+    assert made == [("reference", "/x")]
+
+
+def test_prune_shows_what_is_left(library, monkeypatch, capfd):
+    table = pd.DataFrame({"artefact": ["a/network"], "MB": [1.5]})
+    asked = []
+    monkeypatch.setattr(studies, "prune", lambda names: asked.append(names) or table)
+    assert cli.main(["prune", "b/network", "c/scores.csv"]) == 0
+    assert asked == [["b/network", "c/scores.csv"]]
+    assert capfd.readouterr().out.split() == ["artefact", "MB", "a/network", "1.5"]
+
+
+def test_record_takes_times_of_a_bench_without_recordings(library, capfd):
+    (library / "_build").mkdir()
+    (library / "_build" / "bench.json").write_text('{"seconds": 1}')
+    study.RECORDED.mkdir(parents=True)
+    assert cli.main(["record"]) == 0
+    assert (study.RECORDED / "bench.json").read_text() == '{"seconds": 1}'
+    assert capfd.readouterr().out == f"{study.RECORDED / 'bench.json'}\n"
+
+
+def test_record_copies_the_study_and_then_writes_what_follows(library, monkeypatch, capfd, tmp_path):
+    done = []
+    monkeypatch.setattr(studies, "record", lambda name, data: done.append(name) or ["a.csv", "b.npz"])
+    monkeypatch.setattr(reference, "write", lambda: done.append("answer"))
+    monkeypatch.setattr(sounds, "record_slices", None)  # this table is not the official one
+    assert cli.main(["record", "--study", "reference", "--data", str(recordings(tmp_path))]) == 0
+    assert done == ["reference", "answer"]
+    said = capfd.readouterr().out
+    assert said.endswith("a.csv\nb.npz\n")
+    assert "has not the official table of all clips" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "said"),
+    [
+        (["PROFILE=smoke", "ARCHS=resnet18 resnet101", "DATA=/a b=c"], 0, "make TARGET"),
+        (["OTHERS=n_mfcc=20 learning_rate=3e-4", "PARTS=recorded", "STUDY=reference"], 0, "make TARGET"),
+        (["ARCH=resnet18"], 2, "ARCH is not a setting; choose from PROFILE ARCHS DATA OTHERS PARTS"),
+    ],
+)
+def test_make_refuses_a_setting_that_it_does_not_know(settings, code, said):
+    ran = Tree(study.ROOT).run("make", "--no-print-directory", "help", *settings)
+    assert ran.returncode == code
+    assert said in ran.stdout + ran.stderr

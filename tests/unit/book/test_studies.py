@@ -1,0 +1,384 @@
+"""Studies: lists of runs, made, planned, recorded and pruned; with small artefacts in place of ours."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from helpers import InputError, artifacts, study
+from helpers.artifacts import Artefact
+from helpers.book import studies
+
+ENTRIES = (
+    {"architecture": "resnet18", "training_folds": "1 2", "also": ["curve"]},
+    {"architecture": "resnet18", "training_folds": "1 2", "draws": 3},  # the same network, scored otherwise
+    {"architecture": "resnet18", "training_folds": "1 2", "seed": 1, "weights": True},
+)
+
+
+class World:
+    """Artefacts that count how often they are made; recordings in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.made: list[str] = []
+        self.stopped = False
+        self.folder = folder
+        for fold in (1, 2, 10):
+            (folder / "audio" / f"fold{fold}").mkdir(parents=True)
+            (folder / "audio" / f"fold{fold}" / "1-0-0-0.wav").touch()
+        features = Artefact("features.npz", make=self._features, fields=("frames",), folds=True, record=False)
+        self.network = Artefact(
+            "network",
+            make=self._network,
+            fields=("architecture", "seed"),
+            inputs=(features.each("training_folds"),),
+            work=lambda run: 2.0 + run.seed,
+        )
+        self.scores = Artefact(
+            "scores.csv", make=self._scores, fields=("draws",), inputs=(self.network,), work=lambda run: 1.0
+        )
+        self.curve = Artefact("curve.csv", make=self._curve, inputs=(self.scores,))
+
+    def _features(self, run, target, fold) -> None:
+        target.write_text(f"{fold}")
+
+    def _network(self, run, target) -> None:
+        self.made.append(f"network {run.seed}")
+        target.mkdir()
+        weights = {"w": torch.tensor([run.seed + 0.1, 1e-3]), "steps": torch.tensor(7)}
+        safetensors.torch.save_file(weights, target / "weights.safetensors")
+        (target / "history.csv").write_text("epoch,loss\n1,0.5\n")
+
+    def _scores(self, run, target) -> None:
+        if self.stopped:
+            raise KeyboardInterrupt
+        self.made.append(f"scores {run.seed} {run.draws}")
+        target.write_text(f"clip,score\na.wav,0.{run.seed}\n")
+
+    def _curve(self, run, target) -> None:
+        self.made.append(f"curve {run.seed}")
+        target.write_text("estimate\n0.5\n")
+
+    @property
+    def data(self) -> str:
+        return str(self.folder)
+
+    def runs(self, data: str = "") -> list[study.Run]:
+        return study.entries("mine", data=data or self.data)
+
+
+@pytest.fixture
+def world(library, monkeypatch, tmp_path):
+    monkeypatch.setattr(artifacts, "ALL", {})
+    monkeypatch.setattr(study, "study", lambda name: ENTRIES)
+    monkeypatch.setattr(studies, "ALWAYS", ("network", "scores.csv"))
+    study.RECORDED.mkdir(parents=True)
+    (study.RECORDED / "answer.md").write_text("yes")
+    artifacts._rates.cache_clear()
+    yield World(tmp_path / "recordings")
+    artifacts._rates.cache_clear()
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()
+    }
+
+
+def spoil(path: Path, **changed) -> None:
+    known = artifacts.record(path)
+    artifacts.record_path(path).write_text(json.dumps(known | changed))
+
+
+# What a study asks for
+
+
+def test_jobs_are_what_every_run_has_and_what_an_entry_asks_for_beside_it(world):
+    found = [(run.seed, run.draws, artefact.name) for _, run, artefact in studies.jobs("mine", world.data)]
+    assert found == [
+        (0, 10, "network"),
+        (0, 10, "scores.csv"),
+        (0, 10, "curve.csv"),
+        (0, 3, "network"),
+        (0, 3, "scores.csv"),
+        (1, 10, "network"),
+        (1, 10, "scores.csv"),
+    ]
+
+
+def test_an_artefact_that_is_not_known_is_refused_with_those_that_are(world):
+    with pytest.raises(InputError) as caught:
+        studies.named("curves")
+    assert str(caught.value) == (
+        'artefact "curves" is not known; choose from features, network, scores, curve (config/studies)'
+    )
+
+
+def test_what_a_chapter_can_ask_for_comes_with_what_it_is_made_from():
+    found = [artefact.name for artefact in studies.reads("05_training")]
+    assert {"network", "predictions.csv", "features.npz"} <= set(found)
+    assert found.index("features.npz") < found.index("network") < found.index("predictions.csv")
+    assert len(found) == len(set(found))
+    assert "scores.csv" not in found
+
+
+def test_the_reference_study_asks_for_artefacts_that_are_there():
+    names = {artefact.name for _, _, artefact in studies.jobs("reference", "recorded")}
+    assert {"network", "scores.csv", "curve.csv", "mixture.npz"} <= names
+
+
+# Make
+
+
+def test_make_makes_each_artefact_once_and_goes_on_where_it_was(world, capfd):
+    world.stopped = True
+    with pytest.raises(KeyboardInterrupt):
+        studies.make("mine", world.data)
+    world.stopped = False
+    assert world.made == ["network 0"]
+    studies.make("mine", world.data)
+    expected = ["network 0", "scores 0 10", "curve 0", "scores 0 3", "network 1", "scores 1 10"]
+    assert world.made == expected
+    studies.make("mine", world.data)
+    assert world.made == expected
+    key = "resnet18 seed=1 hop_length=1024 training_folds=1+2"
+    assert capfd.readouterr().out.splitlines()[-2:] == [f"{key}: network", f"{key}: scores.csv"]
+
+
+@pytest.mark.parametrize("work", [studies.make, studies.plan, studies.record])
+def test_a_study_needs_recordings(world, library, work):
+    before = tree(library)
+    with pytest.raises(InputError, match="needs real recordings; name them with DATA=folder, or get them"):
+        work("mine", "")
+    assert tree(library) == before
+
+
+# Plan
+
+
+def planned(world) -> list[tuple]:
+    artifacts._rates.cache_clear()
+    table = studies.plan("mine", world.data)
+    assert list(table) == ["run", "artefact", "there", "minutes"]
+    words = table["run"].str.removeprefix("resnet18 ").str.removesuffix(" training_folds=1+2")
+    assert table["run"].str.endswith(" training_folds=1+2").sum() >= 4
+    return list(
+        zip(words.str.split().str[0], table["artefact"], table["there"], table["minutes"], strict=True)
+    )
+
+
+def test_plan_lists_each_artefact_once_with_minutes_from_records(world):
+    assert planned(world) == [
+        ("seed=0", "network", "no", "unknown"),
+        ("seed=0", "scores.csv", "no", "unknown"),
+        ("seed=0", "curve.csv", "no", "unknown"),
+        ("seed=0", "scores.csv", "no", "unknown"),
+        ("seed=1", "network", "no", "unknown"),
+        ("seed=1", "scores.csv", "no", "unknown"),
+    ]
+    assert world.made == []
+    network = world.network.get(world.runs()[0])
+    known = artifacts.record(network)["made"]
+    spoil(network, made=known | {"seconds": 600})  # for two units of work; seed 1 is three
+    assert planned(world)[0] == ("seed=0", "network", "yes", "")
+    assert planned(world)[4] == ("seed=1", "network", "no", "15.0")
+    assert world.made == ["network 0"]
+
+
+def test_plan_knows_the_minutes_of_what_came_along(world):
+    folder = study.RECORDED / "urbansound8k" / "thesis" / "resnet18"
+    folder.mkdir(parents=True)
+    made = {"seconds": 90, "work": 1.0}
+    (folder / "scores-seed=7.json").write_text(json.dumps({"artefact": "scores-seed=7.csv", "made": made}))
+    assert [row[3] for row in planned(world) if row[1] == "scores.csv"] == ["1.5"] * 3
+
+
+# Record
+
+
+def folder() -> Path:
+    return study.RECORDED / "urbansound8k" / "thesis" / "resnet18"
+
+
+def test_record_copies_what_was_made_and_recorded_runs_read_it(world, library):
+    studies.make("mine", world.data)
+    copied = studies.record("mine", world.data)
+    assert sorted(copied) == [
+        f"urbansound8k/thesis/resnet18/{name}"
+        for name in (
+            "curve-training_folds=1+2.csv",
+            "network-training_folds=1+2",
+            "network-training_folds=1+2-seed=1",
+            "scores-training_folds=1+2-draws=3.csv",
+            "scores-training_folds=1+2-seed=1.csv",
+            "scores-training_folds=1+2.csv",
+        )
+    ]
+    before = list(world.made)
+    for own, kept in zip(world.runs(), world.runs("recorded"), strict=True):
+        assert world.scores.get(kept).read_bytes() == world.scores.get(own).read_bytes()
+        known, recorded = (artifacts.record(world.scores.path(run)) for run in (own, kept))
+        assert recorded == known  # a table's provenance stays as it was
+        assert (world.network.get(kept) / "history.csv").is_file()
+    assert world.made == before
+    assert (study.RECORDED / "answer.md").read_text() == "yes"
+    assert "features" not in " ".join(tree(study.RECORDED))  # what is made from the sounds stays at home
+    assert [path.name for path in study.DATA.iterdir() if "recorded" in path.name] == ["recorded"]
+
+
+def test_weights_travel_only_where_the_study_says_so_and_in_half_precision(world):
+    studies.make("mine", world.data)
+    studies.record("mine", world.data)
+    assert not list(folder().glob("network-training_folds=1+2/*.safetensors"))
+    assert artifacts.record(folder() / "network-training_folds=1+2")["made"]["recorded"] == "without weights"
+    kept = folder() / "network-training_folds=1+2-seed=1"
+    weights = safetensors.torch.load_file(kept / "weights.safetensors")
+    assert weights["w"].dtype == torch.float16
+    assert weights["steps"].dtype == torch.int64
+    torch.testing.assert_close(weights["w"].float(), torch.tensor([1.1, 1e-3]), rtol=2**-10, atol=0)
+    known = artifacts.record(kept)
+    assert known["made"]["recorded"] == "weights in half precision"
+    assert known["content"] == artifacts.content_digest(kept)
+    own = artifacts.record(world.network.path(world.runs()[2]))
+    assert {n: v for n, v in known.items() if n not in ("content", "made")} == {
+        n: v for n, v in own.items() if n not in ("content", "made")
+    }
+
+
+def test_weights_that_travelled_before_do_not_stay_beside_another_training(world, monkeypatch):
+    studies.make("mine", world.data)
+    studies.record("mine", world.data)
+    monkeypatch.setattr(study, "study", lambda name: tuple(e | {"weights": False} for e in ENTRIES))
+    studies.record("mine", world.data)
+    assert not list(study.RECORDED.rglob("*.safetensors"))
+    assert world.network.get(world.runs("recorded")[2]).is_dir()
+
+
+def test_runs_that_are_not_there_stay_as_they_are_recorded(world):
+    studies.make("mine", world.data)
+    studies.record("mine", world.data)
+    before = tree(study.RECORDED)
+    shutil.rmtree(study.RUNS)
+    world.scores.get(world.runs()[1])
+    copied = studies.record("mine", world.data)
+    assert [Path(name).name for name in copied] == [
+        "network-training_folds=1+2",
+        "scores-training_folds=1+2-draws=3.csv",
+    ]
+    after = tree(study.RECORDED)
+    assert set(after) == set(before)
+    same = {name for name in before if after[name] == before[name]}
+    assert {name for name in before if "seed=1" in name or "curve" in name} <= same
+
+
+def test_nothing_to_record_is_said(world):
+    with pytest.raises(InputError) as caught:
+        studies.record("mine", world.data)
+    said = f"no run of study mine is there; `make study STUDY=mine DATA={world.data}` computes them"
+    assert str(caught.value) == said
+    assert tree(study.RECORDED) == {"answer.md": b"yes"}
+
+
+def harm_content(world) -> None:
+    world.scores.path(world.runs()[2]).write_text("clip,score\na.wav,0.9\n")
+
+
+def harm_input(world) -> None:
+    path = world.network.path(world.runs()[2])
+    (path / "history.csv").write_text("epoch,loss\n1,0.4\n")
+    spoil(path, content=artifacts.content_digest(path))
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (harm_content, "has changed since it was made; `make study` makes it again"),
+        (harm_input, "was made from another network; `make study` makes it again"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused_and_the_record_stays_whole(world, harm, said):
+    studies.make("mine", world.data)
+    studies.record("mine", world.data)
+    before = tree(study.DATA / "recorded")
+    harm(world)
+    with pytest.raises(InputError) as caught:
+        studies.record("mine", world.data)
+    assert f"scores-training_folds=1+2-seed=1.csv {said}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert tree(study.RECORDED) == before
+    assert [path.name for path in study.DATA.iterdir() if "recorded" in path.name] == ["recorded"]
+
+
+@pytest.mark.parametrize("after", [0, 3, 6])
+def test_a_copy_that_breaks_leaves_no_half_written_record(world, monkeypatch, after):
+    studies.make("mine", world.data)
+    studies.record("mine", world.data)
+    before = tree(study.RECORDED)
+    copies = []
+
+    def breaks(path, target, **options):
+        if len(copies) == after:
+            raise OSError("no space left on device")
+        copies.append(path)
+        return own(path, target, **options)
+
+    own = studies._copy
+    monkeypatch.setattr(studies, "_copy", breaks)
+    if after == 6:  # then all is copied, and the new folder takes the place of the old one
+        studies.record("mine", world.data)
+    else:
+        with pytest.raises(OSError, match="no space"):
+            studies.record("mine", world.data)
+    assert tree(study.RECORDED) == before
+    assert [path.name for path in study.DATA.iterdir() if "recorded" in path.name] == ["recorded"]
+
+
+# Prune
+
+
+def test_prune_lists_by_size_and_removes_only_what_is_named_with_its_record(world):
+    studies.make("mine", world.data)
+    runs = world.runs()
+    big = world.network.path(runs[2])
+    (big / "checkpoint.pt").write_bytes(bytes(3_000_000))
+    table = studies.prune([])
+    assert list(table) == ["artefact", "MB"]
+    name = big.relative_to(study.RUNS).as_posix()
+    assert tuple(table.iloc[0]) == (name, 3.0)
+    assert table["MB"].is_monotonic_decreasing
+    assert len(table) == 2 + 3 + 1 + 2  # networks, scores, the curve, features of two folds
+    before = tree(study.RUNS)
+    scores = world.scores.path(runs[1])
+    named = [name, scores.relative_to(study.RUNS).as_posix()]
+    left = studies.prune(named)
+    assert list(left["artefact"]) == [n for n in table["artefact"] if n not in named]
+    gone = {n for n in before if n not in tree(study.RUNS)}
+    parent = big.parent.relative_to(study.RUNS).as_posix()
+    assert gone == {
+        *(f"{name}/{file}" for file in ("history.csv", "weights.safetensors", "checkpoint.pt")),
+        f"{parent}/{big.name}.json",
+        f"{parent}/{scores.name}",
+        f"{parent}/{artifacts.record_path(scores).name}",
+    }
+    assert {n: c for n, c in before.items() if n not in gone} == tree(study.RUNS)
+
+
+@pytest.mark.parametrize("name", ["network", "../recorded/answer.md", "", "recordings/thesis"])
+def test_prune_refuses_a_name_that_it_does_not_list_and_removes_nothing(world, name):
+    studies.make("mine", world.data)
+    before = tree(study.DATA)
+    listed = list(studies.prune([])["artefact"])
+    with pytest.raises(InputError, match="is not there; name artefacts as `make prune` lists them"):
+        studies.prune([listed[0], name])
+    assert tree(study.DATA) == before
+
+
+def test_what_was_removed_by_hand_can_be_pruned_and_nothing_at_all_is_an_empty_table(world):
+    assert studies.prune([]).empty
+    scores = world.scores.get(world.runs()[0])
+    scores.unlink()
+    studies.prune([scores.relative_to(study.RUNS).as_posix()])
+    assert not artifacts.record_path(scores).exists()
