@@ -26,7 +26,7 @@ from helpers.study import Run
 class Features:
     """The pictures of clips, in the order of the clips' table.
 
-    inputs : (clips, 1, rows, frames), float32, in the representation's units (MFCC: of a cosine transform of dB).
+    inputs : (clips, 1, rows, frames), float32, in the representation's units (MFCC: cosines of dB).
     labels, folds, recordings, frames : (clips,), int64; `frames` counts those that hold sound.
     clips : (clips,), str, slice_file_name.
     """

@@ -26,8 +26,8 @@ def clips(run: Run) -> pd.DataFrame:
 
     Returns
     -------
-    Rows of `urbansound.read_clips`, at most `run.clips` of each class and fold (a seeded choice, fold by fold,
-    so that another fold in the folder changes none).
+    Rows of `urbansound.read_clips`, at most `run.clips` of each class and fold: a seeded choice, by fold,
+    so that another fold in the folder changes none.
 
     Raises
     ------
@@ -39,7 +39,8 @@ def clips(run: Run) -> pd.DataFrame:
     source = artifacts.whole(run).source
     if source.kind == "recorded":
         raise InputError(
-            "the recorded results come without sounds; name a folder of recordings (data), or listen at Freesound"
+            "the recorded results come without sounds; name a folder of recordings (data), or listen at "
+            "Freesound"
         )
     if source.kind == "stand-in":
         _stand_in(source.folder, clips=None if run.clips == "all" else run.clips, seed=run.data_seed)
@@ -103,8 +104,8 @@ def summary(run: Run) -> str:
     missing = table.attrs.get("missing_folds", [])
     lacks = f"; folds {_listed(missing)} are not in the folder" if missing else ""
     return (
-        f"{len(table)} clips from {table['fsID'].nunique()} recordings: folds {_listed(run.training_folds)} train, "
-        f"fold {run.test_fold} tests{lacks}."
+        f"{len(table)} clips from {table['fsID'].nunique()} recordings: folds {_listed(run.training_folds)} "
+        f"train, fold {run.test_fold} tests{lacks}."
     )
 
 

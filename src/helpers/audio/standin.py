@@ -116,7 +116,8 @@ def _rolloff(slope: float) -> np.ndarray:
 def _formants(f0: float, centres: Iterable[float], *, width: float) -> np.ndarray:
     """Strengths of the harmonics of `f0` up to 4500 Hz, raised around the `centres` in Hz."""
     f = np.arange(f0, 4500, f0)
-    return sum((f0 / f) ** 0.7 / (1 + ((f - centre) / width) ** 2) for centre in centres)
+    peaks = ((f0 / f) ** 0.7 / (1 + ((f - centre) / width) ** 2) for centre in centres)
+    return sum(peaks, start=np.zeros(len(f)))
 
 
 def _time(n: int) -> np.ndarray:

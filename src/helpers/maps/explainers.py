@@ -170,7 +170,7 @@ def sampled(run: Run) -> dict[str, np.ndarray]:
 
 
 def _sample(run: Run, target: Path) -> dict:
-    # Which clips are explained does not depend on the network: all explain the same ones, to be compared in pairs.
+    # Which clips does not depend on the network: all explain the same ones, to be compared in pairs.
     test = representations.test(run.with_(scaling="raw"))
     count = min(run.explanations, len(test.labels))
     chosen = np.sort(np.random.default_rng(run.sample_seed).choice(len(test.labels), count, replace=False))

@@ -98,8 +98,8 @@ def _imagenet(network: nn.Module, architecture: str) -> nn.Module:
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.is_file():
         raise InputError(
-            f'pretrained weights of {architecture} are not on the disk; put {url} into "{path.parent}", or take '
-            "pretrained=False"
+            f'pretrained weights of {architecture} are not on the disk; put {url} into "{path.parent}", or '
+            "take pretrained=False"
         )
     own, weights = network.state_dict(), torch.load(path, weights_only=True)
     first = next(iter(own))

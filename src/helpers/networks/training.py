@@ -104,7 +104,7 @@ def train(
 
     Source: thesis 2.3. Chapter: notebooks/05_training.md
     """
-    model = model.to(device(), memory_format=torch.channels_last)
+    model = model.to(device()).to(memory_format=torch.channels_last)
     optimizer = OPTIMIZERS[run.optimizer](model.parameters(), lr=run.learning_rate)
     loss_function = nn.CrossEntropyLoss()
     inputs, labels = torch.from_numpy(training.inputs), torch.from_numpy(training.labels)
@@ -135,8 +135,8 @@ def train(
                 bar.update()
             if not np.isfinite(total_loss):
                 raise InputError(
-                    f"training diverged in epoch {epoch + 1}: the loss is not finite; take a smaller learning_rate or "
-                    "another seed, and look for clips with extreme values"
+                    f"training diverged in epoch {epoch + 1}: the loss is not finite; take a smaller "
+                    "learning_rate or another seed, and look for clips with extreme values"
                 )
             rows.append(_row(epoch, 0, total_loss / len(labels), correct / len(labels)))
             for fold, clips in watched.items():

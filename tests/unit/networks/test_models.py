@@ -1,10 +1,11 @@
-"""The five depths: shapes, seeds, layers, and how far one value hears."""
+"""The networks: shapes, seeds, layers, and how far one value hears."""
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
-from helpers import study
+from helpers import InputError, study
 from helpers.networks import models
 
 CLASSES = {
@@ -15,14 +16,25 @@ CLASSES = {
     "resnet152": models.ResNet152,
 }
 
+RESNETS = [name for name in study.NETWORKS if name.startswith("resnet")]
+STAGES = ("layer1", "layer2", "layer3", "layer4")
+
+
+def shapes(network, *, shape=(13, 400), stages=STAGES):
+    return models.map_shapes(network, shape=shape, stages=stages)
+
+
+def test_every_name_in_the_registry_has_its_class():
+    assert list(models.NETWORKS) == list(study.NETWORKS)
+
 
 @pytest.fixture(scope="module")
 def networks():
     """All five depths, in evaluation mode; read only."""
-    return {name: models.build(name, seed=0).eval() for name in study.ARCHITECTURES}
+    return {name: models.build(name, seed=0).eval() for name in RESNETS}
 
 
-@pytest.mark.parametrize("name", study.ARCHITECTURES)
+@pytest.mark.parametrize("name", RESNETS)
 def test_a_network_takes_one_channel_and_gives_ten_logits(networks, name):
     network = networks[name]
     assert type(network) is CLASSES[name]
@@ -35,7 +47,7 @@ def test_a_network_takes_one_channel_and_gives_ten_logits(networks, name):
     assert torch.isfinite(logits).all()
 
 
-@pytest.mark.parametrize("name", study.ARCHITECTURES)
+@pytest.mark.parametrize("name", RESNETS)
 def test_a_network_has_as_many_layers_as_its_name_says(networks, name):
     # convolutions on the main path (those of the shortcuts are named downsample), and the last layer
     found = {n for n, module in networks[name].named_modules() if isinstance(module, nn.Conv2d)}
@@ -90,10 +102,60 @@ def test_the_last_convolution_is_the_last_one_that_runs(networks):
         assert models.layer(network, "layer4[-1].conv") is convolutions[-1]
 
 
-@pytest.mark.parametrize("name", study.CHOICES["layer"])
-def test_every_layer_that_may_be_chosen_exists(networks, name):
-    for network in networks.values():
-        assert isinstance(models.layer(network, name), nn.Module)
+@pytest.mark.parametrize("name", study.legal("architecture"))
+def test_the_layer_that_is_explained_when_none_is_named_exists(name):
+    assert isinstance(models.layer(models.build(name, seed=0), study.NETWORKS[name]), nn.Module)
+
+
+def test_any_module_can_be_named(networks):
+    network = networks["resnet18"]
+    assert models.layer(network, "conv1") is network.conv1
+    assert models.layer(network, "layer3.0.bn1") is network.layer3[0].bn1
+    assert models.layer(network, "layer3[0].downsample[0]") is network.layer3[0].downsample[0]
+    assert models.layer(network, "layer3[-2]") is network.layer3[0]
+
+
+@pytest.mark.parametrize("name", ["layer5[-1]", "layer4[2]", "layer4[-3]", "fc.conv", "relu.x"])
+def test_a_layer_that_is_not_there_is_said_in_one_sentence(networks, name):
+    with pytest.raises(InputError) as caught:
+        models.layer(networks["resnet18"], name)
+    assert str(caught.value) == (
+        f'layer "{name}" is not in ResNet18; name one such as layer1[-1], layer2[-1], layer3[-1], layer4[-1]'
+    )
+
+
+# Weights that were trained on pictures
+
+
+def test_weights_that_are_not_on_the_disk_are_said_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(InputError) as caught:
+        models.build("resnet18", seed=0, pretrained=True)
+    url = torchvision.models.ResNet18_Weights.DEFAULT.url
+    assert str(caught.value) == (
+        f'pretrained weights of resnet18 are not on the disk; put {url} into "{tmp_path}/checkpoints", '
+        "or take pretrained=False"
+    )
+
+
+def test_pretrained_weights_are_torchvisions_summed_over_colours_with_a_last_layer_of_our_own(
+    tmp_path, monkeypatch
+):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        theirs = torchvision.models.resnet18()
+    name = torchvision.models.ResNet18_Weights.DEFAULT.url.rpartition("/")[2]
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(theirs.state_dict(), tmp_path / "checkpoints" / name)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    ours, random = models.build("resnet18", seed=3, pretrained=True), models.build("resnet18", seed=3)
+    assert torch.equal(ours.conv1.weight, theirs.conv1.weight.sum(dim=1, keepdim=True))
+    assert torch.equal(ours.layer4[1].conv2.weight, theirs.layer4[1].conv2.weight)
+    assert torch.equal(ours.fc.weight, random.fc.weight)
+    assert torch.equal(ours.fc.bias, random.fc.bias)
+    # a grey picture gives the first layer the same numbers as one colour does
+    x = torch.randn(1, 1, 13, 40, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(ours.conv1(x), theirs.conv1(x.expand(1, 3, 13, 40)), atol=1e-5)
 
 
 # Receptive fields
@@ -143,9 +205,9 @@ def test_receptive_field_is_what_the_gradient_reaches(name, stage):
 # Sizes of the maps
 
 
-@pytest.mark.parametrize("name", study.ARCHITECTURES)
+@pytest.mark.parametrize("name", RESNETS)
 def test_map_shapes_are_those_of_the_stages(networks, name):
-    assert models.map_shapes(networks[name]) == {
+    assert shapes(networks[name]) == {
         "layer1": (4, 100),
         "layer2": (2, 50),
         "layer3": (1, 25),
@@ -154,7 +216,7 @@ def test_map_shapes_are_those_of_the_stages(networks, name):
 
 
 def test_map_shapes_follow_the_input(networks):
-    assert models.map_shapes(networks["resnet18"], coefficients=64, frames=64)["layer4"] == (2, 2)
+    assert shapes(networks["resnet18"], shape=(64, 64), stages=["layer4"]) == {"layer4": (2, 2)}
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -162,6 +224,6 @@ def test_asking_for_shapes_does_not_change_a_network(training):
     # in training mode, what is sent through moves the batch norms' running variances
     network = models.build("resnet18", seed=0).train(training)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    models.map_shapes(network)
+    shapes(network)
     assert network.training is training
     assert [n for n, v in network.state_dict().items() if not torch.equal(v, before[n])] == []
