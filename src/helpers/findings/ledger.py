@@ -181,13 +181,12 @@ def matrix(verdicts: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    verdicts : as `verdicts` returns.
+    verdicts : columns claim, setting, verdict.
 
     Chapter: notebooks/14_ledger.md
     """
-    setting = verdicts["run"].str.rsplit(" and ", n=1).str[-1].str.split(" ", n=1).str[1]
-    wide = verdicts.assign(setting=setting).pivot(index="claim", columns="setting", values="verdict")
-    return wide.reindex(index=verdicts["claim"].unique(), columns=setting.unique()).fillna("")
+    wide = verdicts.pivot(index="claim", columns="setting", values="verdict")
+    return wide.reindex(index=verdicts["claim"].unique(), columns=verdicts["setting"].unique()).fillna("")
 
 
 def _row(claim: dict, runs: list[pd.DataFrame], predictions: pd.DataFrame) -> dict:

@@ -54,6 +54,16 @@ def verdicts() -> pd.DataFrame:
     return ledger.verdicts(*tables, data=every[0].source.label, source=SOURCE)
 
 
+def kept() -> pd.DataFrame:
+    """The ledger as it is recorded (`verdicts`), with the column setting: the run without network and folds.
+
+    Chapter: notebooks/14_ledger.md
+    """
+    table = pd.read_csv(study.RECORDED / "verdicts.csv")
+    last = table["run"].str.rsplit(" and ", n=1).str[-1].str.split(" ", n=1).str[1]
+    return table.assign(setting=last.str.replace(r" training_folds=\S+", "", regex=True))
+
+
 def write() -> None:
     """Write what follows from the recorded runs: the ledger, the answer (also into the README) and the sheet."""
     every, found = runs(), verdicts()
