@@ -1,12 +1,10 @@
-"""Grad-CAM: the equations by hand, the thesis's file, and sounds to listen to."""
-
-import shutil
+"""Grad-CAM: the equations by hand, the library bit for bit, and the thesis's file."""
 
 import cv2
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from captum.attr import LayerGradCam
 from hypothesis import given
 from hypothesis import settings as options
 from hypothesis import strategies as st
@@ -14,9 +12,9 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from helpers import InputError, study
+from helpers import artifacts, study
 from helpers.audio import representations, sounds, urbansound
-from helpers.maps import examples, explainers
+from helpers.maps import explainers
 from helpers.networks import models, training
 
 
@@ -51,7 +49,7 @@ class ByHand(nn.Module):
 def test_gradcam_of_a_network_written_down_by_hand():
     # class 0: alpha = (1, 1, 0) / Z, so Grad-CAM = relu(3 x) / Z; class 1: (0, 0, 1), relu(-x) / Z
     network, x = ByHand([[1, 1, 0], [0, 0, 1]]).eval(), noise(4, 1, 13, 400)
-    maps = explainers.gradcam(network, x, layer=network.conv, classes=np.array([0, 0, 1, 1]))
+    maps = explainers.maps(network, x, layer=network.conv, classes=np.array([0, 0, 1, 1]))
     assert (maps.shape, maps.dtype) == ((4, 13, 400), np.float32)
     for i, sign in enumerate((1, 1, -1, -1)):
         assert np.allclose(maps[i], scaled(np.maximum(sign * x[i, 0], 0)), atol=1e-5)
@@ -59,14 +57,14 @@ def test_gradcam_of_a_network_written_down_by_hand():
 
 def test_a_map_is_scaled_from_0_to_1_for_each_clip():
     network, x = ByHand([[1, 0, 0]]).eval(), noise(3, 1, 13, 400)
-    maps = explainers.gradcam(network, x * 1000, layer=network.conv, classes=np.zeros(3, dtype=int))
+    maps = explainers.maps(network, x * 1000, layer=network.conv, classes=np.zeros(3, dtype=int))
     assert np.allclose(maps.max((1, 2)), 1, atol=1e-5)
     assert np.allclose(maps.min((1, 2)), 0, atol=1e-5)
 
 
 def test_a_map_where_nothing_speaks_for_the_class_is_empty():
     network, x = ByHand([[0, 0, 1]]).eval(), np.abs(noise(2, 1, 13, 400))  # relu(-x) is 0
-    maps = explainers.gradcam(network, x, layer=network.conv, classes=np.zeros(2, dtype=int))
+    maps = explainers.maps(network, x, layer=network.conv, classes=np.zeros(2, dtype=int))
     assert not maps.any()
 
 
@@ -75,7 +73,7 @@ def test_the_library_agrees_with_the_three_equations_on_resnet18(name):
     network = models.build("resnet18", seed=0).eval()
     x, classes = noise(3, 1, 13, 400), np.array([0, 7, 3])
     layer = models.layer(network, name)
-    maps = explainers.gradcam(network, x, layer=layer, classes=classes)
+    maps = explainers.maps(network, x, layer=layer, classes=classes)
     kept = {}
     with layer.register_forward_hook(lambda module, inputs, output: kept.update(A=output)):
         y = network(torch.from_numpy(x))
@@ -87,9 +85,34 @@ def test_the_library_agrees_with_the_three_equations_on_resnet18(name):
         assert np.abs(maps[i] - scaled(stretched)).max() < 1e-5
 
 
+def heard_noise() -> tuple[nn.Module, torch.Tensor]:
+    """A ResNet18 whose batch norms have seen some clips of noise, and these clips."""
+    x = torch.from_numpy(5 * noise(3, 1, 13, 100))
+    network = models.build("resnet18", seed=0).train()
+    with torch.no_grad():
+        for _ in range(10):
+            network(x)
+    return network.eval(), x
+
+
+def test_captum_gives_the_same_nodes():
+    network, x = heard_noise()
+    layer, classes = models.layer(network, "layer4[-1]"), np.array([0, 7, 3])
+    found = explainers.nodes(network, x.numpy(), layer=layer, classes=classes)
+    target = torch.from_numpy(classes)
+    # its ReLU would hide what speaks against a class
+    peer = LayerGradCam(network, layer).attribute(x, target=target, relu_attributions=False)[:, 0]
+    assert found.std() > 0
+    assert np.abs(found - peer.detach().numpy()).max() < 1e-5
+
+
+def test_every_explainer_that_may_be_chosen_exists():
+    assert list(explainers.EXPLAINERS) == list(study.EXPLAINERS)
+
+
 def test_a_map_of_one_row_is_the_same_in_all_coefficients():
     network = models.build("resnet18", seed=0).eval()
-    maps = explainers.gradcam(
+    maps = explainers.maps(
         network, noise(1, 1, 13, 400), layer=models.layer(network, "layer4[-1]"), classes=np.array([1])
     )
     assert maps.any()
@@ -100,16 +123,16 @@ def test_maps_do_not_depend_on_the_batch(tiny):
     network, x = tiny("resnet18", seed=0).eval(), noise(5, 1, 13, 400)
     classes = np.arange(5)
     options = {"layer": network.layer4[-1], "classes": classes}
-    maps = explainers.gradcam(network, x, **options)
-    assert np.allclose(explainers.gradcam(network, x, batch=2, **options), maps, atol=1e-5)
-    last = explainers.gradcam(network, x[4:], layer=network.layer4[-1], classes=classes[4:])
+    maps = explainers.maps(network, x, **options)
+    assert np.allclose(explainers.maps(network, x, batch=2, **options), maps, atol=1e-5)
+    last = explainers.maps(network, x[4:], layer=network.layer4[-1], classes=classes[4:])
     assert np.allclose(last[0], maps[4], atol=1e-5)
 
 
 def test_explaining_leaves_no_hook_and_no_changed_weight(tiny):
     network = tiny("resnet18", seed=0).eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    explainers.gradcam(network, noise(2, 1, 13, 400), layer=network.layer4[-1], classes=np.array([0, 1]))
+    explainers.maps(network, noise(2, 1, 13, 400), layer=network.layer4[-1], classes=np.array([0, 1]))
     assert not any(m._forward_hooks or m._backward_hooks for m in network.modules())
     assert all(torch.equal(v, before[n]) for n, v in network.state_dict().items())
     assert not network.training
@@ -135,7 +158,7 @@ def test_stretched_nodes_are_the_librarys_maps_bit_for_bit_on_resnet18(name):
     maps = explainers.stretch(found, (13, 400))
     assert maps.dtype == np.float32
     assert np.array_equal(maps, plain(network, x, **options))
-    assert np.array_equal(maps, explainers.gradcam(network, x, **options))
+    assert np.array_equal(maps, explainers.maps(network, x, **options))
 
 
 @pytest.mark.parametrize("layer", ["layer4[-1]", "layer3[-1]", "layer2[-1]"])
@@ -202,193 +225,123 @@ def test_a_factor_changes_no_map(seed, factor):
 # The thesis's file
 
 
-def test_the_file_has_the_promised_arrays(run):
-    path = explainers.make(run)
-    with np.load(path, allow_pickle=False) as arrays:
-        kinds = {name: (arrays[name].shape, arrays[name].dtype.kind) for name in arrays.files}
-        assert all(arrays[n].dtype == np.float32 for n in ("maps", "nodes", "inputs"))
-        assert all(
-            arrays[n].dtype == np.int64 for n in ("labels", "predicted", "explained", "frames", "fs_ids")
-        )
+def test_the_files_have_the_promised_arrays(run):
+    kinds = {}
+    for path in (explainers.EXPLANATIONS.get(run), explainers.SAMPLE.get(run)):
+        with np.load(path, allow_pickle=False) as arrays:
+            kinds |= {name: (arrays[name].shape, arrays[name].dtype.str[1:]) for name in arrays.files}
+    assert kinds.pop("clips")[0] == (4,)
     assert kinds == {
-        "maps": ((4, 13, 400), "f"),
-        "nodes": ((4, 1, 25), "f"),
-        "inputs": ((4, 1, 13, 400), "f"),
-        "labels": ((4,), "i"),
-        "predicted": ((4,), "i"),
-        "explained": ((4,), "i"),
-        "frames": ((4,), "i"),
-        "fs_ids": ((4,), "i"),
-        "names": ((4,), "U"),
+        "nodes": ((4, 1, 25), "f4"),
+        "predicted": ((4,), "i8"),
+        "explained": ((4,), "i8"),
+        "inputs": ((4, 1, 13, 400), "f4"),
+        "labels": ((4,), "i8"),
+        "frames": ((4,), "i8"),
+        "recordings": ((4,), "i8"),
+        "seconds": ((4,), "f8"),
     }
+    maps = explainers.explanations(run)
+    assert (maps.maps.shape, maps.maps.dtype) == ((4, 13, 400), np.float32)
 
 
 def test_the_explained_clips_are_test_clips_with_their_features(run):
-    maps, test = explainers.explanations(run), representations.dataset(run).test()
-    rows = {name: i for i, name in enumerate(test.names)}
-    assert len(set(maps.names)) == 4
-    for i, name in enumerate(maps.names):
-        j = rows[name]
-        assert np.array_equal(maps.inputs[i], test.mfcc[j])
-        assert (maps.labels[i], maps.frames[i], maps.fs_ids[i]) == (
+    maps, test = explainers.explanations(run), representations.test(run)
+    rows = {clip: i for i, clip in enumerate(test.clips)}
+    starts = urbansound.true_starts(sounds.in_fold(run, 10))
+    assert len(set(maps.clips)) == 4
+    for i, clip in enumerate(maps.clips):
+        j = rows[clip]
+        assert np.array_equal(maps.inputs[i], test.inputs[j])
+        assert (maps.labels[i], maps.frames[i], maps.recordings[i], maps.seconds[i]) == (
             test.labels[j],
             test.frames[j],
-            test.fs_ids[j],
+            test.recordings[j],
+            starts[clip],
         )
 
 
+def test_a_run_on_scaled_rows_explains_them_scaled(run):
+    other = run.with_(scaling="standardised")
+    assert explainers.SAMPLE.path(other) == explainers.SAMPLE.path(run)  # the clips are the same
+    test = representations.test(other)
+    maps = explainers.explanations(other)
+    expected = test.inputs[[list(test.clips).index(clip) for clip in maps.clips]]
+    assert np.array_equal(maps.inputs, expected)
+    assert not np.array_equal(maps.inputs, explainers.explanations(run).inputs)
+
+
 def test_predicted_classes_are_those_of_the_trained_network(run):
-    maps, table = explainers.explanations(run), training.predictions(run).set_index("name")
-    assert maps.predicted.tolist() == table.loc[maps.names, "predicted"].tolist()
+    maps, table = explainers.explanations(run), training.predictions(run).set_index("clip")
+    assert maps.predicted.tolist() == table.loc[maps.clips, "predicted"].tolist()
     assert maps.explained.tolist() == maps.predicted.tolist()
 
 
 def test_the_maps_are_gradcam_of_that_network(run):
     maps, network = explainers.explanations(run), training.network(run)
-    expected = explainers.gradcam(network, maps.inputs, layer=network.layer4[-1], classes=maps.explained)
+    expected = explainers.maps(network, maps.inputs, layer=network.layer4[-1], classes=maps.explained)
     assert np.allclose(maps.maps, expected, atol=1e-5)
     assert maps.maps.any()
 
 
 def test_no_more_clips_are_explained_than_the_test_fold_has(settings, stand_in):
     run = study.open(profile="quick", data=str(stand_in))
-    assert run.profile.explanations == 500
-    assert len(explainers.explanations(run).names) == 10
+    assert run.explanations == 500
+    assert len(explainers.explanations(run).clips) == 10
 
 
-def test_another_network_explains_the_same_clips(run, stand_in):
-    others = [{"architecture": "resnet34"}, {"seed": 1}]
+@pytest.mark.parametrize("choice", [{"architecture": "resnet34"}, {"seed": 1}], ids=str)
+def test_another_network_explains_the_same_clips(run, choice):
     first = explainers.explanations(run)
-    for choice in others:
-        second = explainers.explanations(study.open(profile="smoke", data=str(stand_in), **choice))
-        assert first.names.tolist() == second.names.tolist()
-        assert np.array_equal(first.inputs, second.inputs)
-        assert not np.array_equal(first.maps, second.maps)
+    second = explainers.explanations(study.open(profile="smoke", data=run.data, **choice))
+    assert first.clips.tolist() == second.clips.tolist()
+    assert np.array_equal(first.inputs, second.inputs)
+    assert not np.array_equal(first.maps, second.maps)
 
 
-def test_true_labels_are_explained_when_asked(run, stand_in):
-    other = study.open(profile="smoke", data=str(stand_in), explained="true")
-    maps = explainers.explanations(other)
+def test_another_seed_of_the_sample_explains_other_clips(run):
+    assert explainers.explanations(run.with_(sample_seed=5)).clips.tolist() != (
+        explainers.explanations(run).clips.tolist()
+    )
+
+
+def test_the_first_clips_are_a_part_of_every_array(run):
+    maps = explainers.explanations(run)
+    for values, whole in zip(vars(maps.first(3)).values(), vars(maps).values(), strict=True):
+        assert np.array_equal(values, whole[:3])
+    assert np.array_equal(maps.first("all").maps, maps.maps)
+
+
+def test_true_labels_are_explained_when_asked(run):
+    maps = explainers.explanations(run.with_(explained="true"))
     assert maps.explained.tolist() == maps.labels.tolist()
     assert maps.labels.tolist() != maps.predicted.tolist()  # else this test says nothing
     network = training.network(run)
-    expected = explainers.gradcam(network, maps.inputs, layer=network.layer4[-1], classes=maps.labels)
+    expected = explainers.maps(network, maps.inputs, layer=network.layer4[-1], classes=maps.labels)
     assert np.allclose(maps.maps, expected, atol=1e-5)
 
 
-def test_the_layer_of_a_run_is_used(run, stand_in):
-    other = study.open(profile="smoke", data=str(stand_in), layer="layer2[-1]")
-    maps, network = explainers.explanations(other), training.network(run)
-    expected = explainers.gradcam(network, maps.inputs, layer=network.layer2[-1], classes=maps.explained)
+def test_the_layer_of_a_run_is_used(run):
+    maps, network = explainers.explanations(run.with_(layer="layer2[-1]")), training.network(run)
+    expected = explainers.maps(network, maps.inputs, layer=network.layer2[-1], classes=maps.explained)
     assert np.allclose(maps.maps, expected, atol=1e-5)
     assert not np.allclose(maps.maps, explainers.explanations(run).maps, atol=1e-2)
 
 
 @pytest.mark.parametrize("layer", ["layer4[-1]", "layer2[-1]"])
-def test_the_files_nodes_make_its_maps(settings, stand_in, layer):
-    maps = explainers.explanations(study.open(profile="smoke", data=str(stand_in), layer=layer))
+def test_the_files_nodes_make_its_maps(run, layer):
+    maps = explainers.explanations(run.with_(layer=layer))
     assert np.array_equal(explainers.stretch(maps.nodes, (13, 400)), maps.maps)
     assert (maps.nodes < 0).any()  # before the ReLU
 
 
-# Sounds
+def test_the_record_counts_maps_that_are_empty(run):
+    made, maps = artifacts.record(explainers.EXPLANATIONS.get(run))["made"], explainers.explanations(run)
+    assert (made["clips"], made["empty_maps"]) == (4, (maps.maps.max((1, 2)) == 0).sum())
 
 
-def table_of(run) -> pd.DataFrame:
-    return sounds.clips(run)[0].set_index("slice_file_name")
-
-
-def test_a_sound_is_its_file_and_its_features(run):
-    everything = representations.dataset(run)
-    name = str(everything.names[-1])
-    sound, row = examples.sound(run, name), table_of(run).loc[name]
-    samples, rate = urbansound.load_audio(run.source.folder / row["path"])
-    assert (sound.name, sound.fs_id, sound.category, sound.rate) == (name, row["fsID"], row["class"], rate)
-    assert np.array_equal(sound.samples, samples)
-    assert (sound.mfcc.shape, sound.mfcc.dtype) == ((13, 400), np.float32)
-    assert np.array_equal(sound.mfcc, everything.mfcc[-1, 0])
-    assert sound.frames == everything.frames[-1]
-
-
-def test_a_sound_that_is_not_there_is_said_in_one_sentence(run):
-    with pytest.raises(InputError, match=r"1-2-3-4\.wav"):
-        examples.sound(run, "1-2-3-4.wav")
-
-
-@pytest.mark.parametrize("category", ["dog_bark", "siren"])
-def test_an_example_is_the_longest_foreground_clip_of_the_test_fold(run, category):
-    table = table_of(run)
-    clips = table[(table["class"] == category) & (table["fold"] == 10)]
-    clips = clips[clips["salience"] == clips["salience"].min()]
-    sound = examples.example(run, category)
-    assert sound.category == category
-    assert sound.name in clips.index
-    assert clips.loc[sound.name, "seconds"] == clips["seconds"].max()
-
-
-def test_an_example_prefers_the_foreground_to_length(run, monkeypatch):
-    rows = [("a", 2, 4.0, 10), ("b", 1, 1.0, 10), ("c", 1, 3.0, 10), ("d", 1, 4.0, 9)]
-    clips = pd.DataFrame(rows, columns=["slice_file_name", "salience", "seconds", "fold"])
-    monkeypatch.setattr(sounds, "clips", lambda run: (clips.assign(**{"class": "siren"}), ""))
-    monkeypatch.setattr(examples, "sound", lambda run, name: name)
-    assert examples.example(run, "siren") == "c"
-
-
-@pytest.mark.parametrize("category", ["gun_shot", "thunder"])
-def test_a_class_that_the_test_fold_lacks_is_said_in_one_sentence(settings, stand_in, tmp_path, category):
-    folder = tmp_path / "no-shots"
-    shutil.copytree(stand_in, folder)
-    path = folder / "metadata" / "UrbanSound8K.csv"
-    table = pd.read_csv(path)
-    gone = (table["class"] == "gun_shot") & (table["fold"] == 10)
-    assert gone.any()
-    for name in table["slice_file_name"][gone]:
-        (folder / "audio" / "fold10" / name).unlink()
-    table[~gone].to_csv(path, index=False)
-    run = study.open(profile="smoke", data=str(folder))
-    for call in (lambda: examples.example(run, category), lambda: examples.mixture(run, ("siren", category))):
-        with pytest.raises(InputError) as caught:
-            call()
-        assert f'has no clip of class "{category}"; name another class' in str(caught.value)
-        assert "fold 10" in str(caught.value)
-        assert "\n" not in str(caught.value)
-
-
-def test_a_mixture_is_one_sound_after_the_other(run):
-    mix = examples.mixture(run, ("drilling", "siren"))
-    assert mix.rate == 22050
-    assert mix.samples.shape == (88200,)
-    assert mix.samples.dtype == np.float32
-    assert np.array_equal(mix.samples, mix.parts[0] + mix.parts[1])
-    assert not mix.parts[0][44100:].any()
-    assert not mix.parts[1][:44100].any()
-    assert mix.events == {"drilling": (0.0, 2.0), "siren": (2.0, 4.0)}
-    assert mix.classes == ("drilling", "siren")
-    assert mix.names == tuple(examples.example(run, category).name for category in mix.classes)
-    for part in mix.parts:
-        assert np.abs(part).max() == pytest.approx(0.5, rel=1e-5)
-    first = examples.example(run, "drilling")
-    assert np.corrcoef(mix.parts[0][:44100], first.samples[:44100])[0, 1] == pytest.approx(1, abs=1e-5)
-
-
-def test_a_mixture_has_one_map_per_class(run):
-    mix, network = examples.mixture(run), training.network(run)
-    assert mix.classes == ("dog_bark", "siren")
-    assert mix.mfcc.shape == (13, 400)
-    expected = representations.mfcc(torch.from_numpy(mix.samples)[None], mix.rate)[0].numpy()
-    assert np.array_equal(mix.mfcc, expected)
-    assert (mix.maps.shape, mix.maps.dtype) == ((2, 13, 400), np.float32)
-    for i, category in enumerate(mix.classes):
-        own = explainers.gradcam(
-            network,
-            mix.mfcc[None, None],
-            layer=network.layer4[-1],
-            classes=np.array([urbansound.CLASSES.index(category)]),
-        )
-        assert np.allclose(mix.maps[i], own[0], atol=1e-5)
-
-
-def test_a_mixture_in_the_other_order_changes_sides(run):
-    mix, swapped = examples.mixture(run), examples.mixture(run, ("siren", "dog_bark"))
-    assert np.array_equal(mix.parts[0][:44100], swapped.parts[1][44100:])
-    assert swapped.events == {"siren": (0.0, 2.0), "dog_bark": (2.0, 4.0)}
+def test_a_title_says_what_it_is_what_was_heard_and_which_clip(run):
+    maps = explainers.explanations(run)
+    truth = urbansound.CLASSES[maps.labels[2]].replace("_", " ")
+    guess = urbansound.CLASSES[maps.predicted[2]].replace("_", " ")
+    assert explainers.title(maps, 2) == f"{truth}, predicted {guess} ({maps.clips[2]})"
