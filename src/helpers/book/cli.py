@@ -58,7 +58,7 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
         )
     given = {"profile": profile, "archs": architectures, "data": data, "digest": digest, "parts": parts}
     with _only_run():
-        _snakemake(cores=cores, settings=given | {"others": json.dumps(settings)})
+        _snakemake(cores=cores, settings=given | {"others": settings})
     print(f"The book: {site.SITE / 'index.html'}")
 
 
@@ -76,8 +76,9 @@ def _settings(others: str) -> dict[str, str]:
 def _snakemake(*, cores: int, settings: dict) -> None:
     """Run the study's graph; jobs speak on standard output, Snakemake itself only counts the steps."""
     call = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--nolock", "--rerun-incomplete"]
-    call += ["--quiet", "host", "rules", "--config"]
-    call += [f"{name}={json.dumps(value)}" for name, value in settings.items()]
+    config = site.BUILD / "study.json"  # a file: on the command line Snakemake guesses what a value is
+    artifacts.write_text(config, json.dumps(settings))
+    call += ["--quiet", "host", "rules", "--configfile", str(config)]
     log = site.BUILD / "study.log"
     with log.open("w") as record:
         engine = subprocess.Popen(call, cwd=study.ROOT, stderr=subprocess.PIPE, text=True)

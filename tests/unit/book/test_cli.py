@@ -1,6 +1,5 @@
 """The command line: every mistake is one sentence and exit code 2, and nothing is written."""
 
-import json
 import subprocess
 import sys
 import time
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from snakemake.common.configfile import load_configfile
 
 from helpers import InputError, study
 from helpers.audio import sounds
@@ -264,9 +264,54 @@ def test_the_main_job_passes_other_fields_on_and_says_them(asked, capfd):
     assert (
         "architectures resnet34 resnet18; n_mfcc 20; learning_rate 0.0003, 3 cores." in capfd.readouterr().out
     )
-    others = json.loads(asked["settings"]["others"])
-    run = study.open(**others)
+    run = study.open(**asked["settings"]["others"])
     assert (run.n_mfcc, run.learning_rate) == (20, 3e-4)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"others": {"n_mfcc": "20", "learning_rate": "3e-4", "layer": "layer4[-1].conv"}, "data": "/a b=c"},
+        {"others": {}, "archs": "resnet18 resnet101", "data": "2024", "parts": "recorded"},
+        {"others": {}, "data": "/données: {x}", "digest": ""},
+    ],
+)
+def test_snakemake_reads_what_it_is_told(library, monkeypatch, settings):
+    calls = []
+
+    class Engine:
+        stderr = ("2 of 3 steps (67%) done\n",)
+
+        def __init__(self, call, **options):
+            calls.append(call)
+
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.setattr(subprocess, "Popen", Engine)
+    (library / "_build").mkdir()
+    cli._snakemake(cores=2, settings=settings)
+    (call,) = calls
+    assert call[call.index("--cores") + 1] == "2"
+    assert load_configfile(call[call.index("--configfile") + 1]) == settings
+
+
+def test_a_graph_that_stops_names_its_log(library, monkeypatch, capfd):
+    class Engine:
+        stderr = ("MissingInputException: no file\n",)
+
+        def __init__(self, call, **options):
+            pass
+
+        def wait(self) -> int:
+            return 1
+
+    monkeypatch.setattr(subprocess, "Popen", Engine)
+    (library / "_build").mkdir()
+    with pytest.raises(RuntimeError, match=r"the whole log is _build/study\.log"):
+        cli._snakemake(cores=2, settings={})
+    assert capfd.readouterr().err == "MissingInputException: no file\n"
+    assert (library / "_build" / "study.log").read_text() == "MissingInputException: no file\n"
 
 
 def test_the_recorded_part_alone_asks_for_no_data(asked, capfd):

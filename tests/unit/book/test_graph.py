@@ -1,0 +1,107 @@
+"""The study as a graph: which page is executed with what. Nothing is executed here."""
+
+import json
+import re
+import shlex
+import sys
+from itertools import pairwise
+
+import pytest
+
+from helpers.book import contents
+from tests.conftest import copy_tree
+
+pytestmark = pytest.mark.slow
+DEFAULT = {"profile": "quick", "archs": "resnet18 resnet101", "data": "", "digest": "generated", "others": {}}
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    """What Snakemake would do: page -> its parameters, the files it writes."""
+    tree = copy_tree(tmp_path_factory.mktemp("graph"))
+
+    def call(**settings):
+        settings = DEFAULT | {"parts": "recorded copy"} | settings
+        config = tree.root / "study.json"
+        config.write_text(json.dumps(settings))
+        snakemake = [sys.executable, "-m", "snakemake", "-n", "-p", "--cores", "2", "--nolock"]
+        ran = tree.run(*snakemake, "--configfile", str(config))
+        assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+        found = {}
+        for line in re.findall(r"-m helpers\.book execute .*", ran.stdout):
+            words = shlex.split(line)[3:]  # after `execute`
+            names, parameters = words[: words.index("--inputs")], words[words.index("--inputs") :]
+            given = dict(b.split("=", 1) for a, b in pairwise(parameters) if a == "-p")
+            _, page, *records = names
+            found[page.removeprefix("book/executed/").removesuffix(".ipynb")] = given, records
+        return found
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def default(graph):
+    return graph()
+
+
+@pytest.fixture(scope="module")
+def other(graph, stand_in):
+    others = {"n_mfcc": "20", "learning_rate": "3e-4"}
+    return graph(profile="smoke", archs="resnet34", data=str(stand_in), digest="a b", others=others)
+
+
+def part(found: dict, name: str) -> dict:
+    return {page: made for page, made in found.items() if page.startswith(f"{name}/")}
+
+
+def test_every_page_is_executed_once(default):
+    files = contents.files(contents.contents(["resnet18", "resnet101"]))
+    assert set(default) == {f.partition("executed/")[2] for f in files if contents.executed(f)}
+
+
+def test_recorded_pages_get_the_same_parameters_whatever_the_call_asks_for(default, other):
+    recorded = part(default, "recorded")
+    assert len(recorded) >= 15
+    assert part(other, "recorded") == recorded
+    for page, (given, records) in recorded.items():
+        assert given["data"] == "recorded"
+        assert set(given) <= {"data", "architecture", "architectures"}
+        assert records == []
+        own = contents.Page.of(f"book/executed/{page}").architecture
+        assert given.get("architecture", "resnet18") == (own or "resnet18")
+        assert given.get("architectures", "resnet18 resnet101") == "resnet18 resnet101"
+
+
+def test_pages_of_the_copy_get_what_the_call_asks_for(default, other, stand_in):
+    asked = {"profile": "smoke", "data": str(stand_in), "n_mfcc": "20", "learning_rate": "3e-4"}
+    for page, (given, _) in part(other, "copy").items():
+        assert given.items() >= asked.items(), page
+        assert given.get("architecture", "resnet34") == given.get("architectures", "resnet34") == "resnet34"
+    for page, (given, _) in part(default, "copy").items():
+        assert given["profile"] == "quick", page
+        assert "n_mfcc" not in given
+    assert default["copy/resnet101/05_training"][0]["architecture"] == "resnet101"
+    assert default["copy/09_results"][0]["architectures"] == "resnet18 resnet101"
+
+
+def test_a_page_that_asks_for_no_data_gets_no_parameter(default, other):
+    assert default["07_metric"] == other["07_metric"] == ({}, [])
+
+
+def test_a_page_of_the_copy_brings_about_the_records_of_its_artefacts(default):
+    every = [record for _, records in default.values() for record in records]
+    assert len(every) == len(set(every))
+    folder = "data/runs/synthetic/quick"
+    assert {f"{folder}/features-fold={fold}.json" for fold in range(1, 11)} <= set(
+        default["copy/03_features"][1]
+    )
+    for name in ("resnet18", "resnet101"):
+        records = default[f"copy/{name}/05_training"][1]
+        assert {f"{folder}/{name}/network.json", f"{folder}/{name}/predictions.json"} <= set(records)
+        assert f"{folder}/{name}/scores.json" in default[f"copy/{name}/08_scores"][1]
+
+
+def test_another_choice_is_another_record(other):
+    (network,) = (r for r in other["copy/resnet34/05_training"][1] if "/network" in r)
+    assert "n_mfcc=20" in network
+    assert "learning_rate=0.0003" in network

@@ -1,0 +1,111 @@
+"""The site: whole or not at all, for the parts that were asked for, and still found at its old addresses."""
+
+import itertools
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from helpers.book import contents, site
+from helpers.book import sphinx as extension
+
+CONFIG = {"repository": {"url": ""}, "html": {"use_issues_button": True}, "sphinx": {"config": {}}}
+
+
+class Builder:
+    """Stands for jupyter-book: writes a page of every entry, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.fails, self.config, self.files = False, {}, []
+
+    def __call__(self, call, **options):
+        named = dict(itertools.pairwise(call))
+        self.config = yaml.safe_load(Path(named["--config"]).read_text())
+        self.files = list(contents.files(yaml.safe_load(Path(named["--toc"]).read_text())))
+        built = Path(named["--path-output"]) / "_build" / "html"
+        for file in ["index", *self.files]:
+            (built / f"{file}.html").parent.mkdir(parents=True, exist_ok=True)
+            (built / f"{file}.html").write_text(f"the page {file}")
+        options["stdout"].write("WARNING: undefined label: 'sec:nothing'\n" if self.fails else "")
+        return subprocess.CompletedProcess(call, returncode=int(self.fails))
+
+
+@pytest.fixture
+def builder(library, monkeypatch):
+    (library / "_config.yml").write_text(yaml.safe_dump(CONFIG))
+    fake = Builder()
+    monkeypatch.setattr(subprocess, "run", fake)
+    return fake
+
+
+def test_a_site_takes_the_place_of_the_old_one_when_it_is_whole(builder, library):
+    site.SITE.mkdir(parents=True)
+    (site.SITE / "old.html").write_text("old")
+    assert site.site(["resnet34"]) == site.SITE / "index.html"
+    assert not (site.SITE / "old.html").exists()
+    assert (site.SITE / "book/executed/copy/resnet34/05_training.html").is_file()
+    assert sorted(path.name for path in site.BUILD.iterdir()) == ["html", "site.log"]
+    assert builder.config["sphinx"]["config"]["helpers_parts"] == ["recorded", "copy"]
+
+
+def test_a_site_that_cannot_be_built_leaves_the_old_one_and_says_why(builder):
+    site.SITE.mkdir(parents=True)
+    (site.SITE / "old.html").write_text("old")
+    builder.fails = True
+    with pytest.raises(RuntimeError, match="undefined label: 'sec:nothing'\nthe site could not be built; "):
+        site.site(["resnet18"])
+    assert [path.name for path in site.SITE.iterdir()] == ["old.html"]
+
+
+@pytest.mark.parametrize("part", contents.PARTS)
+def test_a_site_of_one_part_has_its_pages_only(builder, part):
+    site.site(["resnet18"], parts=[part])
+    (other,) = {*contents.PARTS} - {part}
+    assert builder.config["sphinx"]["config"]["helpers_parts"] == [part]
+    assert f"book/executed/{part}/09_results" in builder.files
+    assert not [file for file in builder.files if f"/executed/{other}/" in file]
+
+
+@pytest.mark.parametrize(("url", "shown"), [("", False), ("https://example.org/x", True)])
+def test_buttons_of_a_repository_are_shown_where_one_is_named(builder, library, url, shown):
+    (library / "_config.yml").write_text(yaml.safe_dump(CONFIG | {"repository": {"url": url}}))
+    site.site(["resnet18"])
+    html = builder.config["html"]
+    assert html["use_repository_button"] is html["use_issues_button"] is shown
+
+
+def leads_to(address: str) -> str:
+    """Where a browser ends that asks for an old address."""
+    old = site.SITE / "book" / "executed" / address
+    text = old.read_text()
+    (target,) = set(re.findall(r'(?:url=|href=")([^"]+)"', text))
+    return (old.parent / target).resolve().relative_to(site.SITE / "book" / "executed").as_posix()
+
+
+def test_old_addresses_lead_to_where_the_pages_are_now(builder):
+    site.site(["resnet18", "resnet34"])
+    # what is recorded comes first; what is not, in your copy
+    for old, new in {
+        "09_results.html": "recorded/09_results.html",
+        "resnet18/05_training.html": "recorded/resnet18/05_training.html",
+        "resnet34/05_training.html": "copy/resnet34/05_training.html",
+        "11_runs.html": "copy/11_runs.html",
+    }.items():
+        assert leads_to(old) == new
+        assert (site.SITE / "book" / "executed" / new).read_text().startswith("the page ")
+    # a page that has not moved is itself
+    assert (site.SITE / "book/executed/03_features.html").read_text() == "the page book/executed/03_features"
+
+
+def test_a_label_may_be_missing_only_with_its_part():
+    extension.left_out_labels.cache_clear()
+    assert extension.left_out_labels(("recorded", "copy")) == {}
+    labels = extension.left_out_labels(("recorded",))
+    assert {"sec:runs-copy", "sec:training-resnet50-copy"} <= set(labels)
+    title = next(
+        line for line in (contents.NOTEBOOKS / "11_runs.md").read_text().splitlines() if line.startswith("# ")
+    )
+    assert labels["sec:runs-copy"] == title.removeprefix("# ")
+    assert "sec:nothing" not in labels
