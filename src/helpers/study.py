@@ -41,7 +41,7 @@ NETWORKS = {  # the layer that is explained when none is named: the last block
     "resnet152": "layer4[-1]",
 }
 REPRESENTATIONS = ("mfcc",)
-EXPLAINERS = ("Grad-CAM",)
+EXPLAINERS = ("Grad-CAM", "HiResCAM")
 BASELINES = ("uniform", "zero", "mean", "neighbours", "marginal")
 READOUTS = ("probability", "log-odds", "cross-entropy")
 QUANTUS_BASELINES = ("uniform", "black", "white", "mean")

@@ -19,7 +19,7 @@ from helpers.networks import models, training
 from helpers.study import Run
 
 # Names of pytorch-grad-cam's classes: every one gives raw nodes in the same way.
-EXPLAINERS = {"Grad-CAM": "GradCAM"}
+EXPLAINERS = {"Grad-CAM": "GradCAM", "HiResCAM": "HiResCAM"}
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,36 @@ def test_captum_gives_the_same_nodes():
     assert np.abs(found - peer.detach().numpy()).max() < 1e-5
 
 
+def test_hirescam_weighs_each_place_by_its_own_gradient():
+    network, x = heard_noise()
+    layer, classes = models.layer(network, "layer3[-1]"), np.array([0, 7, 3])
+    kept = {}
+    with layer.register_forward_hook(lambda module, inputs, output: kept.update(A=output)):
+        y = network(x)
+    (gradient,) = torch.autograd.grad(y[range(3), classes].sum(), kept["A"])
+    own = (gradient * kept["A"]).sum(1).detach().numpy()
+    found = explainers.nodes(network, x.numpy(), layer=layer, classes=classes, explainer="HiResCAM")
+    assert np.allclose(found, own, rtol=1e-3, atol=1e-5 * np.abs(own).max())
+    gradcam = explainers.nodes(network, x.numpy(), layer=layer, classes=classes)
+    assert np.abs(found - gradcam).max() > 0.1 * np.abs(gradcam).max()
+
+
+def test_hirescam_is_gradcam_where_an_average_over_all_places_follows():
+    # every place of the last block has the same gradient, so its average is the gradient itself
+    network, x = heard_noise()
+    options = {"layer": models.layer(network, "layer4[-1]"), "classes": np.array([0, 7, 3])}
+    found = explainers.nodes(network, x.numpy(), explainer="HiResCAM", **options)
+    assert np.allclose(found, explainers.nodes(network, x.numpy(), **options), rtol=1e-3, atol=1e-6)
+
+
+def test_the_explainer_of_a_run_is_used(run):
+    first, network = run.with_(layer="layer3[-1]"), training.network(run)
+    maps = explainers.explanations(first.with_(explainer="HiResCAM"))
+    options = {"layer": network.layer3[-1], "classes": maps.explained, "explainer": "HiResCAM"}
+    assert np.array_equal(explainers.nodes(network, maps.inputs, **options), maps.nodes)
+    assert not np.allclose(maps.maps, explainers.explanations(first).maps, atol=1e-2)
+
+
 def test_every_explainer_that_may_be_chosen_exists():
     assert list(explainers.EXPLAINERS) == list(study.EXPLAINERS)
 
