@@ -60,7 +60,25 @@ def mfcc(wave: torch.Tensor, run: Run) -> torch.Tensor:
     return _transform(transform, run.sampling_rate, _mel(run), n_mfcc=run.n_mfcc)(wave)
 
 
-REPRESENTATIONS: dict[str, Callable[[torch.Tensor, Run], torch.Tensor]] = {"mfcc": mfcc}
+def log_mel(wave: torch.Tensor, run: Run) -> torch.Tensor:
+    """Power in bands of the mel scale, in dB: what the MFCCs are the cosine transform of.
+
+    0 dB is not silence here: `padding="minimum"` fills the rest with the quietest value instead.
+
+    Parameters
+    ----------
+    wave : (1, samples), float32, at `run.sampling_rate`, at least one window long.
+
+    Returns
+    -------
+    (1, n_mels, frames of the sound), float32, dB, at most 80 below the loudest.
+
+    Source: torchaudio.transforms. Chapter: notebooks/03_features.md
+    """
+    return _log_mel(run.sampling_rate, _mel(run))(wave)
+
+
+REPRESENTATIONS: dict[str, Callable[[torch.Tensor, Run], torch.Tensor]] = {"mfcc": mfcc, "log-mel": log_mel}
 
 
 def picture(wave: torch.Tensor, rate: int, run: Run) -> torch.Tensor:
@@ -215,3 +233,9 @@ def _transform(
     kind: type[torchaudio.transforms.MFCC], rate: int, mel: tuple[tuple[str, int], ...], *, n_mfcc: int
 ) -> torch.nn.Module:
     return kind(sample_rate=rate, n_mfcc=n_mfcc, melkwargs=dict(mel))
+
+
+@functools.cache
+def _log_mel(rate: int, mel: tuple[tuple[str, int], ...]) -> torch.nn.Module:
+    power = torchaudio.transforms.MelSpectrogram(sample_rate=rate, **dict(mel))
+    return torch.nn.Sequential(power, torchaudio.transforms.AmplitudeToDB(top_db=80))  # as MFCC has it

@@ -85,6 +85,38 @@ def test_a_long_clip_is_cut_at_400_frames():
     assert torch.equal(picture(wave), by_torchaudio(wave)[..., :400])
 
 
+# Other representations
+
+
+def test_every_representation_that_may_be_chosen_exists():
+    assert list(representations.REPRESENTATIONS) == list(study.REPRESENTATIONS)
+
+
+@pytest.mark.parametrize("n_mels", [128, 64])
+def test_a_log_mel_spectrogram_has_a_row_per_band(n_mels):
+    run = study.Run(representation="log-mel", n_mels=n_mels)
+    values = picture(noise(44100), representation="log-mel", n_mels=n_mels)
+    assert values.shape == (1, *run.shape) == (1, n_mels, 400)
+    assert values.dtype == torch.float32
+    assert not values[..., 44:].any()
+    sounding = values[..., :44]
+    assert sounding.max() - sounding.min() <= 80
+
+
+def test_the_mfccs_are_the_cosine_transform_of_the_log_mel_spectrogram():
+    wave = sine(1.0)
+    bands = picture(wave, representation="log-mel")[0, :, :44]
+    cosines = torchaudio.functional.create_dct(13, 128, "ortho")
+    assert torch.allclose(cosines.T @ bands, picture(wave)[0, :, :44], rtol=1e-4, atol=1e-2)
+
+
+def test_a_tone_is_loudest_in_its_band():
+    bands = picture(sine(1.0, frequency=2000.0), representation="log-mel", n_mels=64)[0, :, 5:40]
+    edges = torchaudio.functional.melscale_fbanks(1025, 0.0, 22050.0, 64, 44100)
+    expected = edges[round(2000 / 44100 * 2048)].argmax()
+    assert (bands.argmax(0) == expected).all()
+
+
 # What fills the rest
 
 

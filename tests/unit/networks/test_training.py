@@ -381,6 +381,17 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(fresh, stand_in, monkeyp
     assert len(steps) == -(-90 // run.batch_size)  # one of the two epochs
 
 
+def test_a_run_on_log_mel_spectrograms_of_another_shape_trains_and_predicts(settings, stand_in):
+    shape = {"representation": "log-mel", "n_mels": 64, "frames": 173}
+    run = study.open(profile="smoke", data=str(stand_in), training_folds=(1, 2), **shape)
+    assert run.features_in_step == run.rows == 64
+    assert representations.training(run).inputs.shape == (20, 1, 64, 173)
+    last = training.history(run).query("epoch == 2").set_index("fold")
+    assert last.index.tolist() == [0, *range(3, 11)]
+    table = training.predictions(run)
+    assert last["accuracy"][10] == (table["label"] == table["predicted"]).mean()
+
+
 @pytest.mark.parametrize(
     "choice",
     [
