@@ -39,6 +39,7 @@ NETWORKS = {  # the layer that is explained when none is named: the last block
     "resnet50": "layer4[-1]",
     "resnet101": "layer4[-1]",
     "resnet152": "layer4[-1]",
+    "vgg13": "features[-1]",
 }
 REPRESENTATIONS = ("mfcc", "log-mel")
 EXPLAINERS = ("Grad-CAM", "HiResCAM")

@@ -1,4 +1,4 @@
-"""ResNets that listen: torchvision's, with one input channel and ten classes (thesis 2.3).
+"""Networks that listen: torchvision's, with one input channel and ten classes (thesis 2.3).
 
 Chapter: notebooks/04_networks.md
 """
@@ -14,6 +14,7 @@ import torchvision
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from torchvision.models.vgg import cfgs, make_layers
 
 from helpers import InputError
 
@@ -60,8 +61,41 @@ class ResNet152(_ListeningResNet):
     block, depths = Bottleneck, (3, 8, 36, 3)
 
 
+class _ListeningVGG(nn.Module):
+    """torchvision's VGG layers with batch norms over one channel; subclasses say which.
+
+    Halvings round up, or five of them would leave no row of 13. One average over all places and one linear
+    layer classify, as in a ResNet, where VGG's own three linear layers have 120 million weights.
+    """
+
+    layers: str
+    weights: str  # torchvision's name of the network whose weights fit
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.features = make_layers(cfgs[self.layers], batch_norm=True)
+        self.features[0] = nn.Conv2d(1, 64, kernel_size=3, padding=1)
+        self.classifier = nn.Linear(512, classes)
+        for module in self.features:
+            if isinstance(module, nn.MaxPool2d):
+                module.ceil_mode = True
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits, (clips, classes), of (clips, 1, rows, frames)."""
+        return self.classifier(self.features(x).mean((2, 3)))
+
+
+class VGG13(_ListeningVGG):
+    """Ten convolutions, no shortcuts; a network of another family than the thesis's."""
+
+    layers, weights = "B", "vgg13_bn"
+
+
 NETWORKS: dict[str, type[nn.Module]] = {
-    network.__name__.lower(): network for network in (ResNet18, ResNet34, ResNet50, ResNet101, ResNet152)
+    network.__name__.lower(): network
+    for network in (ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, VGG13)
 }
 
 
@@ -84,7 +118,7 @@ def build(architecture: str, *, seed: int, pretrained: bool = False) -> nn.Modul
     InputError
         The pretrained weights are not on the disk.
 
-    Source: He et al. 2016, torchvision. Chapter: notebooks/04_networks.md
+    Source: He et al. 2016, Simonyan & Zisserman 2015, torchvision. Chapter: notebooks/04_networks.md
     """
     # torch's layers draw their first weights from the global generator only
     with torch.random.fork_rng(devices=[]):
@@ -94,7 +128,7 @@ def build(architecture: str, *, seed: int, pretrained: bool = False) -> nn.Modul
 
 
 def _imagenet(network: nn.Module, architecture: str) -> nn.Module:
-    url = torchvision.models.get_model_weights(architecture).DEFAULT.url
+    url = torchvision.models.get_model_weights(getattr(network, "weights", architecture)).DEFAULT.url
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.is_file():
         raise InputError(
@@ -104,7 +138,8 @@ def _imagenet(network: nn.Module, architecture: str) -> nn.Module:
     own, weights = network.state_dict(), torch.load(path, weights_only=True)
     first = next(iter(own))
     weights[first] = weights[first].sum(dim=1, keepdim=True)
-    network.load_state_dict({n: weights[n] if weights[n].shape == v.shape else v for n, v in own.items()})
+    fitting = {n: w for n, w in weights.items() if n in own and w.shape == own[n].shape}
+    network.load_state_dict(own | fitting)
     return network
 
 

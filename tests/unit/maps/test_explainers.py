@@ -232,6 +232,14 @@ def test_a_resnet_has_so_many_nodes(name, shape):
     assert found.shape == (1, *shape)
 
 
+def test_a_vgg_has_as_many_nodes_as_a_resnets_last_block():
+    network = models.build("vgg13", seed=0).eval()
+    layer = models.layer(network, study.NETWORKS["vgg13"])
+    found = explainers.nodes(network, noise(1, 1, 13, 400), layer=layer, classes=np.array([0]))
+    assert found.shape == (1, 1, 13)
+    assert found.any()
+
+
 def test_numbers_that_never_saw_a_network_are_stretched_like_nodes():
     # 0 becomes 0, the largest 1, what is negative 0; between two nodes it rises steadily
     maps = explainers.stretch(np.array([[[-5.0, 0.0, 2.0, 4.0]], [[-1.0, -2.0, -3.0, -4.0]]]), (13, 400))

@@ -6,6 +6,7 @@ import torchvision
 from torch import nn
 
 from helpers import InputError, study
+from helpers.metric import forward
 from helpers.networks import models
 
 CLASSES = {
@@ -156,6 +157,68 @@ def test_pretrained_weights_are_torchvisions_summed_over_colours_with_a_last_lay
     # a grey picture gives the first layer the same numbers as one colour does
     x = torch.randn(1, 1, 13, 40, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(ours.conv1(x), theirs.conv1(x.expand(1, 3, 13, 40)), atol=1e-5)
+
+
+# A network of another family
+
+
+@pytest.fixture(scope="module")
+def vgg():
+    """VGG13 whose batch norms have seen clips of noise, in double precision and evaluation mode."""
+    network = models.build("vgg13", seed=0).double().train()
+    x = 5 * torch.randn(4, 1, 13, 100, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with torch.no_grad():
+        for _ in range(5):
+            network(x)
+    return network.eval()
+
+
+def test_a_vgg_has_the_layers_of_torchvisions_and_one_channel(vgg):
+    with torch.device("meta"):
+        theirs = torchvision.models.vgg13_bn()
+    assert study.named("vgg13") == type(vgg).__name__ == "VGG13"
+    assert [type(m) for m in vgg.features] == [type(m) for m in theirs.features]
+    ours = {n: v.shape for n, v in vgg.features.state_dict().items() if n != "0.weight"}
+    assert ours == {n: v.shape for n, v in theirs.features.state_dict().items() if n != "0.weight"}
+    assert vgg.features[0].weight.shape == (64, 1, 3, 3)
+    assert models.layer(vgg, study.NETWORKS["vgg13"]) is vgg.features[-1]
+
+
+@pytest.mark.parametrize(("shape", "places"), [((13, 400), (1, 13)), ((64, 173), (2, 6))])
+def test_a_vgg_takes_the_thesiss_shape_and_others_and_folds_exactly(vgg, shape, places):
+    x = 5 * torch.randn(2, 1, *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    with torch.inference_mode():
+        logits = vgg(x)
+    assert logits.shape == (2, 10)
+    assert logits.std() > 0
+    with torch.inference_mode():
+        assert vgg.features(x).shape == (2, 512, *places)
+    prepared = forward.prepare(vgg, shape=(1, *shape))
+    assert isinstance(prepared, forward.Full)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in prepared.network.modules())
+    found = prepared.logits(x, torch.zeros(2, dtype=torch.int64))
+    assert torch.allclose(found, logits, rtol=1e-9, atol=1e-9)
+
+
+def test_a_vggs_seed_decides_its_weights():
+    first, second, other = (models.build("vgg13", seed=seed).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    for name in ("features.0.weight", "features.31.weight", "classifier.weight"):
+        assert not torch.equal(first[name], other[name])
+
+
+def test_a_vgg_begins_with_the_weights_of_torchvisions_layers(vgg, tmp_path, monkeypatch):
+    theirs = {f"features.{n}": v.float() for n, v in vgg.features.state_dict().items()}
+    theirs["features.0.weight"] = torch.arange(64.0 * 27).reshape(64, 3, 3, 3)
+    theirs["classifier.0.weight"] = torch.ones(4, 4)  # has no place here
+    name = torchvision.models.VGG13_BN_Weights.DEFAULT.url.rpartition("/")[2]
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(theirs, tmp_path / "checkpoints" / name)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    ours = models.build("vgg13", seed=3, pretrained=True)
+    assert torch.equal(ours.features[0].weight, theirs["features.0.weight"].sum(1, keepdim=True))
+    assert torch.equal(ours.features[31].weight, theirs["features.31.weight"])
+    assert torch.equal(ours.classifier.weight, models.build("vgg13", seed=3).classifier.weight)
 
 
 # Receptive fields
