@@ -25,16 +25,38 @@ class Tree:
         )
 
     def run(self, *call: str, **options) -> subprocess.CompletedProcess:
-        # as in a user's own shell: nothing of the make that may have started the tests
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+        # as in a user's own shell: nothing of the make that may have started the tests, no folder of runs
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "RUNS"))}
         environment["PYTHONPATH"] = str(self.root / "src")
         return subprocess.run(
             call, cwd=self.root, env=environment, capture_output=True, text=True, timeout=1200, **options
         )
 
+    def build(self, *words: str) -> None:
+        """`make book`, which must come to its end and say where the site is."""
+        result = self.make("book", *words)
+        assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-5000:]
+        assert result.stdout.rstrip().endswith(str(self.site / "index.html"))
+
     @property
     def site(self) -> Path:
         return self.root / "_build" / "html"
+
+    @property
+    def executed(self) -> dict[str, bytes]:
+        """The executed pages, by their place."""
+        folder = self.root / "book" / "executed"
+        return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.ipynb")}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What stood in a tree when only the recorded part of the book had been built there."""
+
+    tree: Tree
+    executed: dict[str, bytes]
+    site: frozenset[str]
+    data: frozenset[str]
 
 
 def copy_tree(target: Path) -> Tree:
@@ -48,10 +70,17 @@ def copy_tree(target: Path) -> Tree:
 
 
 @pytest.fixture(scope="session")
-def book(tmp_path_factory) -> Tree:
-    """The smoke study of both architectures on the stand-in, built as a user would."""
+def recorded(tmp_path_factory) -> Recorded:
+    """The recorded part of the book alone, built in a tree without sounds."""
     tree = copy_tree(tmp_path_factory.mktemp("book"))
-    tree_result = tree.make("book", "PROFILE=smoke")
-    assert tree_result.returncode == 0, tree_result.stdout[-5000:] + tree_result.stderr[-5000:]
-    assert tree_result.stdout.rstrip().endswith(str(tree.site / "index.html"))
-    return tree
+    tree.build("PARTS=recorded")
+    pages = frozenset(p.relative_to(tree.site).as_posix() for p in tree.site.rglob("*.html"))
+    data = frozenset(p.name for p in (tree.root / "data").iterdir())
+    return Recorded(tree=tree, executed=tree.executed, site=pages, data=data)
+
+
+@pytest.fixture(scope="session")
+def book(recorded) -> Tree:
+    """The whole book: beside the recorded part the smoke study of both architectures on the stand-in."""
+    recorded.tree.build("PROFILE=smoke")
+    return recorded.tree

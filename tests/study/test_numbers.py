@@ -1,0 +1,69 @@
+"""The recorded numbers: what is written follows from the recorded runs, and says what it said before."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from helpers import artifacts, study
+from helpers.findings import reference
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def computed() -> dict[str, str]:
+    """What `make record` would write now, by file."""
+    written = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(artifacts, "write_text", lambda path, text: written.update({path.name: text}))
+        reference.write()
+    return written
+
+
+@pytest.mark.parametrize("name", ["verdicts.csv", "answer.md", "sheet.md", "README.md"])
+def test_what_is_written_is_what_the_recorded_runs_say_now(computed, name):
+    folder = study.ROOT if name == "README.md" else study.RECORDED
+    assert (folder / name).read_text() == computed[name]
+
+
+def numbers(text: str) -> list[str]:
+    return re.findall(r"[+-]?\d+(?:\.\d+)?%?", text)
+
+
+@pytest.mark.parametrize("name", ["answer", "sheet"])
+def test_the_answer_has_the_numbers_that_it_had_before(name):
+    before, now = HERE / f"{name}_before.md", study.RECORDED / f"{name}.md"
+    assert numbers(now.read_text()) == numbers(before.read_text())
+    for end in ("survives", "does not survive", "undecided", "contradicted", "better than a guess"):
+        assert now.read_text().count(end) == before.read_text().count(end)
+
+
+def test_the_ledger_has_the_numbers_that_it_had_before():
+    before = pd.read_csv(HERE / "verdicts_before.csv")
+    now = pd.read_csv(study.RECORDED / "verdicts.csv")
+    pd.testing.assert_frame_equal(now[before.columns], before, check_exact=True)
+
+
+def test_the_readme_the_first_page_and_the_sheet_say_the_answer():
+    answer = (study.RECORDED / "answer.md").read_text()
+    assert answer in (study.ROOT / "README.md").read_text()
+    assert ":::{include} ../data/recorded/answer.md\n" in (study.ROOT / "book" / "index.md").read_text()
+    assert ":::{include} ../data/recorded/sheet.md\n" in (study.ROOT / "book" / "sheet.md").read_text()
+
+
+def test_what_is_recorded_is_whole():
+    """No file has changed since it was recorded, and none lies there without its provenance."""
+    folder = study.RECORDED / "urbansound8k"
+    records = list(folder.rglob("*.json"))
+    kept = [path.with_name(json.loads(path.read_text())["artefact"]) for path in records]
+    assert [
+        path for path in kept if artifacts.content_digest(path) != artifacts.record(path)["content"]
+    ] == []
+    files = {path for path in folder.rglob("*") if path.is_file()} - set(records)
+    assert {path for path in files if path not in kept and path.parent not in kept} == set()
+    assert not list(folder.rglob("*.wav"))
+    marked = {study.traveller().architecture}
+    assert {path.parents[1].name for path in folder.rglob("*.safetensors")} == marked
