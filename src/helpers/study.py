@@ -249,8 +249,10 @@ class Run(BaseModel):
         return _defaults(self.architecture, self.profile, name, rows=self.rows)
 
     def with_(self, **given: Any) -> Run:
-        """The same run with some fields changed, checked again."""
-        return _run({**dict(self), **given}, where="the call")
+        """The same run with some fields changed, checked again; what follows from these by default follows anew."""
+        kept = {"data": self.data, "profile": self.profile, "architecture": self.architecture}
+        kept |= {"training_folds": self.training_folds, **self.changed}
+        return settle({**kept, **given})
 
     def _differs(self, upto: str = "") -> list[str]:
         names = list(type(self).model_fields)

@@ -1,22 +1,14 @@
-"""The settings: what may be asked for, and where its results lie."""
+"""The run: what may be asked for, what it is called, and where its results lie."""
 
-import shutil
-from pathlib import Path
+import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import InputError, artifacts, study
-
-ARTEFACTS = {
-    "features.npz": {"hop_length", "padding"},
-    "network": {"hop_length", "padding", "architecture", "seed", "scaling"},
-    "explanations.npz": {"hop_length", "padding", "architecture", "seed", "scaling", "layer", "explained"},
-}
-for scores in ("quantus.csv", "scores.csv"):
-    ARTEFACTS[scores] = ARTEFACTS["explanations.npz"] | {"scored"}
+from helpers import InputError, study
 
 
 @pytest.fixture
@@ -26,331 +18,265 @@ def empty(monkeypatch, tmp_path):
     return tmp_path
 
 
-# Defaults and legal values
+# Declarations
 
 
 def test_defaults_are_those_of_the_thesis_as_we_read_it(empty):
-    run = study.open()
-    assert (run.architecture, run.profile.name, run.seed) == ("resnet18", "quick", 0)
-    assert run.parameters("hop_length", "padding", "scaling", "layer", "explained", "scored") == {
+    run = study.open(profile="thesis")
+    thesis = {
+        "n_mfcc": 13,
+        "n_fft": 2048,
         "hop_length": 1024,
+        "frames": 400,
         "padding": "zero",
-        "scaling": "raw",
-        "layer": "layer4[-1]",
-        "explained": "predicted",
-        "scored": "explained",
+        "sampling_rate": 44_100,
     }
-    assert run.label == "ResNet18 · synthetic stand-in · quick · seed 0"
-    assert run.data_label == "synthetic stand-in · quick"
+    thesis |= {"epochs": 30, "batch_size": 16, "learning_rate": 1e-3, "optimizer": "AdamW", "test_fold": 10}
+    thesis |= {
+        "explainer": "Grad-CAM",
+        "layer": "layer4[-1]",
+        "explanations": 50,
+        "training_folds": tuple(range(1, 10)),
+    }
+    thesis |= {"draws": 10, "features_in_step": 13, "perturb_baseline": "uniform", "representation": "mfcc"}
+    assert {name: getattr(run, name) for name in thesis} == thesis
+    assert run.changed == {}
+    assert run.label == "ResNet18 · synthetic stand-in · thesis · seed 0"
     assert run.seconds_per_frame == pytest.approx(1024 / 44100, rel=1e-12)
 
 
-@pytest.mark.parametrize(("name", "value"), [(n, v) for n, vs in study.CHOICES.items() for v in vs])
-def test_every_legal_value_is_taken(empty, name, value):
-    run = study.open(**{name: value})
-    settled = getattr(run, name)
-    assert (settled.name if name == "profile" else settled) == value
+@pytest.mark.parametrize("name", study.FIELDS)
+def test_every_field_says_what_it_is(name):
+    info = study.FIELDS[name]
+    assert info.description
+    assert study.comment(name)
+    assert "\n" not in study.comment(name)
+    if info.default not in ("", ()) and not isinstance(info.default, tuple):
+        study.check(name, info.default)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
-def test_every_seed_that_torch_and_numpy_take_is_taken(empty, seed):
-    assert study.open(seed=seed).seed == seed
+@pytest.mark.parametrize("name", [n for n in study.FIELDS if study.legal(n)])
+def test_every_legal_value_is_taken_and_named_in_the_comment(name):
+    for value in study.legal(name):
+        study.check(name, value)
+        assert str(value) in study.comment(name)
 
 
-# Illegal ones
+def test_the_table_has_a_row_for_every_field():
+    assert study.table()["parameter"].tolist() == list(study.FIELDS)
+
+
+def test_profiles_scale_fields_of_the_run_and_nothing_else():
+    for name, values in study.profiles().items():
+        study.check("profile", name)
+        for field, value in values.items():
+            if field != "stock_clips_deep":
+                study.check(field, value)
+                assert study._extra(study.FIELDS[field])["scaled"]
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick", "thesis"])
+def test_none_takes_the_profile_s_value_and_any_other_overrides_it(empty, profile):
+    scaled = study.profiles()[profile]
+    assert study.open(profile=profile, epochs=None, draws=None).epochs == scaled["epochs"]
+    assert study.open(profile=profile, epochs=7).epochs == 7
+    assert study.open(profile=profile, architecture="resnet34").stock_clips == scaled["stock_clips_deep"]
+
+
+# What is refused
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("given", "said"),
     [
-        ("architecture", "resnet8", 'architecture "resnet8" is not known; choose from resnet18, resnet34, '),
-        ("architecture", "ResNet18", 'architecture "ResNet18" is not known'),
-        ("architecture", 18, "architecture 18 is not known"),
-        ("architecture", None, "architecture None is not known"),
-        ("architecture", ["resnet18"], "architecture ['resnet18'] is not known"),
-        ("profile", "fast", 'profile "fast" is not known; choose from quick, smoke, thesis'),
-        ("profile", "", 'profile "" is not known'),
-        ("seed", True, "seed True is not an integer from 0"),
-        ("seed", -1, "seed -1 is not an integer from 0"),
-        ("seed", 2**32, "seed 4294967296 is not an integer from 0 to 4294967295"),
-        ("seed", 0.0, "seed 0.0 is not an integer"),
-        ("seed", "0", "seed '0' is not an integer"),
-        ("seed", None, "seed None is not an integer"),
-        ("hop_length", 1024.0, "hop_length 1024.0 is not known; choose from 441, 512, 1024"),
-        ("hop_length", "1024", 'hop_length "1024" is not known'),
-        ("hop_length", 100, "hop_length 100 is not known"),
-        ("padding", "Zero", 'padding "Zero" is not known; choose from zero, minimum, repeat'),
-        ("scaling", "standardized", "choose from raw, standardised"),
-        ("layer", "layer1[-1]", 'layer "layer1[-1]" is not known; choose from layer4[-1], '),
-        ("explained", "both", "choose from predicted, true"),
-        ("scored", "predicted", "choose from explained, true"),
-        ("data", None, "data None is not text"),
-        ("data", 5, "data 5 is not text"),
-        ("data", Path(), "is not text"),
-        ("layers", "layer4[-1]", 'parameter "layers" is not known'),
-        ("source", "x", 'parameter "source" is not known'),
+        (
+            {"architecture": "resnet8"},
+            'architecture "resnet8" is not known; choose from resnet18, resnet34, ',
+        ),
+        ({"profile": "fast"}, 'profile "fast" is not known; choose from quick, smoke, thesis'),
+        ({"seed": -1}, "seed -1 is not possible; give a whole number from 0 to 4294967295"),
+        ({"seed": True}, "seed True is not possible"),
+        ({"seed": 2**32}, "seed 4294967296 is not possible"),
+        ({"n_mfcc": 300}, "n_mfcc=300 is more than n_mels=128; take fewer coefficients"),
+        ({"n_mfcc": 1000}, "n_mfcc 1000 is not possible; give a whole number from 2 to 512"),
+        ({"hop_length": 4096}, "hop_length=4096 leaves gaps between windows of n_fft=2048"),
+        ({"learning_rate": "fast"}, 'learning_rate "fast" is not possible; give a number above 0'),
+        ({"learning_rate": 0}, "learning_rate 0.0 is not possible"),
+        ({"features_in_step": 7}, "features_in_step=7 does not divide the 13 x 400 cells"),
+        ({"training_folds": "1 10"}, "training_folds holds fold 10, which is the test fold"),
+        ({"training_folds": "one"}, 'training_folds "one" is not a list of folds'),
+        ({"training_folds": "1 11"}, "training_folds (1, 11) is not possible"),
+        ({"clips": 0}, 'clips 0 is not possible; give a whole number from 1, or "all"'),
+        ({"layer": "layer4[-1"}, 'layer "layer4[-1" is not possible'),
+        ({"perturb_baseline": "random"}, "choose from uniform, black, white, mean"),
+        ({"colour": "red"}, 'parameter "colour" is not known'),
+        ({"architectures": "resnet18"}, "open one run per architecture"),
+        ({"data": "/no/such/folder"}, 'data folder "/no/such/folder" does not exist'),
     ],
+    ids=str,
 )
-def test_an_illegal_value_is_one_sentence_with_the_legal_ones(empty, name, value, said):
+def test_an_illegal_value_is_one_sentence_that_says_what_to_do(empty, given, said):
     with pytest.raises(InputError) as caught:
-        study.open(**{name: value})
+        study.open(**given)
     assert said in str(caught.value)
-    assert name in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [
-        ("", "architectures '' is not a list of networks"),
-        ("  ", "is not a list of networks"),
-        ("resnet18 resnet18", "each named once"),
-        (["resnet18"], "architectures ['resnet18'] is not a list"),
-        ("resnet18 resnet8", 'architecture "resnet8" is not known'),
-        ("resnet18,resnet34", 'architecture "resnet18,resnet34" is not known'),
-    ],
-)
-def test_an_illegal_list_of_networks_is_refused(value, said):
-    with pytest.raises(InputError) as caught:
+@pytest.mark.parametrize("value", ["", "  ", "resnet18 resnet18", ["resnet18"], "resnet18 resnet8"])
+def test_an_illegal_list_of_networks_is_refused(value):
+    with pytest.raises(InputError, match="ARCHS in the call"):
         study.check("architectures", value, where="ARCHS in the call")
-    assert said in str(caught.value)
-    assert "ARCHS in the call" in str(caught.value)
 
 
-def test_a_list_of_networks_may_have_any_space_between_the_names():
-    study.check("architectures", " resnet18  resnet101 ")
+def test_a_combination_is_judged_as_a_whole(empty):
+    assert study.open(n_mfcc=14, features_in_step=14).features_in_step == 14  # 7 does not divide 13 x 400
+    assert study.open(n_mfcc=20).features_in_step == 20
+    assert study.open(representation="log-mel", n_mels=64).rows == 64
 
 
-def test_a_list_of_networks_is_not_one_runs_parameter(empty):
-    # a run has one network: the list belongs to chapters that compare runs
-    with pytest.raises(InputError, match="architectures"):
-        study.open(architectures="resnet18 resnet34")
-
-
-def test_an_unknown_parameter_lists_the_known_ones(empty):
-    with pytest.raises(InputError) as caught:
-        study.open(hop=512)
-    for name in ("seed", "data", *study.CHOICES):
-        assert name in str(caught.value)
-
-
-# Which clips
-
-
-def test_a_folder_that_is_not_there_is_named(empty):
-    with pytest.raises(InputError) as caught:
-        study.open(data="nowhere/at/all")
-    assert 'data folder "nowhere/at/all" does not exist' in str(caught.value)
-    assert "metadata/UrbanSound8K.csv" in str(caught.value)
-    assert "DATA in the call" in str(caught.value)
-
-
-def test_a_file_is_not_a_folder(empty, tmp_path):
-    (tmp_path / "table.csv").write_text("")
-    with pytest.raises(InputError, match=r"table\.csv"):
-        study.open(data=str(tmp_path / "table.csv"))
-
-
-def test_a_home_folder_of_nobody_is_said_like_any_missing_folder(empty):
-    with pytest.raises(InputError, match="nobody-of-that-name"):
-        study.open(data="~nobody-of-that-name/sounds")
-
-
-def test_without_a_name_the_stand_in_is_taken(empty):
-    source = study.open(profile="quick").source
-    assert source.synthetic
-    assert not source.named
-    assert source.folder == empty / "synthetic" / f"clips={study.profiles()['quick'].clips}"
-    assert source.label == "synthetic stand-in"
-    assert study.open(profile="thesis").source.folder == empty / "synthetic" / "clips=official"
-
-
-def test_without_a_name_the_recordings_in_the_data_folder_come_first(empty):
-    (empty / "UrbanSound8K").mkdir()
-    source = study.open().source
-    assert not source.synthetic
-    assert source.folder == empty / "UrbanSound8K"
-    assert source.label == "UrbanSound8K"
-    assert source.key == "urbansound8k"
-
-
-def test_a_stand_in_that_a_user_names_is_still_called_synthetic(empty, stand_in):
-    source = study.open(data=str(stand_in)).source
-    assert source.synthetic
-    assert source.named
-    assert source.label == "synthetic stand-in"
-
-
-def test_a_folder_without_the_stand_ins_table_is_called_recordings(empty, tmp_path):
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    assert study.open(data=str(folder)).source.label == "UrbanSound8K"
-
-
-def test_a_relative_folder_is_looked_for_from_the_repository(empty, monkeypatch, tmp_path):
-    monkeypatch.chdir("/")
-    assert study.open(data="config").source.folder == study.ROOT / "config"
-
-
-def test_two_folders_of_one_name_do_not_share_results(empty, tmp_path):
-    for parent in ("a", "b"):
-        (tmp_path / parent / "sounds").mkdir(parents=True)
-    keys = {study.open(data=str(tmp_path / parent / "sounds")).source.key for parent in ("a", "b")}
-    assert len(keys) == 2
-    assert all(key.startswith("sounds-") for key in keys)
-
-
-def test_a_named_folder_does_not_share_results_with_the_stand_in(empty, stand_in):
-    folder = empty / "synthetic"
-    shutil.copytree(stand_in / "metadata", folder / "metadata")
-    assert study.open(data=str(folder)).source.key != study.open().source.key
-
-
-# Where results lie
-
-
-def settings_of_a_run():
-    choices = {name: st.sampled_from(study.CHOICES[name]) for name in study.CHOICES if name != "profile"}
-    return st.fixed_dictionaries(choices | {"seed": st.integers(0, 12)})
-
-
-@pytest.mark.parametrize("artefact", ARTEFACTS)
-@pytest.mark.parametrize("name", ["seed", *study.CHOICES])
-def test_one_changed_setting_moves_exactly_the_artefacts_that_depend_on_it(empty, artefact, name):
-    other = study.open(**{name: 1 if name == "seed" else study.CHOICES[name][1]})
-    moved = other.path(artefact) != study.open().path(artefact)
-    assert moved == (name in {*ARTEFACTS[artefact], "profile"})
-
-
-@given(settings_of_a_run(), settings_of_a_run(), st.sampled_from(sorted(ARTEFACTS)), st.data())
-@settings(max_examples=100, deadline=None)
-def test_settings_share_a_path_exactly_when_the_artefact_does_not_depend_on_what_differs(
-    first, second, artefact, data
-):
-    # near misses matter most: take over most of the first run's values
-    kept = set(first) - data.draw(st.sets(st.sampled_from(sorted(first)), max_size=3))
-    second = second | {name: first[name] for name in kept}
-    same = all(first[name] == second[name] for name in ARTEFACTS[artefact])
-    paths = [study.open(**given).path(artefact) for given in (first, second)]
-    assert (paths[0] == paths[1]) == same
-    assert (artifacts.record_path(paths[0]) == artifacts.record_path(paths[1])) == same
-
-
-@given(settings_of_a_run())
-@settings(deadline=None)
-def test_artefacts_of_one_run_never_share_a_path_or_a_record(given):
-    run = study.open(**given)
-    paths = [run.path(artefact) for artefact in ARTEFACTS]
-    assert len({*paths, *map(artifacts.record_path, paths)}) == 2 * len(ARTEFACTS)
-
-
-def test_a_name_carries_what_differs_from_the_default_only(empty):
-    run = study.open(profile="smoke", architecture="resnet34", seed=3, padding="repeat", layer="layer3[-1]")
-    folder = empty / "runs" / "synthetic" / "smoke"
-    assert run.path("features.npz") == folder / "features-padding=repeat.npz"
-    assert run.path("network") == folder / "resnet34" / "network-seed=3-padding=repeat"
-    assert run.path("scores.csv") == folder / "resnet34" / "scores-seed=3-padding=repeat-layer=layer3[-1].csv"
-    assert study.open(profile="smoke").path("network") == folder / "resnet18" / "network"
-
-
-def test_profiles_and_data_have_folders_of_their_own(empty, stand_in):
-    runs = [study.open(profile=p, data=d) for p in ("smoke", "quick") for d in ("", str(stand_in))]
-    assert len({run.path("features.npz") for run in runs}) == 4
-
-
-def test_every_path_lies_below_the_data_folder(empty):
-    run = study.open()
-    assert all(run.path(artefact).is_relative_to(empty) for artefact in ARTEFACTS)
-
-
-# What recorded tables call a run
-
-
-def test_the_key_of_the_default_run_names_network_seed_and_hop(empty):
-    assert study.open().key == "resnet18 seed=0 hop_length=1024"
+# Text from papermill, make and the command line
 
 
 @pytest.mark.parametrize(
-    ("choices", "key"),
+    ("name", "text", "value"),
     [
-        ({"architecture": "resnet101", "hop_length": 512}, "resnet101 seed=0 hop_length=512"),
-        ({"seed": 3}, "resnet18 seed=3 hop_length=1024"),
-        ({"padding": "repeat"}, "resnet18 seed=0 hop_length=1024 padding=repeat"),
-        (
-            {"scored": "true", "layer": "layer3[-1]", "padding": "repeat", "explained": "true"},
-            "resnet18 seed=0 hop_length=1024 padding=repeat layer=layer3[-1] explained=true scored=true",
-        ),
+        ("learning_rate", "3e-4", 3e-4),
+        ("learning_rate", 1, 1.0),
+        ("n_mfcc", "20", 20),
+        ("pretrained", "True", True),
+        ("epochs", "None", None),
+        ("clips", "all", "all"),
+        ("clips", "7", 7),
+        ("training_folds", "2 1", (1, 2)),
+        ("training_folds", "1+2", (1, 2)),
+        ("training_folds", 4, (4,)),
+        ("layers", "layer4[-1] layer3[-1]", ("layer4[-1]", "layer3[-1]")),
+        ("data", "12", "12"),
     ],
 )
-def test_the_key_names_each_choice_that_is_not_the_default(empty, choices, key):
-    assert study.open(**choices).key == key
+def test_text_becomes_what_its_field_holds(name, text, value):
+    assert study.parse(name, text) == value
+    assert type(study.parse(name, text)) is type(value)
 
 
-def test_the_key_names_neither_data_nor_profile(empty, stand_in):
-    assert study.open(profile="thesis", data=str(stand_in)).key == study.open().key
+@given(st.sets(st.integers(1, 10), min_size=1), st.floats(1e-6, 10), st.integers(2, 512))
+def test_what_a_name_says_is_read_back(folds, rate, count):
+    for name, value in (("training_folds", tuple(sorted(folds))), ("learning_rate", rate), ("n_mfcc", count)):
+        assert study.parse(name, study.said(value)) == value
 
 
-@given(settings_of_a_run(), settings_of_a_run(), st.data())
-@settings(max_examples=60, deadline=None)
-def test_two_runs_share_a_key_exactly_when_their_settings_are_the_same(first, second, data):
-    kept = set(first) - data.draw(st.sets(st.sampled_from(sorted(first)), max_size=2))
-    second = second | {name: first[name] for name in kept}
-    assert (study.open(**first).key == study.open(**second).key) == (first == second)
+def shell(code: str, monkeypatch):
+    """A notebook whose kernel has run a cell that papermill put in."""
+    ipython = SimpleNamespace(get_ipython=lambda: SimpleNamespace(user_ns={"In": ["", "x = 1", code]}))
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
 
 
-# Profiles
+def test_a_field_that_papermill_put_in_is_taken_though_the_cell_does_not_list_it(empty, monkeypatch):
+    shell('# Parameters\nn_mfcc = 20\nlearning_rate = "3e-4"\narchitectures = "resnet18"\n', monkeypatch)
+    run = study.open(seed=1)
+    assert (run.n_mfcc, run.learning_rate, run.seed) == (20, 3e-4, 1)
+    assert study.open(n_mfcc=15).n_mfcc == 15  # what the cell says counts more
 
 
-def test_profiles_are_those_of_the_configuration():
-    table = yaml.safe_load((study.ROOT / "config" / "profiles.yaml").read_text())
-    assert set(table) == set(study.CHOICES["profile"])
-    assert {name: vars(p) for name, p in study.profiles().items()} == {
-        name: {"name": name, **values} for name, values in table.items()
-    }
+def test_a_papermill_name_that_is_no_field_is_refused(empty, monkeypatch):
+    shell("# Parameters\nn_mfccs = 20\n", monkeypatch)
+    with pytest.raises(InputError, match='parameter "n_mfccs" is not known'):
+        study.open()
 
 
-def test_the_thesis_profile_scales_nothing_down():
-    assert study.profiles()["thesis"] == study.Profile(
-        "thesis",
-        clips=None,
-        epochs=30,
-        explanations=50,
-        stock_clips=50,
-        stock_clips_deep=5,  # of ResNet101 stock Quantus takes minutes a clip
-        drawn_clips=50,
-        draws=10,
-        control_clips=None,
-        null_maps=1000,
+# Names
+
+
+def test_labels_and_keys_say_what_differs(empty):
+    run = study.open(n_mfcc=20, seed=1, training_folds="1 2", drawn_clips=1)
+    assert run.key == "resnet18 seed=1 hop_length=1024 training_folds=1+2 n_mfcc=20"
+    assert (
+        run.label == "ResNet18 · synthetic stand-in · quick · seed 1 · folds 1+2 · n_mfcc 20 · drawn_clips 1"
     )
+    assert run.data_label == "synthetic stand-in · quick · n_mfcc 20"
 
 
-@pytest.mark.parametrize("name", study.CHOICES["profile"])
-def test_no_profile_scores_more_clips_than_it_explains(name):
-    profile = study.profiles()[name]
-    scored = (profile.stock_clips, profile.stock_clips_deep, profile.drawn_clips)
-    assert max(scored) <= profile.explanations
-    assert min(scored) > 0
+def test_a_changed_run_keeps_what_was_given_and_derives_the_rest(empty):
+    run = study.open(profile="smoke", layer="layer3[-1]", training_folds="1 2")
+    other = run.with_(n_mfcc=20, architecture="resnet34")
+    assert (other.layer, other.features_in_step, other.training_folds) == ("layer3[-1]", 20, (1, 2))
+    assert other.stock_clips == study.profiles()["smoke"]["stock_clips_deep"]
+    assert run.n_mfcc == 13
 
 
-def test_the_profile_table_says_all_where_nothing_limits():
-    table = study.profile_table().set_index("name")
-    assert list(table) == [
-        *("clips", "epochs", "explanations"),
-        *("stock clips", "stock clips deep", "drawn clips", "draws"),
-        *("control clips", "null maps"),
-    ]
-    assert set(table.loc["thesis", ["clips", "control clips"]]) == {"all"}
-    assert table.loc["quick", "stock clips"] == study.profiles()["quick"].stock_clips
+# Sources
 
 
-def test_the_readme_shows_the_same_profiles():
+def test_without_recordings_the_stand_in_is_taken_and_says_why(empty):
+    source = study.open().source
+    assert (source.kind, source.synthetic, source.label) == ("stand-in", True, "synthetic stand-in")
+    assert "no folder was named" in source.why
+    (empty / "UrbanSound8K").mkdir()
+    assert study.find_source("", "all").label == "UrbanSound8K"
+
+
+def folder_of(root, *folds):
+    for fold in folds:
+        (root / "audio" / f"fold{fold}").mkdir(parents=True)
+        (root / "audio" / f"fold{fold}" / "1-0-0-0.wav").touch()
+    return str(root)
+
+
+def test_training_takes_all_other_folds_that_are_there(empty, tmp_path):
+    run = study.open(data=folder_of(tmp_path / "sounds", 1, 3, 10))
+    assert run.training_folds == (1, 3)
+    assert study.open(data=str(tmp_path / "sounds"), test_fold=3).training_folds == (1, 10)
+
+
+@pytest.mark.parametrize("given", [{}, {"test_fold": 9}, {"training_folds": "1 2"}])
+def test_folds_that_are_not_there_are_refused(empty, tmp_path, given):
+    folder = folder_of(tmp_path / "sounds", *([1, 10] if given else [10]))
+    with pytest.raises(InputError, match=r"has clips in folds [\d, ]+ only"):
+        study.open(data=folder, **given)
+
+
+def test_folders_of_one_name_share_no_results(tmp_path):
+    paths = {study.find_source(folder_of(tmp_path / n / "sounds", 1), "all").results for n in ("a", "b")}
+    assert len(paths) == 2
+
+
+# Recorded runs
+
+
+def test_a_recorded_run_takes_what_is_not_given_from_the_first_that_matches():
+    run = study.open(data="recorded")
+    assert (run.architecture, run.profile, run.training_folds) == ("resnet18", "thesis", (1, 2))
+    assert study.open(data="recorded", hop_length=512, architecture="resnet101").key.startswith(
+        "resnet101 seed=0 hop_length=512"
+    )
+    assert study.open(data="recorded", training_folds="1 2 4 5 6 7 8 9") == study.traveller()
+    assert study.with_network(run) == study.traveller()
+
+
+def test_a_recorded_run_that_is_not_there_is_one_sentence_with_those_that_are():
+    with pytest.raises(
+        InputError, match=r"^no recorded run has n_mfcc=20 \(the call\); choose one of: resnet18 seed=0"
+    ):
+        study.open(data="recorded", n_mfcc=20)
+
+
+def test_a_study_that_is_not_known_is_refused():
+    with pytest.raises(InputError, match='study "all" is not known; choose from reference, thesis'):
+        study.study("all")
+
+
+@pytest.mark.parametrize("name", ["reference", "thesis"])
+def test_entries_of_studies_are_runs(name):
+    entries = yaml.safe_load((study.ROOT / "config" / "studies" / f"{name}.yaml").read_text())
+    assert len(study.entries(name)) == len(entries)
+
+
+# The README
+
+
+def test_the_readme_shows_the_profiles():
     lines = (study.ROOT / "README.md").read_text().splitlines()
-    rows = [[cell.strip(" `*") for cell in line.strip("| ").split("|")] for line in lines if "|" in line]
-    header = next((row for row in rows if "epochs" in row), None)
-    if header is None:
-        pytest.skip("the README has no table of the profiles yet")
-    rows = [row for row in rows if row[0] in study.profiles() and len(row) == len(header)]
-    shown = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+    heads = "| " + " | ".join(study.profile_table().columns) + " |"
+    assert heads in lines
     for _, profile in study.profile_table().astype(str).iterrows():
-        expected = profile.drop("name").to_dict()
-        assert {name: shown[profile["name"]].get(name) for name in expected} == expected
+        assert f"| {' | '.join(profile)} |" in lines
