@@ -11,13 +11,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import safetensors.torch
 import torch
 
 from helpers import InputError, artifacts, study
-from helpers.artifacts import Artefact
+from helpers.artifacts import Artefact, Changed
 from helpers.book import contents
 from helpers.experiments import controls, frame_effects, metrics, peers, sanity, scores, specifications
 from helpers.findings import curve
@@ -71,9 +72,15 @@ def reads(chapter: str) -> list[Artefact]:
 
 
 def _all(artefact: Artefact) -> Iterator[Artefact]:
+    return (one for one, _ in _made_from(artefact))
+
+
+def _made_from(artefact: Artefact, **changes: Any) -> Iterator[tuple[Artefact, dict[str, Any]]]:
+    """An artefact after all that it is made from, each with what is changed in its run."""
     for one in artefact.inputs:
-        yield from _all(one if isinstance(one, Artefact) else one.artefact)
-    yield artefact
+        inner = one.changes if isinstance(one, Changed) else {}
+        yield from _made_from(one if isinstance(one, Artefact) else one.artefact, **changes, **inner)
+    yield artefact, changes
 
 
 def make(name: str, data: str) -> None:
@@ -92,18 +99,16 @@ def plan(name: str, data: str) -> pd.DataFrame:
     _real(data)
     rows, seen = [], set()
     for _, run, artefact in jobs(name, data):
-        for one in _all(artefact):
-            if one.folds:  # too small to list
-                continue
-            path = one.path(run)
-            if path in seen:
+        for one, changes in _made_from(artefact):
+            own = run.with_(**changes) if changes else run
+            if one.folds or (path := one.path(own)) in seen:  # a fold's features are too small to list
                 continue
             seen.add(path)
             there = artifacts.record_path(path).exists()
-            seconds = None if there else one.seconds(run)
+            seconds = None if there else one.seconds(own)
             minutes = "" if there else "unknown" if seconds is None else f"{seconds / 60:.1f}"
             rows.append(
-                {"run": run.key, "artefact": one.name, "there": "yes" if there else "no", "minutes": minutes}
+                {"run": own.key, "artefact": one.name, "there": "yes" if there else "no", "minutes": minutes}
             )
     return pd.DataFrame(rows)
 

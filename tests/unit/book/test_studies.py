@@ -196,6 +196,14 @@ def test_plan_knows_the_minutes_of_what_came_along(world):
     assert [row[3] for row in planned(world) if row[1] == "scores.csv"] == ["1.5"] * 3
 
 
+def test_plan_lists_what_is_made_of_a_changed_run_too(world, monkeypatch):
+    Artefact("checks.csv", make=world._curve, inputs=(world.network, world.network.of(seed=5)))
+    monkeypatch.setattr(study, "study", lambda name: ({**ENTRIES[0], "also": ["checks"]},))
+    table = studies.plan("mine", world.data)
+    assert list(table["artefact"]) == ["network", "scores.csv", "network", "checks.csv"]
+    assert [words.split()[1] for words in table["run"]] == ["seed=0", "seed=0", "seed=5", "seed=0"]
+
+
 # Record
 
 
