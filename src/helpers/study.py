@@ -269,7 +269,10 @@ def _extra(info: FieldInfo) -> dict[str, Any]:
 
 
 def named(architecture: str) -> str:
-    """The network's name in prose: `ResNet18` for `resnet18`, `VGG13` for `vgg13`."""
+    """The network's name in prose: `ResNet18` for `resnet18`, `VGG13` for `vgg13`.
+
+    Chapter: notebooks/13_reference.md
+    """
     return architecture.replace("resnet", "ResNet").replace("vgg", "VGG")
 
 

@@ -1,0 +1,190 @@
+"""What each claim of the thesis comes to, and the answer in plain words."""
+
+import pandas as pd
+import pytest
+
+from helpers.experiments import specifications
+from helpers.findings import answer, curve, plan
+from tests.unit.findings.made import DOWN, INFORMED, LOUD, NOTHING, UP, outcomes, within
+
+pytestmark = pytest.mark.usefixtures("few")
+
+
+# Claims
+
+
+@pytest.fixture
+def claimed(monkeypatch):
+    """What claims come to: claimed({claim: verdicts}, kinds=..., lead=..., table=...)."""
+
+    def claims(of: dict[str, list[str]], *, kinds=("undecided", "undecided"), lead=(), table=None) -> dict:
+        lead = pd.DataFrame(lead, columns=["setting", "mean", "low", "high", "p"])
+        named = dict(zip(("resnet18", "resnet101"), kinds, strict=True))
+        monkeypatch.setattr(plan, "primary", lambda rows: rows)
+        monkeypatch.setattr(plan, "kinds", lambda tests: tests)
+        monkeypatch.setattr(plan, "verdict", lambda kinds, name: named[name])
+        monkeypatch.setattr(plan, "depth", lambda rows: lead)
+        rows = [
+            (claim, f"says {claim}", "resnet101" if claim.startswith("R101") else "resnet18", verdict)
+            for claim, verdicts in of.items()
+            for verdict in verdicts
+        ]
+        verdicts = pd.DataFrame(rows, columns=["claim", "statement", "network", "verdict"])
+        if table is None:
+            table = signs_of("resnet18", [])
+        found = answer.claims(verdicts, pd.DataFrame(), table)
+        assert list(found) == ["claim", "statement", "before controls", "end", "why"]
+        assert found["claim"].tolist() == list(of)
+        assert set(found["end"]) <= set(answer.ENDS)
+        return found.set_index("claim").to_dict("index")
+
+    return claims
+
+
+THESIS_EFFECT = next(iter(specifications.EFFECTS))
+
+
+def signs_of(architecture: str, own: list[tuple[str, str]], *, effect=THESIS_EFFECT, blocks="rank"):
+    """A curve of one network: sign and null verdict of each specification."""
+    table = pd.DataFrame(own, columns=["sign", "null_verdict"])
+    return table.assign(architecture=architecture, effect=effect, blocks=blocks)
+
+
+YES, NO, MAYBE = "reproduced", "contradicted", "undecided"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "end", "why"),
+    [
+        ([YES, YES], "survives", "Reproduced in all 2 settings."),
+        ([NO, NO, MAYBE], "does not survive", "Contradicted in 2 of 3 settings, never reproduced."),
+        ([YES, NO], "undecided", "The settings disagree"),
+        ([NO, MAYBE], "undecided", "The settings disagree"),  # half is no majority
+        ([YES, MAYBE], "undecided", "The settings disagree"),
+        ([MAYBE], "undecided", "The settings disagree"),
+        (["not testable here", YES], "not testable here", "No recorded run can say it."),
+    ],
+)
+def test_where_scores_lie_is_the_ledgers_to_say(claimed, verdicts, end, why):
+    found = claimed({"R18-mode": verdicts})["R18-mode"]
+    assert found["end"] == end
+    assert found["why"].startswith(why)
+    assert found["statement"] == "says R18-mode"
+
+
+def test_what_was_said_before_is_counted(claimed):
+    found = claimed({"R18-mode": [NO, YES, NO], "R18-median": [MAYBE]})
+    assert found["R18-mode"]["before controls"] == "contradicted in 2, reproduced in 1"
+    assert found["R18-median"]["before controls"] == "undecided in 1"
+
+
+BELOW, WITHIN = ("negative", "below null"), ("negative", "within null")
+ABOVE = ("positive", "above null")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "own", "end"),
+    [
+        ([YES, YES], [BELOW, BELOW, ABOVE], "survives"),
+        ([YES, YES], [BELOW, WITHIN, WITHIN], "undecided"),  # negative, but as maps that know nothing
+        ([YES, YES], [BELOW, ABOVE], "undecided"),  # half is no majority
+        ([YES, NO], [BELOW, BELOW], "undecided"),
+        ([NO, NO], [BELOW, ABOVE, ABOVE], "does not survive"),
+        ([NO, MAYBE], [ABOVE], "does not survive"),
+        ([NO, NO], [BELOW, ABOVE], "undecided"),
+        ([NO, YES], [ABOVE, ABOVE], "undecided"),
+        ([NO, NO], [], "does not survive"),  # without specifications the ledger alone
+        ([YES, YES], [], "survives"),
+    ],
+)
+def test_most_are_below_zero_needs_specifications_below_their_null(claimed, verdicts, own, end):
+    others = [
+        signs_of("resnet18", [ABOVE] * 20 if end == "survives" else [BELOW] * 20, blocks="frame"),
+        signs_of("resnet18", [BELOW] * 20, effect="loss after - before"),
+        signs_of("resnet101", [BELOW] * 20),
+    ]
+    found = claimed({"R18-sign": verdicts}, table=pd.concat([signs_of("resnet18", own), *others]))["R18-sign"]
+    assert found["end"] == end
+    if own:
+        below = sum(pair == BELOW for pair in own) / len(own)
+        assert f"of {len(own)} specifications" in found["why"]
+        assert f"{below:.0%} negative and below their null" in found["why"]
+
+
+@pytest.mark.parametrize(
+    ("lead", "end"),
+    [
+        ([("x", -0.1, -0.2, -0.05, 0.01), ("y", -0.2, -0.3, -0.1, 0.04)], "survives"),
+        ([("x", -0.1, -0.2, -0.05, 0.01), ("y", -0.2, -0.5, 0.1, 0.05)], "undecided"),
+        ([("x", -0.1, -0.2, -0.05, 0.01), ("y", 0.2, 0.1, 0.3, 0.001)], "undecided"),
+        ([("x", 0.1, 0.05, 0.2, 0.001), ("y", -0.2, -0.5, 0.1, 0.2)], "does not survive"),
+        ([], "not testable here"),
+    ],
+)
+@pytest.mark.parametrize("claim", ["depth", "depth-share"])
+def test_depth_survives_where_deeper_is_lower_at_every_hop(claimed, claim, lead, end):
+    found = claimed({claim: [NO]}, lead=lead)[claim]
+    assert found["end"] == end
+    if lead:
+        assert "x: mean difference " + f"{lead[0][1]:+.2f}" in found["why"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "end"),
+    [
+        ((NOTHING, NOTHING), "survives"),
+        ((LOUD, LOUD), "survives in part"),
+        ((INFORMED, INFORMED), "does not survive"),
+        ((INFORMED, NOTHING), "undecided"),
+        ((LOUD, "undecided"), "undecided"),
+        (("undecided", "undecided"), "undecided"),
+    ],
+)
+def test_the_thesiss_verdict_is_what_both_networks_maps_are_called(claimed, kinds, end):
+    found = claimed({"verdict": [NO]}, kinds=kinds)["verdict"]
+    assert found["end"] == end
+    assert found["why"] == f"Maps by the planned rule: ResNet18: {kinds[0]}; ResNet101: {kinds[1]}."
+
+
+def test_every_family_has_an_end_and_a_sentence():
+    assert set(answer.PLAIN) == set(plan.FAMILIES)
+
+
+# In plain words
+
+
+def test_the_answer_in_plain_words_has_an_entry_per_network(monkeypatch):
+    one, two = ("resnet101", 0, "x", UP, UP), ("resnet18", 0, "x", DOWN, UP)
+    again = [(*row[:2], "y", *row[3:]) for row in (one, two)]
+    kinds = plan.kinds(outcomes(one, two, *again, ("resnet101", 1, "x", UP, UP)))
+    monkeypatch.setattr(plan, "kinds", lambda tests: kinds)
+    rows = within(*[(name, hop, 0.3) for name in ("resnet101", "resnet18") for hop in "xy"])
+    other = within(("resnet18", "z", 0.3)).assign(seed=1, **{"Grad-CAM inside": -2.0})
+    first, second = answer.plain(pd.concat([rows, other])).splitlines()
+    assert first == f"- **ResNet101**: Grad-CAM {answer.PLAIN['informed']}. {answer.WITHIN['all']}"
+    assert second == f"- **ResNet18**: Grad-CAM {answer.PLAIN['uninformed']}. {answer.WITHIN['all']}"
+
+
+@pytest.mark.parametrize(
+    ("leads", "where"), [((0.3, 0.3), "all"), ((0.3, -0.3), "some"), ((-0.3, 0.0), "none"), ((0.3,), "all")]
+)
+def test_where_the_lead_is_within_the_sound_is_said_in_plain_words(leads, where):
+    rows = within(*[("resnet18", hop, lead) for hop, lead in zip("xyz", leads, strict=False)])
+    assert answer.plain(rows).endswith(answer.WITHIN[where])
+
+
+def test_the_sheet_has_the_tests_of_the_first_seed_and_the_ends(monkeypatch):
+    row = {"seed": 0, "setting": "seed=0 hop_length=512", "architecture": "resnet18", "comparison": "B"}
+    row |= {"mean": -0.126, "low": -0.2, "high": 0.0, "superiority": 0.25, "clips": 40}
+    first = row | {"comparison": "A", "mean": 0.5, "low": 0.4, "high": 0.6, "superiority": 0.9}
+    rows = [row, first, row | {"seed": 1, "mean": 7}]
+    monkeypatch.setattr(plan, "primary", lambda rows_: pd.DataFrame(rows))
+    monkeypatch.setattr(answer, "plain", lambda rows: "- plain")
+    monkeypatch.setattr(curve, "reading", lambda table: "the sign")
+    ends = pd.DataFrame({"statement": ["A.", "B.", "C."], "end": ["survives", "undecided", "survives"]})
+    monkeypatch.setattr(answer, "claims", lambda *given: ends)
+    lines = answer.sheet(pd.DataFrame(), pd.DataFrame(), pd.DataFrame()).splitlines()
+    assert "| ResNet18 | 512 | +0.50 (+0.40 to +0.60) | 90% | -0.13 (-0.20 to +0.00) | 25% |" in lines
+    assert not [line for line in lines if "+7.00" in line]
+    assert lines[-2:] == ["- *survives*: A. C.", "- *undecided*: B."]
+    assert {"- plain", "the sign"} <= set(lines)
