@@ -5,6 +5,7 @@ Chapter: notebooks/08_scores.md
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -33,8 +34,8 @@ def table(run: Run) -> pd.DataFrame:
     - "quantus": the thesis's, stock Quantus, on the first `run.stock_clips` clips;
     - "draws": the same with the engine, which takes Quantus' own random values and order of ties, on the
       first `run.drawn_clips`;
-    - "rank": the same blocks on every clip; with `run.baseline` "uniform" the integral over the random value by
-      quadrature, and ties broken by a stated rule (`blocking.rank_blocks`);
+    - "rank": the same blocks on every clip; with `run.baseline` "uniform" the integral over the random value
+      by quadrature, and ties broken by a stated rule (`blocking.rank_blocks`);
     - "text": as "rank", with the effect of the text (thesis 2.6), the loss of the unchanged clip
       minus that of the changed one, so that a block that matters has a *negative* effect; on the first
       `run.drawn_clips`;
@@ -44,7 +45,8 @@ def table(run: Run) -> pd.DataFrame:
 
     Chapter: notebooks/08_scores.md
     """
-    return tables.joined(one.read(run) for one in (STOCK, SCORES) if one.there(run))
+    parts = (STOCK, SCORES) if run.stock_clips else (SCORES,)
+    return tables.joined(one.read(run) for one in parts if one.there(run))
 
 
 def _clip(maps: Explanations, i: int, values: Mapping[str, tuple[float, str]]) -> pd.DataFrame:
@@ -68,7 +70,7 @@ def write(
 
     Parameters
     ----------
-    clips : by specification. score : called with a specification and a clip's number; returns score and status.
+    clips : by specification. score : from a specification and a clip's number to score and status.
 
     Chapter: notebooks/08_scores.md
     """
@@ -90,23 +92,21 @@ def _make(run: Run, target: Path) -> dict:
     maps, network = explainers.explanations(run), training.network(run).to(training.device())
     every, drawn = len(maps.clips), min(run.drawn_clips, len(maps.clips))
     fast = forward.prepare(network, shape=maps.inputs.shape[1:])
-    base = baselines.named(
-        run.baseline,
-        training=lambda: representations.training(run).inputs,
-        draws=run.draws,
-        seed=run.metric_seed,
-    )
+    known = functools.cache(lambda: representations.training(run).inputs)
+
+    def base(specification: str, i: int) -> baselines.Baseline:
+        if specification == "draws":
+            seed = (run.metric_seed, i)
+            return baselines.Baseline.draws(run.draws, seed=seed, perturb_baseline=run.perturb_baseline)
+        # each clip draws for itself
+        return baselines.named(run.baseline, training=known, draws=run.draws, seed=run.metric_seed + i)
 
     def score(specification: str, i: int) -> tuple[float, str]:
         inputs, own, classes = maps.inputs[[i]], maps.maps[[i]], _classes(run, maps)[[i]]
         order = "stock" if specification == "draws" else "stable"
         size = run.features_in_step
         blocks = "frame" if specification == "frame" else blocking.rank_blocks(own, size=size, order=order)
-        given = (
-            baselines.Baseline.draws(run.draws, seed=(run.metric_seed, i))
-            if specification == "draws"
-            else base
-        )
+        given = base(specification, i)
         readout = "cross-entropy" if specification == "text" else "probability"
         v = perturbation.effects(fast, inputs, classes, blocks=blocks, baseline=given, readout=readout)
         (found,) = correlation.score(own, -v if specification == "text" else v, blocks=blocks, order=order)
@@ -146,7 +146,10 @@ SCORES = Artefact(
     "scores.csv",
     make=_make,
     chapter="08_scores",
-    fields=("scored", "draws", "features_in_step", "baseline", "metric_seed", "drawn_clips"),
+    fields=(
+        *("scored", "draws", "features_in_step", "perturb_baseline", "baseline", "metric_seed"),
+        "drawn_clips",
+    ),
     inputs=(explainers.EXPLANATIONS, training.NETWORK),
     packages=("torch", "numpy"),
     table=tables.SCORES,
