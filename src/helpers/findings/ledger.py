@@ -147,7 +147,7 @@ def verdicts(
     facts = {"data": data, "specification": specification, "source": source}
     found = []
     for claim in claims().to_dict("records"):
-        for _, part in rows.groupby(rows["run"].str.partition(" ")[2], sort=False):
+        for _, part in rows.groupby(rows["run"].str.split(" ", n=1).str[1], sort=False):
             names = ["resnet18", "resnet101"] if claim["network"] == "both" else [claim["network"]]
             runs = [part[part["architecture"] == name] for name in names]
             if all(len(run) for run in runs):

@@ -1,11 +1,9 @@
 """Every metric of a clip's maps, and what is said of the table."""
 
 import dataclasses
-import functools
 import itertools
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -13,17 +11,15 @@ from hypothesis import settings as options
 from hypothesis import strategies as st
 from torch import nn
 
-from helpers import InputError, artifacts, study
+from helpers import artifacts, study
 from helpers.audio import representations
 from helpers.experiments import controls, metrics
-from helpers.findings import checks
 from helpers.maps import examples, explainers, nulls
 from helpers.metric import baselines, blocking, correlation, forward, perturbation
 from helpers.networks import training
 
 NAN = float("nan")
 SEEDS = itertools.count(1000)
-NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explainers.explanations)
 MC = ("uniform", "zero", "neighbours", "mean", "marginal", "silence", "patch", "coefficient", "cell", "rank")
 EVERY = [*(f"MC {name}" for name in MC), *metrics.CURVES, *metrics.QUANTUS]
 
@@ -204,31 +200,24 @@ def test_quantus_stops_at_a_map_that_is_the_same_everywhere():
 # Silence
 
 
-@pytest.fixture(autouse=True)
-def loaded_once(monkeypatch):
-    """Networks and maps are loaded once for all tests; made and checked they are in other files."""
-    monkeypatch.setattr(training, "network", NETWORK)
-    monkeypatch.setattr(explainers, "explanations", EXPLANATIONS)
-
-
 def test_a_frame_s_own_stretch_of_the_waveform_is_silenced(settings, stand_in):
     run = study.open(profile="smoke", data=str(stand_in), hop_length=512)
-    test = representations.dataset(run).test()
+    test = representations.test(run)
     i = int(test.frames.argmin())  # a clip with padding
-    found = metrics.silenced(run, test.names[i])
+    found = metrics.silenced(run, test.clips[i])
     assert found.shape == (400, 13, 400)
     assert found.dtype == np.float32
-    sound = examples.sound(run, test.names[i])
-    wave = representations.resample(sound.rate)(torch.from_numpy(sound.samples)[None])
+    sound = examples.sound(run, test.clips[i])
+    wave = representations.resample(sound.rate, 44_100)(torch.from_numpy(sound.samples)[None])
     for frame, first, last in ((0, 0, 256), (5, 2304, 2816)):
         edited = wave.clone()
         edited[:, first:last] = 0
-        expected = representations.mfcc(edited, 44_100, hop_length=512)[0]
+        expected = representations.picture(edited, 44_100, run)[0]
         np.testing.assert_array_equal(found[frame], expected.numpy())
-        assert (found[frame] != sound.mfcc).any()
+        assert (found[frame] != sound.picture).any()
     assert test.frames[i] < 400
-    np.testing.assert_array_equal(found[test.frames[i] :] - sound.mfcc, 0)
-    np.testing.assert_array_equal(sound.mfcc, test.mfcc[i, 0])
+    np.testing.assert_array_equal(found[test.frames[i] :] - sound.picture, 0)
+    np.testing.assert_array_equal(sound.picture, test.inputs[i, 0])
 
 
 def test_a_frame_reaches_its_neighbours_and_no_further_unless_it_is_the_loudest(
@@ -239,9 +228,9 @@ def test_a_frame_reaches_its_neighbours_and_no_further_unless_it_is_the_loudest(
     samples = rng.normal(size=44_100).astype(np.float32)
     samples[19_968:20_992] *= 1e2  # the stretch of frame 20; 40 dB above the rest
     samples[32_000:] *= 1e-3  # 100 dB below that
-    sound = examples.Sound("x.wav", 1, "siren", samples, 44_100, np.zeros((13, 400), np.float32), 44)
-    mfcc = representations.mfcc(torch.from_numpy(samples)[None], 44_100)[0].numpy()
-    monkeypatch.setattr(examples, "sound", lambda run, name: dataclasses.replace(sound, mfcc=mfcc))
+    mfcc = representations.picture(torch.from_numpy(samples)[None], 44_100, run)[0].numpy()
+    sound = examples.Sound("x.wav", 1, 0.0, "siren", samples, 44_100, mfcc, 44)
+    monkeypatch.setattr(examples, "sound", lambda run, name: sound)
     changed = (metrics.silenced(run, "x.wav") != mfcc).any(axis=1)
     assert np.flatnonzero(changed[10]).tolist() == [9, 10, 11]
     assert changed[20, 33:44].all()  # no longer cut off
@@ -252,9 +241,9 @@ def test_silence_is_scaled_as_the_inputs_are(settings, stand_in):
     runs = [study.open(profile="smoke", data=str(stand_in), scaling=s) for s in ("raw", "standardised")]
     test = representations.dataset(runs[1]).test()
     i = int(test.frames.argmin())
-    raw, scaled = (metrics.silenced(run, test.names[i]) for run in runs)
-    np.testing.assert_array_equal(scaled[-1], test.mfcc[i, 0])  # padding: nothing changes, to the last bit
-    known = representations.dataset(runs[0]).training().mfcc[:, 0]
+    raw, scaled = (metrics.silenced(run, test.clips[i]) for run in runs)
+    np.testing.assert_array_equal(scaled[-1], test.inputs[i, 0])  # padding: nothing changes, to the last bit
+    known = representations.dataset(runs[0]).training().inputs[:, 0]
     mean, deviation = (of(known, axis=(0, 2))[:, None] for of in (np.mean, np.std))
     np.testing.assert_allclose(scaled[3], (raw[3] - mean) / deviation, rtol=1e-4, atol=1e-4)
 
@@ -262,15 +251,21 @@ def test_silence_is_scaled_as_the_inputs_are(settings, stand_in):
 # The table
 
 
+def first(run):
+    """The clips that the metrics are asked of."""
+    return explainers.explanations(run).first(run.control_clips)
+
+
+@pytest.fixture
+def two(run):
+    """A run of two clips, which no other test has computed."""
+    return run.with_(control_clips=2, metric_seed=next(SEEDS))
+
+
 @pytest.fixture
 def given_answers(monkeypatch):
-    """Two clips, and answers of our own instead of the slow ones; returns what was asked."""
+    """Answers of our own instead of the slow ones; returns what was asked."""
     asked = {"effects": [], "quantus": [], "silenced": [], "before": None}
-    monkeypatch.setattr(metrics, "SEED", next(SEEDS))  # a recipe of this test alone
-    every = explainers.explanations
-
-    def first_two(run):
-        return explainers.Explanations(**{name: values[:2] for name, values in vars(every(run)).items()})
 
     def effects(network, inputs, classes, *, blocks, baseline="uniform", nodes=2):
         if asked["before"] == len(asked["effects"]):
@@ -296,35 +291,34 @@ def given_answers(monkeypatch):
         asked["silenced"].append(name)
         return np.zeros((400, 13, 400), np.float32)
 
-    monkeypatch.setattr(explainers, "explanations", first_two)
     monkeypatch.setattr(perturbation, "effects", effects)
     monkeypatch.setattr(metrics, "quantus_values", quantus_values)
     monkeypatch.setattr(metrics, "silenced", silenced)
     return asked
 
 
-def test_the_table_has_one_row_per_clip_map_and_metric(run, given_answers):
-    table, maps = metrics.table(run), explainers.explanations(run)
-    assert list(table) == ["metric", "map", "name", "fs_id", "value", "status"]
+def test_the_table_has_one_row_per_clip_map_and_metric(two, given_answers):
+    table, maps = metrics.table(two), first(two)
+    assert list(table) == ["metric", "map", "clip", "recording", "value", "status"]
     assert set(table["metric"]) == set(EVERY)
-    keys = list(zip(table["name"], table["map"], strict=True))
-    assert keys == [(n, m) for n in maps.names for m in metrics.MAPS for _ in EVERY]
-    assert table["fs_id"].tolist() == [f for f in maps.fs_ids for _ in range(3 * len(EVERY))]
-    assert not table.duplicated(["metric", "map", "name"]).any()
+    keys = list(zip(table["clip"], table["map"], strict=True))
+    assert keys == [(n, m) for n in maps.clips for m in metrics.MAPS for _ in EVERY]
+    assert table["recording"].tolist() == [f for f in maps.recordings for _ in range(3 * len(EVERY))]
+    assert not table.duplicated(["metric", "map", "clip"]).any()
     assert (table["value"].isna() == (table["status"] != "ok")).all()
     nothing = table[table["metric"] == "faith. corr."]
     assert set(nothing["status"]) == {"constant map or effects"}
     assert table.loc[table["metric"] == "ROAD", "value"].unique().tolist() == [0.25]
-    made = artifacts.record(run.path("metrics.csv"))["made"]
+    made = artifacts.record(metrics.METRICS.path(two))["made"]
     assert made["clips"] == 2
     assert made["nan"] == {
         name: 2 if name in ("faith. corr.", "MC coefficient") else 0 for name in table["metric"].unique()
     }
 
 
-def test_the_network_is_asked_once_for_all_maps_where_blocks_are_fixed(run, given_answers):
-    metrics.make(run)
-    maps, known = explainers.explanations(run), representations.dataset(run).training().mfcc
+def test_the_network_is_asked_once_for_all_maps_where_blocks_are_fixed(two, given_answers):
+    metrics.METRICS.get(two)
+    maps, known = first(two), representations.training(two).inputs
     assert len(given_answers["effects"]) == 2 * 12  # nine of fixed blocks, one by rank for each map
     for i in range(2):
         asked = given_answers["effects"][12 * i : 12 * (i + 1)]
@@ -333,170 +327,101 @@ def test_the_network_is_asked_once_for_all_maps_where_blocks_are_fixed(run, give
         fixed, ranked = asked[:9], asked[9:]
         assert [str(a["blocks"]) for a in fixed] == ["frame"] * 6 + ["(13, 13)", "coefficient", "cell"]
         assert [a["nodes"] for a in fixed] == [2] * 8 + [1]
-        assert [a["baseline"] for a in fixed[:3]] == ["uniform", "zero", "neighbours"]
+        named = [a["baseline"] for a in fixed[:5]]
         assert {a["baseline"] for a in [*fixed[6:], *ranked]} == {"uniform"}
         np.testing.assert_array_equal(ranked[0]["blocks"], blocking.rank_blocks(maps.maps[i]))
-        mean, marginal, silence = (a["baseline"] for a in fixed[3:6])
-        labels = np.zeros((13, 400), int)
-        assert mean.values(0, maps.inputs[i, 0], labels)[0, 4, 0] == pytest.approx(known[:, 0, 4].mean())
-        assert marginal.weights.tolist() == [0.5, 0.5]
+        silence, labels = fixed[5]["baseline"], np.tile(np.arange(400), (13, 1))
+        names = ("uniform", "zero", "neighbours", "mean", "marginal")
+        for name, baseline in zip(names, named, strict=True):
+            given = {"training": lambda: known, "draws": 2, "seed": two.metric_seed + i}
+            expected = baselines.named(name, **given)
+            x = (0, maps.inputs[i, 0], labels)
+            np.testing.assert_array_equal(baseline.values(*x), expected.values(*x))
+            assert baseline.weights.tolist() == expected.weights.tolist()
         silence.values(0, maps.inputs[i, 0], labels)
         assert silence.whole
-    assert given_answers["silenced"] == maps.names.tolist()
+    assert given_answers["silenced"] == maps.clips.tolist()
     drawn = [given_answers["effects"][k]["baseline"].values(0, maps.inputs[0, 0], labels) for k in (4, 16)]
     assert (drawn[0] != drawn[1]).any()  # each clip its own
 
 
-def test_the_three_maps(run, given_answers):
-    metrics.make(run)
-    maps, loud = explainers.explanations(run), controls.loudness(run, explainers.explanations(run).names)
+def test_the_three_maps(two, given_answers):
+    metrics.METRICS.get(two)
+    maps = first(two)
+    loud = controls.loudness(two, maps.clips)
     asked = given_answers["quantus"]
     assert len(asked) == 6
     for i in range(2):
         own, blind, loudness = (a["map"] for a in asked[3 * i : 3 * i + 3])
         np.testing.assert_array_equal(own, maps.maps[i])
-        random = np.random.default_rng((metrics.SEED, i))
-        expected = nulls.random_nodes(maps.nodes.shape[1:], count=1, random=random)[0]
+        random = np.random.default_rng((two.metric_seed, i))
+        expected = nulls.random_nodes(maps.nodes.shape[1:], count=1, random=random, size=(13, 400))[0]
         np.testing.assert_array_equal(blind, expected)
         np.testing.assert_allclose(loudness, np.tile(loud[i] / loud[i].max(), (13, 1)), rtol=1e-6)
         assert (loudness.max(), loudness.dtype) == (1, np.float32)
-        assert {a["seed"] for a in asked[3 * i : 3 * i + 3]} == {(metrics.SEED, i)}
+        assert {a["seed"] for a in asked[3 * i : 3 * i + 3]} == {(two.metric_seed, i)}
 
 
 def test_metrics_of_the_answer_ask_for_the_network_s_own(settings, stand_in, given_answers):
-    run = study.open(profile="smoke", data=str(stand_in), explained="true")
-    maps = explainers.explanations(run)
+    given = {"explained": "true", "control_clips": 2, "metric_seed": next(SEEDS)}
+    two = study.open(profile="smoke", data=str(stand_in), **given)
+    maps = first(two)
     assert maps.labels.tolist() != maps.predicted.tolist()  # else this test says nothing
-    metrics.make(run)
+    metrics.METRICS.get(two)
     assert [a["class"] for a in given_answers["quantus"]] == np.repeat(maps.labels, 3).tolist()
     assert [a["answer"] for a in given_answers["quantus"]] == np.repeat(maps.predicted, 3).tolist()
 
 
-def test_a_map_that_is_the_same_everywhere_has_no_value_and_says_so(run, given_answers, monkeypatch):
-    maps = explainers.explanations(run)
+def test_a_map_that_is_the_same_everywhere_has_no_value_and_says_so(two, given_answers, monkeypatch):
+    maps = first(two)
     empty = dataclasses.replace(maps, maps=np.where(np.arange(2)[:, None, None] == 0, 0, maps.maps))
     monkeypatch.setattr(explainers, "explanations", lambda run: empty)
     monkeypatch.setattr(controls, "loudness", lambda run, names: np.zeros((2, 400), np.float32))
-    table = metrics.table(run).set_index(["name", "map"])
-    silent = [(name, "loudness") for name in maps.names]
-    for key in [(maps.names[0], "Grad-CAM"), *silent]:
+    table = metrics.table(two).set_index(["clip", "map"])
+    silent = [(name, "loudness") for name in maps.clips]
+    for key in [(maps.clips[0], "Grad-CAM"), *silent]:
         assert table.loc[[key], "value"].isna().all()
         assert set(table.loc[[key], "status"]) == {"constant map"}
     assert len(given_answers["quantus"]) == 3
-    assert table.loc[[(maps.names[1], "Grad-CAM")], "value"].notna().any()
+    assert table.loc[[(maps.clips[1], "Grad-CAM")], "value"].notna().any()
 
 
-def test_an_interrupted_call_goes_on_after_the_last_whole_clip(run, given_answers):
+def test_an_interrupted_call_goes_on_after_the_last_whole_clip(two, given_answers):
     given_answers["before"] = 15  # in the second clip
     with pytest.raises(KeyboardInterrupt):
-        metrics.make(run)
+        metrics.METRICS.get(two)
     given_answers["before"] = None
-    metrics.make(run)
+    metrics.METRICS.get(two)
     assert len(given_answers["effects"]) == 15 + 12
     names = [a["blocks"] for a in given_answers["effects"][15:18]]
     assert names == ["frame"] * 3
-    assert len(metrics.table(run)) == 2 * 3 * len(EVERY)
+    assert len(metrics.table(two)) == 2 * 3 * len(EVERY)
 
 
 def test_the_values_are_those_of_engine_curves_and_quantus(run, monkeypatch):
     # the real calls, on one clip
     maps, network = explainers.explanations(run), training.network(run)
     one = explainers.Explanations(**{name: values[:1] for name, values in vars(maps).items()})
-    fast, known = forward.prepare(network, shape=(1, 13, 400)), representations.dataset(run).training().mfcc
-    loud = controls.loudness(run, one.names)[0]
+    fast, known = forward.prepare(network, shape=(1, 13, 400)), representations.training(run).inputs
+    loud = controls.loudness(run, one.clips)[0]
     table = metrics._clip(run, fast, one, 0, loudness=loud, values=known)
     found = table[table["map"] == "Grad-CAM"].set_index("metric")["value"]
     x, c, own = one.inputs, one.explained, one.maps
     for name, asked in {
         "uniform": {},
-        "mean": {"baseline": baselines.Baseline.mean(known)},
+        "mean": {"baseline": baselines.named("mean", training=lambda: known)},
         "patch": {"blocks": (13, 13)},
         "rank": {"blocks": blocking.rank_blocks(own[0])},
-        "silence": {"baseline": baselines.Baseline.edited(lambda i: metrics.silenced(run, one.names[0]))},
+        "silence": {"baseline": baselines.Baseline.edited(lambda i: metrics.silenced(run, one.clips[0]))},
     }.items():
         effects = perturbation.effects(fast, x, c, **asked)
         (expected,) = correlation.score(own, effects, blocks=asked.get("blocks", "frame"))
         assert found[f"MC {name}"] == pytest.approx(expected, abs=1e-6), name
     mean = known[:, 0].mean(axis=(0, 2))
-    curves = metrics.removal(network, x[0, 0], own[0], fill=mean)
+    curves = metrics.removal(network, x[0, 0], own[0], fill=mean, step=10)
     assert found[list(metrics.CURVES)].to_dict() == pytest.approx(metrics.gains(curves, c[0]), abs=1e-5)
     assert curves.shape == (2, 41, 10)
-    given = {"answer": one.predicted[0], "seed": (metrics.SEED, 0)}
+    given = {"answer": one.predicted[0], "seed": (run.metric_seed, 0)}
     expected = metrics.quantus_values(network, x, c[0], own[0], **given)
     assert found[list(metrics.QUANTUS)].to_dict() == pytest.approx(expected, abs=1e-4)
     assert np.isnan(found["MC coefficient"])
-
-
-# What is said of the table
-
-
-def rows_of(**values: list[float]) -> pd.DataFrame:
-    """Rows of one map: rows_of(a=[0.1, 0.2]) are metric "a" of clips 0 and 1."""
-    rows = [(m, "Grad-CAM", f"{i}.wav", 7 * i, v, "") for m, own in values.items() for i, v in enumerate(own)]
-    return pd.DataFrame(rows, columns=metrics.COLUMNS)
-
-
-def table_of(rows: pd.DataFrame) -> dict:
-    return {(a, b): (r, n) for a, b, r, n in rows.to_numpy()}
-
-
-def test_agreement_by_hand():
-    rows = rows_of(b=[1, 2, 3, 4], a=[10, 30, 20, NAN], c=[NAN, 5, 4, NAN], d=[2, 2, 2, 2])
-    table = checks.agreement(
-        rows.sample(frac=1, random_state=0).sort_values("metric", key=lambda m: m != "b")
-    )
-    assert list(table) == ["first", "second", "correlation", "clips"]
-    found = table_of(table)
-    assert found["b", "a"] == found["a", "b"] == (0.5, 3)  # ranks 1 2 3 and 1 3 2: 1 - 6 * 2 / 24
-    assert found["b", "b"] == (1, 4)
-    assert found["b", "c"][1] == 2
-    assert np.isnan(found["b", "c"][0])  # two points always lie on a line
-    assert np.isnan(found["b", "d"][0])
-    assert found["b", "d"][1] == 4
-    assert table["first"].unique()[0] == "b"
-    assert len(table) == 16
-
-
-def test_ranks_are_those_among_the_common_clips():
-    # among all clips b orders 1 2 3 4 5; among those that a has, only the order of three counts
-    found = table_of(checks.agreement(rows_of(a=[3, NAN, 2, NAN, 1], b=[1, 9, 2, 0, 3])))
-    assert found["a", "b"] == (-1, 3)
-
-
-def test_what_belongs_to_the_clip_alone_can_be_taken_out():
-    own = rows_of(a=[11, 22, 33, 44], b=[14, 23, 32, 41])
-    other = rows_of(a=[10, 20, 30, 40], b=[10, 20, 30, 40]).assign(map="loudness")
-    rows = pd.concat([own, other])
-    assert table_of(checks.agreement(rows))["a", "b"] == (1, 4)
-    assert table_of(checks.agreement(rows, minus="loudness"))["a", "b"] == (-1, 4)
-    assert table_of(checks.agreement(rows, map="loudness"))["a", "b"] == (1, 4)
-
-
-def test_a_map_that_is_not_there_is_named():
-    with pytest.raises(InputError, match='map "Grad-Cam" is not in rows; choose from Grad-CAM'):
-        checks.agreement(rows_of(a=[1, 2]), map="Grad-Cam")
-
-
-def test_wins_by_hand(few):
-    own = rows_of(b=[1, 2, 3, 4, NAN], a=[1, 1, 1, 1, 1])
-    blind = rows_of(b=[0, 2, 9, 1, 1], a=[0, 0, 0, 0, 0]).assign(map="random nodes")
-    loud = rows_of(b=[NAN, NAN, 4, 5, 6], a=[NAN] * 5).assign(map="loudness")
-    table = checks.wins(pd.concat([loud, own, blind]))
-    assert list(table) == ["metric", "rival", "share", "low", "high", "clips", "NaN"]
-    assert list(zip(table["metric"], table["rival"], strict=True)) == [
-        *(("b", "random nodes"), ("b", "loudness"), ("a", "random nodes"), ("a", "loudness"))
-    ]
-    assert table["share"].tolist()[:3] == [(1 + 0.5 + 0 + 1) / 4, 0, 1]
-    assert table["clips"].tolist() == [4, 2, 5, 0]
-    assert table["NaN"].tolist() == [1, 3, 0, 5]
-    assert table.loc[3, ["share", "low", "high"]].isna().all()
-    assert (table["low"] <= table["share"])[:3].all()
-    # all of five recordings: the exact interval of a binomial, 0.025 ** (1 / 5)
-    assert table.loc[2, ["low", "high"]].tolist() == pytest.approx([0.025**0.2, 1])
-
-
-def test_intervals_are_over_recordings(few):
-    own = rows_of(a=[1, 1, 1, 1])
-    same = pd.concat([own, own.assign(map="random nodes", value=0), own.assign(map="loudness", value=0)])
-    two = checks.wins(same.assign(fs_id=np.tile([3, 3, 3, 8], 3)))
-    assert two["low"].tolist() == pytest.approx([0.025**0.5] * 2)

@@ -36,7 +36,7 @@ def loaded_once(monkeypatch):
 def gradcam(network, maps, i):
     at = models.layer(network, "layer4[-1]")
     clip = slice(i, i + 1)
-    return explainers.gradcam(network, maps.inputs[clip], layer=at, classes=maps.explained[clip])[0]
+    return explainers.maps(network, maps.inputs[clip], layer=at, classes=maps.explained[clip])[0]
 
 
 def reset(network, name, *, seed):
@@ -152,7 +152,7 @@ def test_an_untrained_network_has_its_first_weights_and_calibrated_batch_norms(r
     assert not network.training
     for (name, value), other in zip(network.named_parameters(), first.parameters(), strict=True):
         assert torch.equal(value, other), name
-    mfcc = representations.dataset(run).training().mfcc
+    mfcc = representations.training(run).inputs
     order = np.random.default_rng(run.seed).permutation(len(mfcc))
     norm = network.layer1[0].bn2
     with torch.no_grad():
@@ -182,7 +182,7 @@ def test_shuffled_labels_are_a_permutation_and_the_test_clips_keep_theirs(fresh,
     own = data.training()
     np.testing.assert_array_equal(clips.labels, np.random.default_rng((3, 1)).permutation(own.labels))
     assert (clips.labels != own.labels).mean() > 0.5
-    assert np.array_equal(clips.mfcc, own.mfcc)
+    assert np.array_equal(clips.inputs, own.inputs)
     assert np.array_equal(test.labels, data.test().labels)
     history = pd.read_csv(folder / "history.csv")
     made = artifacts.record(folder)["made"]
@@ -231,11 +231,11 @@ def test_the_table_has_every_check_of_every_clip(run):
     counts = table.groupby("check").size().to_dict()
     assert counts == {"MPRT": 48, "score": 48, "untrained": 4, "shuffled labels": 4, "eMPRT": 4}
     for keys, part in table.groupby(sanity.COLUMNS[:3]):
-        assert part["name"].tolist() == maps.names.tolist(), keys
-        assert part["fs_id"].tolist() == maps.fs_ids.tolist(), keys
+        assert part["clip"].tolist() == maps.clips.tolist(), keys
+        assert part["recording"].tolist() == maps.recordings.tolist(), keys
     assert table["layer"].drop_duplicates().tolist() == [*TOP_DOWN, "all"]
     assert table["value"].isna().any()
-    made = artifacts.record(run.path("sanity.csv"))["made"]
+    made = artifacts.record(sanity.SANITY.path(run))["made"]
     missing = table["value"].isna().groupby(table["check"]).sum().to_dict()
     assert (made["clips"], made["nan"], made["data"]) == (4, missing, "synthetic stand-in")
     accuracy = artifacts.record(run.path("shuffled"))["made"]["train_accuracy"]
@@ -274,7 +274,7 @@ def test_another_network_is_held_against_its_own_effects(
         assert predicted.tolist() != maps.labels.tolist()
         assert classes.tolist() != maps.explained.tolist()  # else this test says nothing
         at = models.layer(network, run.layer)
-        own = explainers.gradcam(network, maps.inputs, layer=at, classes=classes)
+        own = explainers.maps(network, maps.inputs, layer=at, classes=classes)
         expected = correlation.score(own, perturbation.effects(network, maps.inputs, classes))
         found = part_of(table, check, "all", "all")["value"]
         np.testing.assert_allclose(found, expected, atol=1e-4)
@@ -284,13 +284,13 @@ def test_an_interrupted_call_goes_on_after_the_last_whole_clip(run, own_recipe, 
     monkeypatch.setattr(perturbation, "effects", lambda *given: np.arange(400.0)[None])
     no_cascade.stop = 3
     with pytest.raises(KeyboardInterrupt):
-        sanity.make(run)
+        sanity.SANITY.get(run)
     assert no_cascade.asked == [(i, order) for i in range(3) for order in sanity.ORDERS]
     no_cascade.stop, no_cascade.asked = None, []
-    first = sanity.make(run).read_bytes()
+    first = sanity.SANITY.get(run).read_bytes()
     assert no_cascade.asked == [(3, order) for order in sanity.ORDERS]
-    run.path("sanity.csv").unlink()  # the same bytes as without an interruption
-    assert sanity.make(run).read_bytes() == first
+    sanity.SANITY.path(run).unlink()  # the same bytes as without an interruption
+    assert sanity.SANITY.get(run).read_bytes() == first
     assert len(no_cascade.asked) == 2 + 8
 
 
@@ -325,7 +325,7 @@ def test_summary_by_hand():
 def test_an_interval_draws_recordings_and_not_clips():
     rows = rows_of({("MPRT", "top_down", "fc"): [0.0, 1.0, 1.0, 1.0]})
     assert checks.summary(rows)[["low", "high"]].to_numpy().tolist() == [[0.0, 1.0]]
-    assert checks.summary(rows.assign(fs_id=7))[["low", "high"]].to_numpy().tolist() == [[1.0, 1.0]]
+    assert checks.summary(rows.assign(recording=7))[["low", "high"]].to_numpy().tolist() == [[1.0, 1.0]]
 
 
 def test_a_stage_is_gone_with_its_last_layer_of_the_cascade():
@@ -350,7 +350,7 @@ NETWORKS = {
 
 def test_scores_of_the_networks_side_by_side():
     found = checks.networks(rows_of(NETWORKS))
-    assert list(found) == ["reading", "name", "fs_id", "score"]
+    assert list(found) == ["reading", "clip", "recording", "score"]
     assert found["reading"].unique().tolist() == ["trained", *sanity.NOTHING]
     by = found.groupby("reading", sort=False)["score"].apply(list)
     assert by["trained"][:2] == [0.5, 0.6]

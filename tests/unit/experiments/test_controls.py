@@ -1,7 +1,6 @@
 """What a score is worth: loudness, partial correlation, and the table of controls beside every score."""
 
 import dataclasses
-import functools
 import itertools
 
 import numpy as np
@@ -18,12 +17,9 @@ from helpers.audio import representations, sounds
 from helpers.experiments import controls, frame_effects
 from helpers.maps import explainers, nulls
 from helpers.metric import correlation
-from helpers.networks import training
 
 NAN = float("nan")
 SEEDS = itertools.count(1000)
-NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explainers.explanations)
-DATASET = functools.cache(representations.dataset)
 
 
 # Loudness
@@ -38,9 +34,10 @@ def heard(settings, stand_in, monkeypatch, tmp_path):
         for name, values in samples.items():
             soundfile.write(tmp_path / name, np.asarray(values, dtype=np.float32), rate, subtype="FLOAT")
             rows.append({"slice_file_name": name, "path": name})
-        monkeypatch.setattr(sounds, "clips", lambda run: (pd.DataFrame(rows), "digest"))
+        monkeypatch.setattr(sounds, "clips", lambda run: pd.DataFrame(rows))
         run = study.open(profile="smoke", data=str(stand_in), **choices)
-        run = dataclasses.replace(run, source=dataclasses.replace(run.source, folder=tmp_path))
+        source = dataclasses.replace(run.source, folder=tmp_path)
+        monkeypatch.setattr(study.Run, "source", property(lambda run: source))
         return controls.loudness(run, np.array(list(samples) if names is None else names))
 
     return loudness
@@ -78,8 +75,13 @@ def test_the_hop_is_the_runs(heard):
 
 def test_padding_by_repetition_repeats_the_loudness(heard):
     sound = np.linspace(0.1, 0.9, 44_100)
-    once, repeated = (heard({"a.wav": sound}, padding=padding)[0] for padding in ("zero", "repeat"))
+    once, repeated = (heard({"a.wav": sound}, padding=padding)[0] for padding in ("zero", "repeat_frames"))
     assert np.array_equal(repeated, np.tile(once[:44], 10)[:400])
+
+
+def test_a_repeated_waveform_is_heard_in_every_frame(heard):
+    found = heard({"a.wav": np.full(30_000, 0.5)}, padding="repeat_waveform")[0]
+    assert found == pytest.approx(np.full(400, 0.5), abs=1e-6)
 
 
 def test_a_sound_shorter_than_a_window_is_filled_with_silence(heard):
@@ -93,7 +95,7 @@ def test_a_sound_shorter_than_a_window_is_filled_with_silence(heard):
 @pytest.mark.parametrize(("samples", "hop_length"), [(300, 1024), (2048, 1024), (9000, 512), (178_000, 441)])
 def test_as_many_frames_are_heard_as_the_features_have(heard, samples, hop_length):
     found = heard({"a.wav": np.full(samples, 0.5)}, hop_length=hop_length)[0]
-    frames = representations.sounding_frames(samples, 44_100, hop_length=hop_length)
+    frames = representations.sounding_frames(samples, 44_100, study.Run(hop_length=hop_length))
     assert np.array_equal(np.flatnonzero(found), np.arange(frames if samples >= 2048 else 2))
 
 
@@ -166,18 +168,9 @@ def test_only_ranks_count_and_the_sign_of_the_third_does_not(seed):
 
 
 @pytest.fixture
-def loaded_once(monkeypatch):
-    """Networks, maps and features are loaded once for all tests; made and checked they are in other files."""
-    monkeypatch.setattr(training, "network", NETWORK)
-    monkeypatch.setattr(explainers, "explanations", EXPLANATIONS)
-    monkeypatch.setattr(representations, "dataset", DATASET)
-
-
-@pytest.fixture
-def six(run, loaded_once, monkeypatch):
+def six(run):
     """A run whose controls have six clips, four of them explained, and a recipe of this test alone."""
-    monkeypatch.setattr(controls, "NULL_SEED", next(SEEDS))
-    return dataclasses.replace(run, profile=dataclasses.replace(run.profile, control_clips=6))
+    return run.with_(control_clips=6, null_seed=next(SEEDS))
 
 
 @pytest.fixture
@@ -190,7 +183,7 @@ def test_the_columns_are_those_that_are_documented(six, found):
     table = controls.table(six)
     blind = [[kind, f"{kind} below 0", f"{kind} percentile"] for kind in nulls.NULLS]
     assert list(table) == [
-        *("clip", "fsID", "label", "predicted", "explained", "frames", "salience", "Grad-CAM"),
+        *("clip", "recording", "label", "predicted", "explained", "frames", "salience", "Grad-CAM"),
         *itertools.chain.from_iterable(blind),
         *controls.RIVALS,
         *(
@@ -201,25 +194,25 @@ def test_the_columns_are_those_that_are_documented(six, found):
         ),
         *("given sound or padding", "given loudness", "given MFCC 0"),
     ]
-    heads = {"clip": "names", "fsID": "fs_ids", "label": "labels", "predicted": "predicted"}
+    heads = {"clip": "clips", "recording": "recordings", "label": "labels", "predicted": "predicted"}
     for head, fact in (heads | {"explained": "explained", "frames": "frames"}).items():
         assert table[head].tolist() == getattr(found, fact).tolist()
 
 
 def test_the_salience_is_written_in_words(six, found, monkeypatch):
-    clips, digest = sounds.clips(six)
-    own = dict(zip(found.names, [1, 2, 2, 1, 2, 1], strict=True))
+    clips = sounds.clips(six)
+    own = dict(zip(found.clips, [1, 2, 2, 1, 2, 1], strict=True))
     other = clips.assign(salience=clips["slice_file_name"].map(own).fillna(1).astype(int))
-    monkeypatch.setattr(sounds, "clips", lambda run: (other, digest))
+    monkeypatch.setattr(sounds, "clips", lambda run: other)
     near, far = "foreground", "background"
     assert controls.table(six)["salience"].tolist() == [near, far, far, near, far, near]
 
 
 def test_every_number_is_what_its_column_says(six, found):
     table = controls.table(six)
-    mfcc = frame_effects.clips(six).mfcc
+    mfcc = frame_effects.clips(six).inputs
     maps = explainers.stretch(found.nodes, (13, 400))
-    loud = controls.loudness(six, found.names)
+    loud = controls.loudness(six, found.clips)
     assert (table["frames"] < 400).any()
     for i in range(6):
         row, v, own, n = table.iloc[i], found.effects[i].astype(float), maps[i].sum(axis=0), found.frames[i]
@@ -243,9 +236,13 @@ def test_every_number_is_what_its_column_says(six, found):
             "given MFCC 0": controls.partial(own, v, mfcc[i, 0, 0]),
         }
         kinds = nulls.profiles_of(
-            *(i, maps.sum(axis=1), found),
-            count=six.profile.null_maps,
-            random=np.random.default_rng((controls.NULL_SEED, i)),
+            *(i, maps.sum(axis=1)),
+            recordings=found.recordings,
+            explained=found.explained,
+            nodes=(1, 25),
+            rows=13,
+            count=six.null_maps,
+            random=np.random.default_rng((six.null_seed, i)),
         )
         for kind, profiles in kinds.items():
             scored = np.array([rho(profile) for profile in profiles])
@@ -263,7 +260,7 @@ def test_every_number_is_what_its_column_says(six, found):
 
 def test_only_explained_clips_have_a_ceiling(six, found):
     table = controls.table(six)
-    sample = np.isin(found.names, explainers.explanations(six).names)
+    sample = np.isin(found.clips, explainers.explanations(six).clips)
     assert sample.sum() == 4
     for name in ("ceiling", "ceiling in nodes"):
         assert (table[name].notna() == sample).all()
@@ -282,7 +279,7 @@ def test_the_ceiling_in_nodes_is_the_ceiling_without_what_nodes_cannot_show(six,
     table = given_table(six, monkeypatch, found, effects=trend, again=again)
     assert (table["ceiling"] < 0.8).all()
     assert (table["ceiling in nodes"] > 0.99).all()
-    monkeypatch.setattr(controls, "NULL_SEED", next(SEEDS))
+    six = six.with_(null_seed=next(SEEDS))
     table = given_table(six, monkeypatch, found, effects=trend, again=again, nodes=np.ones((6, 1, 1)))
     assert table["ceiling in nodes"].isna().all()
     assert (table["ceiling"] < 0.8).all()
@@ -313,12 +310,12 @@ def test_effects_in_the_opposite_order_of_the_map(six, found, monkeypatch):
 
 
 def test_effects_of_the_sound_alone_leave_nothing_given_it(six, found, monkeypatch):
-    loud = controls.loudness(six, found.names)
+    loud = controls.loudness(six, found.clips)
     table = given_table(six, monkeypatch, found, effects=loud)
     assert (table["loudness"] > 0.999).all()
     assert table["given loudness"].isna().all()
     assert table["given MFCC 0"].notna().all()
-    monkeypatch.setattr(controls, "NULL_SEED", next(SEEDS))
+    six = six.with_(null_seed=next(SEEDS))
     sounding = (np.arange(400) < found.frames[:, None]).astype(np.float32)
     table = given_table(six, monkeypatch, found, effects=sounding)
     assert table["sound or padding"].to_numpy() == pytest.approx(1)
@@ -332,9 +329,8 @@ def test_a_null_below_zero_is_counted(six, found, monkeypatch):
     rising = np.arange(400, dtype=np.float32)
     nodes = np.tile(np.arange(1, 26, dtype=np.float32), (6, 1, 1))
     kinds = {
-        "names": found.names,
         "explained": np.array([0, 0, 1, 1, 1, 1]),
-        "fs_ids": np.array([1, 2, 3, 3, 3, 3]),
+        "recordings": np.array([1, 2, 3, 3, 3, 3]),
     }
     table = given_table(six, monkeypatch, found, nodes=nodes, effects=np.tile(-rising, (6, 1)), **kinds)
     assert table["Grad-CAM"].to_numpy() == pytest.approx(-1, abs=1e-3)
@@ -351,7 +347,7 @@ def test_a_null_below_zero_is_counted(six, found, monkeypatch):
 def test_maps_that_are_empty_have_no_score_and_are_counted(six, found, monkeypatch):
     nodes = np.where(np.arange(6)[:, None, None] < 2, -1, found.nodes + 1e-3).astype(np.float32)
     monkeypatch.setattr(frame_effects, "frames", lambda run: dataclasses.replace(found, nodes=nodes))
-    made = artifacts.record(controls.make(six))["made"]
+    made = artifacts.record(controls.CONTROLS.get(six))["made"]
     table = controls.table(six)
     assert table["Grad-CAM"].isna().tolist()[:2] == [True, True]
     assert table["random nodes percentile"].isna().tolist()[:2] == [True, True]
@@ -364,7 +360,7 @@ def test_what_is_there_is_loaded(six, found, monkeypatch):
     first = controls.table(six)
     monkeypatch.setattr(controls, "loudness", None)
     pd.testing.assert_frame_equal(controls.table(six), first)
-    assert artifacts.record(six.path("controls.csv"))["recipe"]["parameters"] == {
+    assert artifacts.record(controls.CONTROLS.path(six))["recipe"]["fields"] == {
         "null_maps": 20,
-        "null_seed": controls.NULL_SEED,
+        "null_seed": six.null_seed,
     }

@@ -1,6 +1,6 @@
 """Another version of a library in an environment of its own: made once, and what its scores become."""
 
-import functools
+import itertools
 import os
 import subprocess
 import sys
@@ -13,15 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from helpers import artifacts, study
+from helpers import InputError, artifacts, study
 from helpers.experiments import peers, scores
 from helpers.maps import explainers
 from helpers.metric import stock
 from helpers.networks import training
 
 NAN = float("nan")
-NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explainers.explanations)
-THERE = functools.cache(training.make)
+SEEDS = itertools.count(1000)
 
 
 # The environment
@@ -73,7 +72,9 @@ def test_an_environment_has_this_ones_packages_beneath_its_own(shell, tmp_path):
 
 def test_an_environment_that_could_not_be_filled_is_tried_again(shell, tmp_path):
     shell.fails = True
-    with pytest.raises(subprocess.CalledProcessError):
+    with pytest.raises(
+        InputError, match=r"quantus==0\.5\.3 cannot be installed into .*; check the connection"
+    ):
         peers.python(tmp_path / "older", "quantus==0.5.3")
     shell.fails = False
     peers.python(tmp_path / "older", "quantus==0.5.3")
@@ -88,9 +89,7 @@ def test_an_environment_that_could_not_be_filled_is_tried_again(shell, tmp_path)
 @pytest.fixture
 def older(run, monkeypatch, tmp_path):
     """A run whose older scores are ours: clip i scores i / 10, the last clip none; returns what was run."""
-    monkeypatch.setattr(training, "network", NETWORK)
-    monkeypatch.setattr(training, "make", THERE)
-    monkeypatch.setattr(explainers, "explanations", EXPLANATIONS)
+    run = run.with_(metric_seed=next(SEEDS))
     monkeypatch.setattr(
         peers, "python", lambda folder, *packages: asked.update(folder=folder, packages=packages) or "python"
     )
@@ -102,22 +101,20 @@ def older(run, monkeypatch, tmp_path):
         with np.load(command[3]) as arrays:
             asked["given"] = {name: arrays[name] for name in arrays.files}
         for i in range(len(asked["given"]["maps"])):
-            (work / f"clip-{i}.txt").write_text("nan\nconstant map\n" if i == 3 else f"{i / 10!r}\nok\n")
+            (work / f"older-{i}.txt").write_text("nan\nconstant map\n" if i == 3 else f"{i / 10!r}\nok\n")
 
     asked = {"calls": 0}
     monkeypatch.setattr(peers, "subprocess", SimpleNamespace(run=score))
-    for path in (run.path("quantus-older.csv"), artifacts.record_path(run.path("quantus-older.csv"))):
-        path.unlink(missing_ok=True)
     return run, asked
 
 
 def test_the_table_has_the_scores_that_were_written(older):
     run, _ = older
-    assert peers.make(run) == run.path("quantus-older.csv")
-    table, maps = pd.read_csv(run.path("quantus-older.csv")), explainers.explanations(run)
+    assert peers.PEERS.get(run) == peers.PEERS.path(run)
+    table, maps = pd.read_csv(peers.PEERS.path(run)), explainers.explanations(run)
     assert list(table) == scores.COLUMNS
-    assert table["name"].tolist() == maps.names.tolist()
-    assert table["fs_id"].tolist() == maps.fs_ids.tolist()
+    assert table["clip"].tolist() == maps.clips.tolist()
+    assert table["recording"].tolist() == maps.recordings.tolist()
     assert table["label"].tolist() == maps.labels.tolist()
     assert table["predicted"].tolist() == maps.predicted.tolist()
     assert table["explained"].tolist() == maps.explained.tolist()
@@ -128,16 +125,16 @@ def test_the_table_has_the_scores_that_were_written(older):
 
 def test_the_older_version_is_asked_about_the_same_clips_maps_and_weights(older):
     run, asked = older
-    peers.make(run)
+    peers.PEERS.get(run)
     maps = explainers.explanations(run)
     for name, expected in (("inputs", maps.inputs), ("classes", maps.explained), ("maps", maps.maps)):
         assert np.array_equal(asked["given"][name], expected)
     python, option, code, _, architecture, weights, *numbers = asked["command"]
     assert (python, option, code) == ("python", "-c", peers._SCORE)
     assert architecture == "resnet18"
-    assert weights == run.path("network") / "weights.safetensors"
+    assert weights == training.NETWORK.path(run) / "weights.safetensors"
     assert load_file(weights).keys() == training.network(run).state_dict().keys()
-    assert numbers == ["1", str(scores.METRIC_SEED)]
+    assert numbers == ["1", str(run.metric_seed), "13", "uniform"]
     # with these helpers, in the environment of the older version
     assert asked["env"] == os.environ | {"PYTHONPATH": str(Path(peers.__file__).parents[1])}
     assert asked["folder"] == study.ROOT / "_build" / "quantus-0.5.3"
@@ -147,21 +144,22 @@ def test_the_older_version_is_asked_about_the_same_clips_maps_and_weights(older)
 
 def test_only_the_first_clips_are_scored(older, monkeypatch):
     run, asked = older
-    monkeypatch.setattr(peers, "OLDER_CLIPS", 2)
-    table, maps = pd.read_csv(peers.make(run)), explainers.explanations(run)
-    assert table["name"].tolist() == maps.names[:2].tolist()
+    monkeypatch.setattr(peers, "CLIPS", 2)
+    table, maps = pd.read_csv(peers.PEERS.get(run)), explainers.explanations(run)
+    assert table["clip"].tolist() == maps.clips[:2].tolist()
     assert len(asked["given"]["maps"]) == len(asked["given"]["inputs"]) == len(asked["given"]["classes"]) == 2
-    known = artifacts.record(run.path("quantus-older.csv"))
-    assert known["made"]["clips"] == known["recipe"]["parameters"]["clips"] == 2
+    known = artifacts.record(peers.PEERS.path(run))
+    assert known["made"]["clips"] == {"quantus 0.5.3": 2}
 
 
 def test_what_is_there_is_not_scored_again_and_the_record_names_the_packages(older):
     run, asked = older
-    before = peers.make(run).read_bytes()
-    assert peers.make(run).read_bytes() == before
+    before = peers.PEERS.get(run).read_bytes()
+    assert peers.PEERS.get(run).read_bytes() == before
     assert asked["calls"] == 1
-    known = artifacts.record(run.path("quantus-older.csv"))
-    assert known["recipe"]["parameters"] == {"draws": 1, "clips": 4, "metric_seed": scores.METRIC_SEED}
+    known = artifacts.record(peers.PEERS.path(run))
+    given = {"draws": 1, "features_in_step": 13, "perturb_baseline": "uniform"}
+    assert known["recipe"]["fields"] == given | {"metric_seed": run.metric_seed}
     assert set(known["recipe"]["inputs"]) == {"explanations.npz", "network"}
     assert known["made"]["packages"][0] == "quantus==0.5.3"
     assert known["made"]["data"] == "synthetic stand-in"
@@ -172,8 +170,9 @@ def test_what_runs_over_there_asks_quantus_clip_by_clip_and_goes_on(older, monke
     run, asked = older
     maps, calls = explainers.explanations(run), []
 
-    def quantus_scores(network, inputs, classes, given, *, draws, seed):
+    def quantus_scores(network, inputs, classes, given, *, draws, seed, features_in_step, perturb_baseline):
         calls.append(seed)
+        assert (features_in_step, perturb_baseline) == (13, "uniform")
         i = seed[1]
         assert draws == 1
         assert not network.training
@@ -186,16 +185,25 @@ def test_what_runs_over_there_asks_quantus_clip_by_clip_and_goes_on(older, monke
 
     def score(command, *, env, check):
         work = command[3].parent
-        (work / "clip-1.txt").write_text("-0.5\np below 1e-5\n")  # of an interrupted call
+        (work / "older-1.txt").write_text("-0.5\np below 1e-5\n")  # of an interrupted call
         monkeypatch.setattr(sys, "argv", [str(part) for part in command[1:2] + command[3:]])
         exec(command[2], {})
-        asked["parts"] = sorted(path.name for path in work.glob("clip*"))
+        asked["parts"] = sorted(path.name for path in work.glob("older*"))
 
     monkeypatch.setattr(stock, "quantus_scores", quantus_scores)
     monkeypatch.setattr(peers, "subprocess", SimpleNamespace(run=score))
-    table = pd.read_csv(peers.make(run))
+    table = pd.read_csv(peers.PEERS.get(run))
     # the seeds of the specification "quantus"
-    assert calls == [(scores.METRIC_SEED, i) for i in (0, 2, 3)]
+    assert calls == [(run.metric_seed, i) for i in (0, 2, 3)]
     assert table["score"].tolist() == [1 / 3, -0.5, 1 / 3, 1 / 3]
     assert table["status"].tolist() == ["ok", "p below 1e-5", "ok", "ok"]
-    assert asked["parts"] == [f"clip-{i}.txt" for i in range(4)]
+    assert asked["parts"] == [f"older-{i}.txt" for i in range(4)]
+
+
+def test_the_older_scores_stand_beside_the_others_where_they_are_there(older, monkeypatch):
+    run, _ = older
+    other = pd.DataFrame([["a.wav", 1, 0, 0, 0, "rank", 0.5, "ok"]], columns=scores.COLUMNS)
+    monkeypatch.setattr(scores, "table", lambda run: other)
+    assert peers.table(run)["specification"].tolist() == ["rank"]
+    peers.PEERS.get(run)
+    assert peers.table(run)["specification"].tolist() == ["quantus 0.5.3"] * 4 + ["rank"]

@@ -169,7 +169,7 @@ def rows():
 @functools.cache
 def map_of(layer: str, c: int) -> np.ndarray:
     network, x = clip()
-    (found,) = explainers.gradcam(network, x[None], layer=models.layer(network, layer), classes=np.array([c]))
+    (found,) = explainers.maps(network, x[None], layer=models.layer(network, layer), classes=np.array([c]))
     return found
 
 
@@ -271,7 +271,7 @@ def test_random_maps_are_of_the_layers_shape_and_held_against_the_rows_effects(r
     random = np.random.default_rng(4)
     # the shapes in order, one row of 25 nodes and two of 50
     blind = {
-        layer: nulls.random_nodes(shape, count=COUNT, random=random)
+        layer: nulls.random_nodes(shape, count=COUNT, random=random, size=(13, 400))
         for layer, shape in (("layer4[-1]", (1, 25)), ("layer3[-1]", (2, 50)))
     }
     row = row_of(rows, "layer3[-1]", "predicted", "true", "squared change of p", "frame", "zero")
@@ -345,7 +345,10 @@ def asked(run, loaded_once, monkeypatch):
     asked_until = [None]
     monkeypatch.setattr(specifications, "clip_scores", clip_scores)
     monkeypatch.setattr(specifications, "CEILING_CLIPS", 3)
-    for path in (run.path("specifications.csv"), artifacts.record_path(run.path("specifications.csv"))):
+    for path in (
+        specifications.SPECIFICATIONS.path(run),
+        artifacts.record_path(specifications.SPECIFICATIONS.path(run)),
+    ):
         path.unlink(missing_ok=True)
     return calls, asked_until
 
@@ -353,9 +356,9 @@ def asked(run, loaded_once, monkeypatch):
 def test_the_table_has_the_rows_of_every_explained_clip(run, asked):
     table, maps = specifications.scores(run), explainers.explanations(run)
     calls, _ = asked
-    assert list(table) == ["name", "fs_id", "layer", "score", "null 0"]
-    assert table["name"].tolist() == [name for name in maps.names for _ in range(2)]
-    assert table["fs_id"].tolist() == [number for number in maps.fs_ids for _ in range(2)]
+    assert list(table) == ["clip", "recording", "layer", "score", "null 0"]
+    assert table["clip"].tolist() == [name for name in maps.clips for _ in range(2)]
+    assert table["recording"].tolist() == [number for number in maps.recordings for _ in range(2)]
     assert table["layer"].tolist() == ["a", "b"] * 4
     assert table["score"][::2].tolist() == pytest.approx(maps.inputs.sum(axis=(1, 2, 3)), rel=1e-4)
     for i, call in enumerate(calls):
@@ -366,7 +369,7 @@ def test_the_table_has_the_rows_of_every_explained_clip(run, asked):
         expected = np.random.default_rng((specifications.NULL_SEED, i)).random()
         assert table["null 0"][2 * i] == pytest.approx(expected, abs=1e-5)
         mean, _ = call["baselines"]["mean"]
-        training_mean = representations.dataset(run).training().mfcc.mean(axis=(0, 1, 3))
+        training_mean = representations.training(run).inputs.mean(axis=(0, 1, 3))
         assert mean.values(0, None, None).ravel() == pytest.approx(training_mean, rel=1e-4)
     assert len({id(call["fast"]) for call in calls}) == 1
 
@@ -375,7 +378,7 @@ def test_a_table_is_made_once_and_goes_on_after_an_interruption(run, asked):
     calls, until = asked
     until[0] = 2
     with pytest.raises(KeyboardInterrupt):
-        specifications.make(run)
+        specifications.SPECIFICATIONS.get(run)
     assert len(calls) == 2
     until[0] = None
     calls.clear()
@@ -385,18 +388,18 @@ def test_a_table_is_made_once_and_goes_on_after_an_interruption(run, asked):
     pd.testing.assert_frame_equal(specifications.scores(run), first)
     assert len(calls) == 2
     # the same bytes as without the interruption
-    path = run.path("specifications.csv")
+    path = specifications.SPECIFICATIONS.path(run)
     before = path.read_bytes()
     path.unlink()
-    assert specifications.make(run).read_bytes() == before
+    assert specifications.SPECIFICATIONS.get(run).read_bytes() == before
     assert len(calls) == 6
 
 
 def test_the_record_says_which_choices_and_how_many_clips(run, asked):
-    known = artifacts.record(specifications.make(run))
+    known = artifacts.record(specifications.SPECIFICATIONS.get(run))
     assert (known["made"]["clips"], known["made"]["data"]) == (4, "synthetic stand-in")
     axes = specifications.axes(run)
-    assert known["recipe"]["parameters"] == {
+    assert known["recipe"]["fields"] == {
         "layers": list(axes.layers),
         "pairs": [list(pair) for pair in axes.pairs],
         "baselines": list(axes.baselines),
