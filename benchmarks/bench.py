@@ -330,9 +330,7 @@ def peer(case: Case) -> None:
         return
     say("torchxai_s_resnet18", taken, "s per clip: torchxai-tools 0.1.3, 10 draws")
     say("torchxai_score_resnet18", score, "score of the first clip, its own draws")
-    say(
-        "torchxai_speedup_resnet18", taken / results["rank_s_resnet18"], "x: rank mode against torchxai-tools"
-    )
+    say("torchxai_speedup_resnet18", taken / results["rank_s_resnet18"], "x: rank mode against torchxai-tools")
 
 
 def training(inputs: np.ndarray, count: int) -> None:

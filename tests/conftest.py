@@ -20,9 +20,7 @@ class Tree:
     root: Path
 
     def make(self, *words: str, **options) -> subprocess.CompletedProcess:
-        return self.run(
-            "make", *words, f"VENV={sys.prefix}", "--old-file", f"{sys.prefix}/.installed", **options
-        )
+        return self.run("make", *words, f"VENV={sys.prefix}", "--old-file", f"{sys.prefix}/.installed", **options)
 
     def run(self, *call: str, **options) -> subprocess.CompletedProcess:
         # as in a user's own shell: nothing of the make that may have started the tests, no folder of runs

@@ -109,9 +109,7 @@ class Artefact:
         if len(name) > 160:  # file systems take 255 bytes, and work folders have longer names
             name = f"{stem}-{_sha256(name.encode())[:16]}"
         folder = run.source.results / run.profile
-        return (
-            folder / run.architecture if "architecture" in self.closure else folder
-        ) / f"{name}{dot}{suffix}"
+        return (folder / run.architecture if "architecture" in self.closure else folder) / f"{name}{dot}{suffix}"
 
     def get(self, run: Run, fold: int | None = None) -> Path:
         """The artefact's path, made anew only if what it would be made from has changed.
@@ -147,14 +145,11 @@ class Artefact:
     def recipe(self, run: Run, fold: int | None = None) -> dict[str, Any]:
         """What it would be made from; makes the inputs if it must."""
         run = whole(run)
-        inputs: dict[str, str] = (
-            dict(self.outside(run, *([fold] if self.folds else []))) if self.outside else {}
-        )
+        inputs: dict[str, str] = dict(self.outside(run, *([fold] if self.folds else []))) if self.outside else {}
         for one in self.inputs:
             inputs |= {name: digest_of(path) for name, path in one.gathered(run).items()}
         return {
-            "fields": {name: getattr(run, name) for name in self.fields}
-            | ({"fold": fold} if self.folds else {}),
+            "fields": {name: getattr(run, name) for name in self.fields} | ({"fold": fold} if self.folds else {}),
             "inputs": inputs,
             "code": code_digests(self.make.__module__.partition(".")[2]),
             "packages": {name: importlib.metadata.version(name) for name in self.packages},
@@ -165,9 +160,7 @@ class Artefact:
         if not self.work:
             return None
         rates = _rates(self.name)
-        rate = rates.get(run.architecture if "architecture" in self.closure else "") or next(
-            iter(rates.values()), None
-        )
+        rate = rates.get(run.architecture if "architecture" in self.closure else "") or next(iter(rates.values()), None)
         return rate and rate * self.work(run)
 
     def _announce(self, run: Run) -> None:
@@ -189,9 +182,7 @@ class Artefact:
                 f"{self.name} of {run.key} is not recorded{known}; name a folder of recordings (data) to make it"
             )
         if content_digest(path) != record(path)["content"]:
-            raise InputError(
-                f"{path} has changed since it was recorded; `git checkout {path.name}` brings it back"
-            )
+            raise InputError(f"{path} has changed since it was recorded; `git checkout {path.name}` brings it back")
         return path
 
 
@@ -244,11 +235,7 @@ class _Seen:
                 raise AttributeError(f"{self._artefact} reads {name}, which it does not declare")
             return getattr(self._run, name)
         found = vars(Run).get(name)
-        if (
-            isinstance(found, property)
-            and found.fget
-            and name not in ("source", "label", "data_label", "key")
-        ):
+        if isinstance(found, property) and found.fget and name not in ("source", "label", "data_label", "key"):
             return found.fget(self)
         return getattr(self._run, name)
 
@@ -312,14 +299,13 @@ def write_record(path: Path, **facts: Any) -> None:
 One = TypeVar("One", pd.DataFrame, np.ndarray)
 
 
-def clip_by_clip(
-    target: Path, clips: Sequence[str] | np.ndarray, one: Callable[[int], One], *, what: str
-) -> list[One]:
+def clip_by_clip(target: Path, clips: Sequence[str] | np.ndarray, one: Callable[[int], One], *, what: str) -> list[One]:
     """One result per clip, kept beside `target` as soon as it is whole: an interrupted call goes on there.
 
     Parameters
     ----------
-    target : the path that `Artefact.make` was given. clips : names. one : called with a clip's number; returns a table or an array.
+    target : the path that `Artefact.make` was given. clips : names.
+    one : called with a clip's number; returns a table or an array.
     what : for the progress bar.
 
     Chapter: notebooks/11_runs.md
@@ -358,7 +344,7 @@ def across(runs: Iterable[Run], read: Callable[[Run], pd.DataFrame]) -> pd.DataF
     for run in runs:
         table = read(run)
         words = [w for w in run.key.split(" ")[1:] if not w.startswith("training_folds=")]
-        facts = {
+        facts: dict[str, Any] = {
             "run": run.key,
             "architecture": run.architecture,
             "seed": run.seed,
@@ -418,11 +404,7 @@ def content_digest(path: Path) -> str:
     if path.is_file():
         stat = path.stat()
         return _file_digest(path, stat.st_size, stat.st_mtime_ns)
-    lines = [
-        f"{p.relative_to(path).as_posix()} {content_digest(p)}"
-        for p in sorted(path.rglob("*"))
-        if p.is_file()
-    ]
+    lines = [f"{p.relative_to(path).as_posix()} {content_digest(p)}" for p in sorted(path.rglob("*")) if p.is_file()]
     return _sha256("\n".join(lines).encode())
 
 
@@ -494,11 +476,7 @@ def _rates(name: str) -> dict[str, float]:
 def _is_fresh(path: Path, recipe_digest: str) -> bool:
     try:
         known = record(path)
-        return (
-            known["recipe_digest"] == recipe_digest
-            and path.exists()
-            and known["content"] == content_digest(path)
-        )
+        return known["recipe_digest"] == recipe_digest and path.exists() and known["content"] == content_digest(path)
     except (OSError, ValueError, KeyError, TypeError):
         return False  # no record, or a broken one: made again
 

@@ -9,6 +9,7 @@ Chapter: every notebook; book/choices.md lists the fields.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import os
@@ -59,7 +60,7 @@ def _choice(
     **limits: Any,
 ) -> Any:
     """A field of `Run`: its default, one sentence, the thesis's section, its unit and range."""
-    extra = {"section": section, "unit": unit, "scaled": scaled, "names": tuple(names)}
+    extra: Any = {"section": section, "unit": unit, "scaled": scaled, "names": tuple(names)}
     return Field(default, description=says, json_schema_extra=extra, **limits)
 
 
@@ -77,7 +78,7 @@ class Run(BaseModel):
     profile: Literal["quick", "smoke", "thesis"] = _choice("quick", "how much is computed")
     data: str = _choice(
         "",
-        '"" finds data/UrbanSound8K or takes the stand-in; "recorded": the results that come with the book; or a folder',
+        '"" finds data/UrbanSound8K or takes the stand-in; "recorded": what comes with the book; or a folder',
         section="2.1",
     )
     clips: All = _choice("all", "at most this many clips per class and fold", section="2.1", scaled=True)
@@ -86,9 +87,7 @@ class Run(BaseModel):
     training_folds: Folds = _choice((), "all others that are there", section="2.3")
 
     # what a network is given
-    representation: str = _choice(
-        "mfcc", "how a sound becomes a picture", section="2.2", names=REPRESENTATIONS
-    )
+    representation: str = _choice("mfcc", "how a sound becomes a picture", section="2.2", names=REPRESENTATIONS)
     sampling_rate: int = _choice(
         44_100, "to which every clip is resampled", section="2.2", unit="Hz", ge=8000, le=192_000
     )
@@ -107,24 +106,18 @@ class Run(BaseModel):
     padding: Literal["zero", "minimum", "repeat_frames", "repeat_waveform"] = _choice(
         "zero", "what fills the frames after the sound", section="2.2"
     )
-    scaling: Literal["raw", "standardised"] = _choice(
-        "raw", "of each row, over the training clips", section="2.2"
-    )
+    scaling: Literal["raw", "standardised"] = _choice("raw", "of each row, over the training clips", section="2.2")
 
     # a network and how it learned
     architecture: str = _choice("resnet18", "of the network", section="2.3", names=NETWORKS)
     pretrained: bool = _choice(False, "begin with ImageNet's weights, if they are on the disk", section="2.3")
-    labels: Literal["true", "shuffled"] = _choice(
-        "true", "what it is taught; shuffled: nothing", section="2.3"
-    )
+    labels: Literal["true", "shuffled"] = _choice("true", "what it is taught; shuffled: nothing", section="2.3")
     seed: int = _choice(0, "first weights and order of the clips", section="2.3", ge=0, le=2**32 - 1)
     epochs: int = _choice(30, "passes over the training clips", section="2.3", scaled=True, ge=1, le=1000)
     batch_size: int = _choice(16, "clips in a step", section="2.3", ge=2, le=4096)
     learning_rate: float = _choice(1e-3, "size of a step", section="2.3", gt=0, le=10)
     optimizer: Literal["AdamW", "Adam", "SGD"] = _choice("AdamW", "rule of a step", section="2.3")
-    schedule: Literal["constant", "cosine"] = _choice(
-        "constant", "how the learning rate changes", section="2.3"
-    )
+    schedule: Literal["constant", "cosine"] = _choice("constant", "how the learning rate changes", section="2.3")
     augmentation: Literal["none", "mask"] = _choice(
         "none", "mask: a stretch of rows and of frames is blanked in training", section="2.3"
     )
@@ -145,9 +138,7 @@ class Run(BaseModel):
     scored: Literal["explained", "true"] = _choice("explained", "the class the metric reads", section="2.7")
     draws: int = _choice(10, "random replacement values per block", section="2.7", scaled=True, ge=1, le=1000)
     features_in_step: int = _choice(0, "cells replaced together; the rows", section="2.7", unit="cells", ge=0)
-    perturb_baseline: str = _choice(
-        "uniform", "what stock Quantus puts there", section="2.7", names=QUANTUS_BASELINES
-    )
+    perturb_baseline: str = _choice("uniform", "what stock Quantus puts there", section="2.7", names=QUANTUS_BASELINES)
     baseline: str = _choice("uniform", "what the engine puts there", section="2.7", names=BASELINES)
     metric_seed: Count = _choice(0, "of the replacement values")
     stock_clips: Count = _choice(50, "explained clips that stock Quantus scores", section="2.7", scaled=True)
@@ -173,17 +164,15 @@ class Run(BaseModel):
     def _fits(self) -> Run:
         """What a single field cannot say."""
         if self.n_mfcc > self.n_mels:
-            raise ValueError(
-                f"n_mfcc={self.n_mfcc} is more than n_mels={self.n_mels}; take fewer coefficients"
-            )
+            raise ValueError(f"n_mfcc={self.n_mfcc} is more than n_mels={self.n_mels}; take fewer coefficients")
         if self.hop_length > self.n_fft:
             raise ValueError(
                 f"hop_length={self.hop_length} leaves gaps between windows of n_fft={self.n_fft}; take a shorter hop"
             )
         if self.test_fold in self.training_folds:
             raise ValueError(
-                f"training_folds holds fold {self.test_fold}, which is the test fold: a network is never tested on what "
-                "it learned from; leave the fold out, or take another test_fold"
+                f"training_folds holds fold {self.test_fold}, which is the test fold: a network is never tested on "
+                "what it learned from; leave the fold out, or take another test_fold"
             )
         if self.features_in_step and self.rows * self.frames % self.features_in_step:
             raise ValueError(
@@ -215,9 +204,7 @@ class Run(BaseModel):
     @property
     def changed(self) -> dict[str, Any]:
         """Fields that differ from what the architecture and the profile have by default."""
-        return {
-            n: v for n, v in self if n not in ("data", "profile", "architecture") and v != self.default(n)
-        }
+        return {n: v for n, v in self if n not in ("data", "profile", "architecture") and v != self.default(n)}
 
     @property
     def key(self) -> str:
@@ -250,7 +237,7 @@ class Run(BaseModel):
 
     def with_(self, **given: Any) -> Run:
         """The same run with some fields changed, checked again; what follows from these by default follows anew."""
-        kept = {"data": self.data, "profile": self.profile, "architecture": self.architecture}
+        kept: dict[str, Any] = {"data": self.data, "profile": self.profile, "architecture": self.architecture}
         kept |= {"training_folds": self.training_folds, **self.changed}
         return settle({**kept, **given})
 
@@ -472,9 +459,7 @@ def parse(name: str, value: object, *, where: str = "the call") -> object:
             value = (value,)
         words = value.replace("+", " ").replace(",", " ").split() if isinstance(value, str) else value
         if not isinstance(words, Iterable):
-            raise InputError(
-                f"{name} {_shown(value)} is not a list ({where}); give values separated by spaces"
-            )
+            raise InputError(f"{name} {_shown(value)} is not a list ({where}); give values separated by spaces")
         kind = int if name == "training_folds" else str
         try:
             return tuple(sorted({kind(word) for word in words}) if kind is int else map(kind, words))
@@ -485,11 +470,8 @@ def parse(name: str, value: object, *, where: str = "the call") -> object:
     if isinstance(value, int) and not isinstance(value, bool) and info.annotation is float:
         return float(value)
     if isinstance(value, str) and info.annotation is not str and get_origin(info.annotation) is not Literal:
-        try:
-            # lax mode reads numbers and truth values from text
+        with contextlib.suppress(ValidationError):  # what cannot be read is refused with the whole run's rules
             value = _adapter(name).validate_python(value.strip(), strict=False)
-        except ValidationError:
-            pass  # refused below, with the whole run's rules
     return value
 
 
@@ -536,7 +518,8 @@ def check(name: str, value: object, *, where: str = "the call") -> None:
 @functools.cache
 def _adapter(name: str) -> TypeAdapter:
     """Reads and checks one field alone."""
-    return TypeAdapter(Annotated[FIELDS[name].annotation, FIELDS[name]])
+    kind: Any = Annotated[FIELDS[name].annotation, FIELDS[name]]
+    return TypeAdapter(kind)
 
 
 def _refusal(name: str, value: object, *, where: str) -> InputError:
@@ -591,7 +574,7 @@ def _injected() -> dict[str, Any]:
     shell = ipython and ipython.get_ipython()
     cells = shell.user_ns.get("In", []) if shell else []
     code = next((cell for cell in reversed(cells) if cell.startswith("# Parameters\n")), "")
-    found = {}
+    found: dict[str, Any] = {}
     for node in ast.parse(code).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             name, value = node.targets[0].id, ast.literal_eval(node.value)
@@ -604,11 +587,7 @@ def settle(values: Mapping[str, Any], *, where: str = "the call") -> Run:
     """A run from some of its fields; the others take the profile's value or their default."""
     _run(values, where=where)  # what is wrong by itself is said first
     first = Run(
-        **{
-            n: values[n]
-            for n in ("architecture", "profile", "representation", "n_mfcc", "n_mels")
-            if n in values
-        }
+        **{n: values[n] for n in ("architecture", "profile", "representation", "n_mfcc", "n_mels") if n in values}
     )
     filled = {name: first.default(name) for name in FIELDS} | dict(values)
     if filled["layer"] == "":
@@ -621,8 +600,8 @@ def settle(values: Mapping[str, Any], *, where: str = "the call") -> Run:
     if there and (lacking or not filled["training_folds"]):
         raise InputError(
             f'data folder "{source.folder}" has clips in folds {", ".join(map(str, there))} only; the run needs fold '
-            f"{filled['test_fold']} for the test and {', '.join(map(str, filled['training_folds'])) or 'one other'} for "
-            f"training; name other folds ({where})"
+            f"{filled['test_fold']} for the test and "
+            f"{', '.join(map(str, filled['training_folds'])) or 'one other'} for training; name other folds ({where})"
         )
     return _run(filled, where=where)
 
@@ -657,9 +636,7 @@ def entries(name: str = "reference", *, data: str = "recorded") -> list[Run]:
     found = []
     for entry in study(name):
         values = {n: parse(n, v) for n, v in entry.items() if n not in NOT_FIELDS}
-        found.append(
-            settle({"profile": "thesis", **values, "data": data}, where=f"config/studies/{name}.yaml")
-        )
+        found.append(settle({"profile": "thesis", **values, "data": data}, where=f"config/studies/{name}.yaml"))
     return found
 
 

@@ -42,9 +42,7 @@ class Schema:
             return pa.DataFrameSchema(self.columns, strict=not self.more).validate(frame)
         except (pa.errors.SchemaError, pa.errors.SchemaErrors) as wrong:
             said = " ".join(str(wrong).split())[:200]
-            raise InputError(
-                f"{name} does not hold what it should ({said}); remove it and make it again"
-            ) from None
+            raise InputError(f"{name} does not hold what it should ({said}); remove it and make it again") from None
 
 
 HISTORY = Schema(
@@ -55,12 +53,8 @@ HISTORY = Schema(
         "accuracy": _SHARE,
     }
 )
-PREDICTIONS = Schema(
-    _CLIP | {"label": _CLASS, "predicted": _CLASS} | {f"logit_{i}": _NUMBER for i in range(10)}
-)
-SCORES = Schema(
-    _CLIP | _ANSWERS | {"specification": pa.Column(str), "score": _SCORE, "status": pa.Column(str)}
-)
+PREDICTIONS = Schema(_CLIP | {"label": _CLASS, "predicted": _CLASS} | {f"logit_{i}": _NUMBER for i in range(10)})
+SCORES = Schema(_CLIP | _ANSWERS | {"specification": pa.Column(str), "score": _SCORE, "status": pa.Column(str)})
 CONTROLS = Schema(
     _CLIP
     | _ANSWERS

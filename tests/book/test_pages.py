@@ -157,9 +157,7 @@ def test_axe_finds_nothing(address, browser, pages, theme):
         found = Axe().run(page, options={"runOnly": WCAG}).response
         faults |= {(path, f["id"], node["html"][:100]) for f in found["violations"] for node in f["nodes"]}
         # text of the very colour of its ground, which axe leaves for a person to judge
-        unseen = (
-            node for f in found["incomplete"] for node in f["nodes"] if "equalRatio" in str(node["any"])
-        )
+        unseen = (node for f in found["incomplete"] for node in f["nodes"] if "equalRatio" in str(node["any"]))
         faults |= {(path, "invisible", node["html"][:100]) for node in unseen}
         page.close()
     assert sorted(faults) == []

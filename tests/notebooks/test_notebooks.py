@@ -150,9 +150,7 @@ def test_parameters_stand_in_one_order(source):
 
 @EVERY
 def test_every_parameter_is_used(source):
-    later = "\n".join(
-        c.source for c in cells(source, "code") if "parameters" not in c.metadata.get("tags", [])
-    )
+    later = "\n".join(c.source for c in cells(source, "code") if "parameters" not in c.metadata.get("tags", []))
     used = {n.id for n in ast.walk(ast.parse(later)) if isinstance(n, ast.Name)}
     assert set(lines_of_parameters(source)) <= used
 
@@ -445,9 +443,7 @@ def test_chapters_call_helpers_that_exist_with_options_that_they_have(source):
         called, sure = named(node.func, known)
         if not sure or not (inspect.isfunction(called) or inspect.ismethod(called)):
             continue
-        starred = any(isinstance(a, ast.Starred) for a in node.args) or any(
-            k.arg is None for k in node.keywords
-        )
+        starred = any(isinstance(a, ast.Starred) for a in node.args) or any(k.arg is None for k in node.keywords)
         signature = inspect.signature(called)
         try:
             bind = signature.bind_partial if starred else signature.bind

@@ -59,9 +59,7 @@ def test_what_is_recorded_is_whole():
     folder = study.RECORDED / "urbansound8k"
     records = list(folder.rglob("*.json"))
     kept = [path.with_name(json.loads(path.read_text())["artefact"]) for path in records]
-    assert [
-        path for path in kept if artifacts.content_digest(path) != artifacts.record(path)["content"]
-    ] == []
+    assert [path for path in kept if artifacts.content_digest(path) != artifacts.record(path)["content"]] == []
     files = {path for path in folder.rglob("*") if path.is_file()} - set(records)
     assert {path for path in files if path not in kept and path.parent not in kept} == set()
     assert not list(folder.rglob("*.wav"))

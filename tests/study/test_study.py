@@ -125,9 +125,7 @@ def test_changed_sentence_retrains_nothing(book):
             assert "A new sentence." in page.read_text()
         changed = {name for name, content in book.executed.items() if pages[name] != content}
         assert changed == {
-            f"{part}/{name}/05_training.ipynb"
-            for part in ("recorded", "copy")
-            for name in ("resnet18", "resnet101")
+            f"{part}/{name}/05_training.ipynb" for part in ("recorded", "copy") for name in ("resnet18", "resnet101")
         }
     finally:
         chapter.write_text(text)

@@ -1,5 +1,7 @@
 """A small world for the tests: few clips, a short profile, and no path into the real data folder."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -47,7 +49,7 @@ class Tiny(nn.Module):
 def build_tiny(architecture: str, *, seed: int, pretrained: bool = False) -> Tiny:
     """Stands for `models.build`; another architecture gets other weights."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1000 * int(architecture.lstrip("resnetvg")) + seed)
+        torch.manual_seed(1000 * int(re.sub(r"\D", "", architecture)) + seed)
         return Tiny()
 
 
@@ -124,6 +126,4 @@ def clips():
 def few(monkeypatch):
     """Few bootstrap draws, where an interval's ends are not what is tested."""
     own = statistics.interval
-    monkeypatch.setattr(
-        statistics, "interval", lambda *given, **options: own(*given, **options | {"draws": 20})
-    )
+    monkeypatch.setattr(statistics, "interval", lambda *given, **options: own(*given, **options | {"draws": 20}))

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from helpers import artifacts, study
 
 MODULES = {
-    "recipe": '"""A module."""\nfrom helpers import deep\n\n\n'
-    'def f():\n    """Says."""\n    return 1  # one\n',
+    "recipe": '"""A module."""\nfrom helpers import deep\n\n\ndef f():\n    """Says."""\n    return 1  # one\n',
     "deep": "from helpers import study\nx = 1\n",
     "alone": "x = 1\n",
     "study": "y = 1\n",
@@ -397,9 +396,7 @@ def test_a_record_lies_beside_its_artefact():
     assert artifacts.record_path(Path("a/scores.csv")) == Path("a/scores.json")
     assert artifacts.record_path(Path("a/network-seed=1")) == Path("a/network-seed=1.json")
     # a number with a point in a folder's name is no suffix
-    assert artifacts.record_path(Path("a/network-learning_rate=0.01")) == Path(
-        "a/network-learning_rate=0.01.json"
-    )
+    assert artifacts.record_path(Path("a/network-learning_rate=0.01")) == Path("a/network-learning_rate=0.01.json")
 
 
 def test_a_fresh_artefact_is_marked_as_checked_now(produce, make, path):

@@ -180,9 +180,7 @@ def test_history_has_a_row_per_epoch_and_fold_that_was_not_trained_on(run):
 def test_what_make_reads_without_declaring_it_is_refused(fresh, run):
     silly = Artefact("silly.csv", make=lambda run, target: {"lr": run.learning_rate})
     try:
-        with pytest.raises(
-            AttributeError, match=r"silly\.csv reads learning_rate, which it does not declare"
-        ):
+        with pytest.raises(AttributeError, match=r"silly\.csv reads learning_rate, which it does not declare"):
             silly.get(run)
     finally:
         del artifacts.ALL["silly.csv"]
@@ -192,17 +190,13 @@ def test_versions_of_packages_that_shape_an_artefact_are_part_of_its_recipe(run,
     before = explainers.EXPLANATIONS.recipe(run)
     assert set(before["packages"]) == {"torch", "grad-cam"}
     own = importlib.metadata.version
-    monkeypatch.setattr(
-        importlib.metadata, "version", lambda name: "9.9" if name == "grad-cam" else own(name)
-    )
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "9.9" if name == "grad-cam" else own(name))
     assert explainers.EXPLANATIONS.recipe(run) != before
 
 
 def test_an_artefact_that_is_not_recorded_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setattr(study, "RECORDED", tmp_path)
-    with pytest.raises(
-        InputError, match=r"^scores\.csv of resnet18 .* is not recorded; no recorded run has it"
-    ):
+    with pytest.raises(InputError, match=r"^scores\.csv of resnet18 .* is not recorded; no recorded run has it"):
         scores.table(study.open(data="recorded")) if scores.SCORES.there(study.open(data="recorded")) else (
             scores.SCORES.read(study.open(data="recorded"))
         )

@@ -28,9 +28,7 @@ def test_a_table_that_holds_what_it_should_is_returned():
     ids=str,
 )
 def test_what_does_not_belong_is_refused_in_one_sentence(change):
-    with pytest.raises(
-        InputError, match=r"^scores\.csv does not hold what it should .*; remove it and make it again$"
-    ):
+    with pytest.raises(InputError, match=r"^scores\.csv does not hold what it should .*; remove it and make it again$"):
         tables.SCORES.validate(pd.DataFrame([ROW | change]), "scores.csv")
 
 

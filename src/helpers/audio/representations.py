@@ -98,9 +98,7 @@ def picture(wave: torch.Tensor, rate: int, run: Run) -> torch.Tensor:
     missing = run.frames - values.shape[-1]
     if run.padding == "repeat_frames":
         return values.repeat(1, 1, -(-run.frames // values.shape[-1]))[..., : run.frames]
-    return functional.pad(
-        values, (0, missing), value=float(values.min()) if run.padding == "minimum" else 0.0
-    )
+    return functional.pad(values, (0, missing), value=float(values.min()) if run.padding == "minimum" else 0.0)
 
 
 def prepared(wave: torch.Tensor, rate: int, run: Run) -> torch.Tensor:

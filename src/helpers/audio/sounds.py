@@ -39,8 +39,7 @@ def clips(run: Run) -> pd.DataFrame:
     source = artifacts.whole(run).source
     if source.kind == "recorded":
         raise InputError(
-            "the recorded results come without sounds; name a folder of recordings (data), or listen at "
-            "Freesound"
+            "the recorded results come without sounds; name a folder of recordings (data), or listen at Freesound"
         )
     if source.kind == "stand-in":
         _stand_in(source.folder, clips=None if run.clips == "all" else run.clips, seed=run.data_seed)

@@ -73,9 +73,7 @@ def read_table(folder: str | Path) -> pd.DataFrame:
     if not path.is_file():
         inner = folder / "UrbanSound8K"
         remedy = inner if (inner / "metadata").is_dir() else "the one that holds audio and metadata"
-        raise InputError(
-            f'data folder "{folder}" has no metadata/UrbanSound8K.csv; name {remedy} (DATA in the call)'
-        )
+        raise InputError(f'data folder "{folder}" has no metadata/UrbanSound8K.csv; name {remedy} (DATA in the call)')
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
@@ -272,9 +270,7 @@ def load_audio(path: str | Path) -> tuple[np.ndarray, int]:
         with Path(path).open("rb") as file:
             samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise InputError(
-            f"{path} cannot be read as audio ({_reason(error)}); copy or unpack it again"
-        ) from None
+        raise InputError(f"{path} cannot be read as audio ({_reason(error)}); copy or unpack it again") from None
     if not len(samples):
         raise InputError(f"{path} is empty; copy or unpack it again")
     mono = samples.mean(axis=1)
@@ -405,9 +401,7 @@ def credits(folder: str | Path) -> dict[int, str]:
     path = Path(folder) / "FREESOUNDCREDITS.txt"
     if not path.is_file():
         return {}
-    lines = re.findall(
-        r"^([0-9]+) by (.+?)\s*$", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
-    )
+    lines = re.findall(r"^([0-9]+) by (.+?)\s*$", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
     return {int(recording): recordist for recording, recordist in lines}
 
 

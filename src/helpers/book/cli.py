@@ -40,9 +40,7 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
         ]
         source = runs[0].source
         if source.kind == "recorded":
-            raise InputError(
-                'DATA="recorded" is what the recorded part shows; name a folder, or PARTS=recorded'
-            )
+            raise InputError('DATA="recorded" is what the recorded part shows; name a folder, or PARTS=recorded')
         print(f"Data: {source.label}, {source.folder}, because {source.why}.", flush=True)
         digest = "generated"
         if source.kind == "folder":
@@ -118,9 +116,7 @@ def record(*, name: str, data: str) -> None:
     if sounds.is_official(source.folder):
         print(sounds.record_slices(source.folder))
     else:
-        print(
-            f"{source.folder} has not the official table of all clips: its counts stay as they are recorded"
-        )
+        print(f"{source.folder} has not the official table of all clips: its counts stay as they are recorded")
     for copied in studies.record(name, data):
         print(copied)
     reference.write()
@@ -152,17 +148,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--profile", default="quick")
     command.add_argument("--archs", default="resnet18 resnet101")
     command.add_argument("--data", default="")
-    command.add_argument(
-        "--others", default="", help='further fields of the run, "n_mfcc=20 learning_rate=3e-4"'
-    )
+    command.add_argument("--others", default="", help='further fields of the run, "n_mfcc=20 learning_rate=3e-4"')
     command.add_argument("--parts", default=" ".join(contents.PARTS))
     command.add_argument("--cores", type=int, default=os.cpu_count())
     command = commands.add_parser("execute", help="execute one chapter")
     command.add_argument("notebook", type=Path)
     command.add_argument("outputs", type=Path, nargs="+", help="the page, then records that it brings about")
-    command.add_argument(
-        "--inputs", type=Path, nargs="+", default=[], help="do nothing if these are as before"
-    )
+    command.add_argument("--inputs", type=Path, nargs="+", default=[], help="do nothing if these are as before")
     command.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE")
     command = commands.add_parser("site", help="build the site from the executed chapters")
     command.add_argument("--archs", default="resnet18 resnet101")
@@ -210,9 +202,7 @@ def _run(options: argparse.Namespace) -> None:
     elif options.command == "execute":
         given = dict(_value(text) for text in options.parameters)
         page, *records = options.outputs
-        execute.execute(
-            options.notebook.resolve(), page.resolve(), given, inputs=options.inputs, records=records
-        )
+        execute.execute(options.notebook.resolve(), page.resolve(), given, inputs=options.inputs, records=records)
     elif options.command == "site":
         site.site(options.archs.split(), parts=options.parts.split())
     elif options.command == "pairs":

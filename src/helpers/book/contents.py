@@ -51,9 +51,7 @@ class Page:
     @property
     def suffix(self) -> str:
         """What its labels get, so that no two pages share one."""
-        return "".join(
-            f"-{end}" for end in (self.architecture, self.part if self.part == "copy" else "") if end
-        )
+        return "".join(f"-{end}" for end in (self.architecture, self.part if self.part == "copy" else "") if end)
 
 
 def recorded_architectures() -> list[str]:
@@ -70,9 +68,7 @@ def contents(architectures: Sequence[str], *, parts: Sequence[str] = PARTS) -> d
 
     def expand(entries: list) -> list:
         expanded: list = []
-        entries = [
-            e for e in entries if not (page := executed(e.get("file", ""))) or page.part in ("", *parts)
-        ]
+        entries = [e for e in entries if not (page := executed(e.get("file", ""))) or page.part in ("", *parts)]
         for part, group in itertools.groupby(entries, _per_network):
             texts = [
                 yaml.safe_dump({k: expand(v) if isinstance(v, list) else v for k, v in entry.items()})

@@ -88,9 +88,7 @@ def execute(
     output.parent.mkdir(parents=True, exist_ok=True)
     part = output.with_name(f".part-{output.name}")
     sockets = tempfile.TemporaryDirectory()
-    logging.getLogger("papermill").setLevel(
-        logging.ERROR
-    )  # a field that the cell does not list is no mistake
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # a field that the cell does not list is no mistake
     started = time.monotonic()
     try:
         executed = papermill.execute_notebook(
@@ -197,9 +195,7 @@ def banner(*, source: Path, values: dict, seconds: float) -> str:
     if "data" not in values:
         return f"```{{div}} provenance\n{made}.\n```"
     names = str(values.get("architectures") or values.get("architecture") or "").split()
-    fields = {
-        name: value for name, value in values.items() if name in study.FIELDS and name != "architecture"
-    }
+    fields = {name: value for name, value in values.items() if name in study.FIELDS and name != "architecture"}
     runs = [study.open(**fields, architecture=name) for name in names] or [study.open(**fields)]
     run = runs[0]
     folds = ", ".join(map(str, run.training_folds))

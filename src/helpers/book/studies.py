@@ -107,9 +107,7 @@ def plan(name: str, data: str) -> pd.DataFrame:
             there = artifacts.record_path(path).exists()
             seconds = None if there else one.seconds(own)
             minutes = "" if there else "unknown" if seconds is None else f"{seconds / 60:.1f}"
-            rows.append(
-                {"run": own.key, "artefact": one.name, "there": "yes" if there else "no", "minutes": minutes}
-            )
+            rows.append({"run": own.key, "artefact": one.name, "there": "yes" if there else "no", "minutes": minutes})
     return pd.DataFrame(rows)
 
 
@@ -153,9 +151,7 @@ def record(name: str, data: str) -> list[str]:
                     _copy(path, target, weights=bool(entry.get("weights")))
                     copied.append(where)
         if not copied:
-            raise InputError(
-                f"no run of study {name} is there; `make study STUDY={name} DATA={data}` computes them"
-            )
+            raise InputError(f"no run of study {name} is there; `make study STUDY={name} DATA={data}` computes them")
         old = study.RECORDED.with_name(".recorded.old")
         shutil.rmtree(old, ignore_errors=True)
         os.replace(study.RECORDED, old)
@@ -218,14 +214,10 @@ def prune(names: list[str]) -> pd.DataFrame:
         files = [kept] if kept.is_file() else [p for p in kept.rglob("*") if p.is_file()]
         name = kept.relative_to(study.RUNS).as_posix()
         rows.append({"artefact": name, "MB": round(sum(p.stat().st_size for p in files) / 1e6, 1)})
-    table = pd.DataFrame(rows, columns=["artefact", "MB"]).sort_values(
-        "MB", ascending=False, ignore_index=True
-    )
+    table = pd.DataFrame(rows, columns=["artefact", "MB"]).sort_values("MB", ascending=False, ignore_index=True)
     unknown = set(names) - set(table["artefact"])
     if unknown:
-        raise InputError(
-            f"{min(unknown)} is not there; name artefacts as `make prune` lists them (NAMES in the call)"
-        )
+        raise InputError(f"{min(unknown)} is not there; name artefacts as `make prune` lists them (NAMES in the call)")
     for name in names:
         kept = study.RUNS / name
         artifacts.record_path(kept).unlink()

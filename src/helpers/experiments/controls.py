@@ -5,12 +5,12 @@ Chapter: notebooks/15_controls.md
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 from torch.nn import functional
 from tqdm import tqdm
@@ -36,7 +36,7 @@ GIVEN = ("sound or padding", "loudness", "MFCC 0")
 SALIENCE = ("foreground", "background")
 
 
-def loudness(run: Run, names: ArrayLike) -> np.ndarray:
+def loudness(run: Run, names: Sequence[str] | np.ndarray) -> np.ndarray:
     """Root mean square of the samples of each frame: a map that never saw a network.
 
     Parameters
@@ -122,9 +122,7 @@ def _make(run: Run, target: Path) -> dict:
     return {"clips": len(rows), "nan": int(rows["Grad-CAM"].isna().sum())}
 
 
-def _row(
-    run: Run, i: int, found: Effects, profiles: np.ndarray, inputs: np.ndarray, loud: np.ndarray
-) -> dict:
+def _row(run: Run, i: int, found: Effects, profiles: np.ndarray, inputs: np.ndarray, loud: np.ndarray) -> dict:
     own, v, sounding = profiles[i], found.effects[i], int(found.frames[i])
     facts = ("clips", "recordings", "labels", "predicted", "explained", "frames")
     heads = ("clip", "recording", "label", "predicted", "explained", "frames")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def _make(run: Run, target: Path) -> dict:
     fast = forward.prepare(network, shape=test.inputs.shape[1:])
 
     def one(i: int) -> np.ndarray:
-        ask = {"inputs": test.inputs[[i]], "classes": explained[[i]]}
+        ask: dict[str, Any] = {"inputs": test.inputs[[i]], "classes": explained[[i]]}
         found = np.full((2, run.frames), np.nan, dtype=np.float32)
         found[0] = perturbation.effects(fast, **ask)[0]
         if test.clips[i] in sample:

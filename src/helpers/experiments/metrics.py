@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,8 +45,8 @@ def table(run: Run) -> pd.DataFrame:
       "uniform": a number from U[0, 1); "zero"; "neighbours": the mean of the frames beside it; "mean": the
       training mean; "marginal": random values of training clips, two draws; "silence": what it is when
       its stretch of the waveform is silent (`silenced`). With U[0, 1) and other blocks, "rank": 13 cells
-      by rank, the thesis's; "patch": as many cells square as there are rows; "cell": one, at one quadrature node, because there
-      are 5200; "coefficient": a whole row, without an answer for a map that is the same at all
+      by rank, the thesis's; "patch": squares as high as there are rows; "cell": one, at one quadrature point, because
+      there are 5200; "coefficient": a whole row, without an answer for a map that is the same at all
       coefficients, as Grad-CAM's of the last block is.
     - "SRG", "MoRF", "LeRF", "label flip": see `gains`.
     - "pixel flipping", "faith. corr.", "ROAD": see `quantus_values`.
@@ -87,7 +88,7 @@ def _clip(
     (blind,) = nulls.random_nodes(maps.nodes.shape[1:], count=1, random=random, size=run.shape)
     loud = np.tile(loudness / max(loudness.max(), 1e-9), (len(blind), 1))
     silence = Baseline.edited(lambda clip: silenced(run, maps.clips[i]))
-    given = {"training": lambda: values, "draws": 2, "seed": seed + i}
+    given: dict[str, Any] = {"training": lambda: values, "draws": 2, "seed": seed + i}
     asked: dict[str, tuple] = {
         name: ("frame", {"baseline": baselines.named(name, **given)})
         for name in ("uniform", "zero", "neighbours", "mean", "marginal")
@@ -155,9 +156,7 @@ def silenced(run: Run, name: str) -> np.ndarray:
     return (found - mean[0]) / deviation[0]
 
 
-def removal(
-    network: nn.Module, clip: np.ndarray, own: np.ndarray, *, fill: np.ndarray, step: int
-) -> np.ndarray:
+def removal(network: nn.Module, clip: np.ndarray, own: np.ndarray, *, fill: np.ndarray, step: int) -> np.ndarray:
     """Logits while more and more frames are replaced, a map's most important first, and its least.
 
     A frame's importance is the map's sum over the coefficients; of equal frames the earlier comes first, in
@@ -244,11 +243,11 @@ def quantus_values(
     """
     import quantus  # here, because it takes seconds to import
 
-    quiet = {"disable_warnings": True}
+    quiet: dict[str, Any] = {"disable_warnings": True}
     flipping = quantus.PixelFlipping(features_in_step=10 * inputs.shape[2], perturb_baseline="mean", **quiet)
     correlation = quantus.FaithfulnessCorrelation(perturb_baseline="mean", return_aggregate=False, **quiet)
     road = quantus.ROAD(percentages=list(range(10, 100, 10)), **quiet)
-    given = {"x_batch": inputs, "a_batch": own[None, None], "channel_first": True, "softmax": True}
+    given: dict[str, Any] = {"x_batch": inputs, "a_batch": own[None, None], "channel_first": True, "softmax": True}
     given |= {"model": network, "device": next(network.parameters()).device}
     # Quantus draws from numpy's global generator: seeded here, and put back as it was
     state = np.random.get_state()  # noqa: NPY002
@@ -256,9 +255,9 @@ def quantus_values(
         np.random.seed(baselines.clip_seed(seed, 0))  # noqa: NPY002
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a replacement changes nothing; the probability stands still
-            (curve,) = flipping(y_batch=np.array([category]), **given)
-            (pearson,) = correlation(y_batch=np.array([category]), **given)
-            kept = road(y_batch=np.array([answer]), **given)
+            curve: Any = flipping(y_batch=np.array([category]), **given)[0]
+            pearson: Any = correlation(y_batch=np.array([category]), **given)[0]
+            kept: Any = road(y_batch=np.array([answer]), **given)
     finally:
         np.random.set_state(state)  # noqa: NPY002
     # Quantus' own area calls numpy.trapz, which numpy 2.4 has no more

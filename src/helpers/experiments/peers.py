@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ _PACKAGES = (f"quantus=={OLDER}", "numpy==1.26.4", "pandas==2.2.3", "pytz==2024.
 _SCORE = """
 import sys
 from pathlib import Path
+from typing import Any
 import numpy as np
 from helpers.metric import stock
 from helpers.networks import models
@@ -65,7 +67,7 @@ def python(folder: Path, *packages: str) -> Path:
     """
     interpreter = folder / "bin" / "python"
     if not (folder / "ready").exists():
-        install = [interpreter, "-m", "pip", "install", "--quiet", "--no-deps", *packages]
+        install: list[str | Path] = [interpreter, "-m", "pip", "install", "--quiet", "--no-deps", *packages]
         try:
             subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
             subprocess.run(install, check=True, capture_output=True, text=True)
@@ -94,9 +96,10 @@ def _make(run: Run, target: Path) -> dict:
     clips = min(CLIPS, len(maps.clips))
     given = target.parent / "given.npz"
     arrays = {"inputs": maps.inputs, "classes": maps.explained, "maps": maps.maps}
-    np.savez(given, **{name: values[:clips] for name, values in arrays.items()})
+    first: dict[str, Any] = {name: values[:clips] for name, values in arrays.items()}
+    np.savez(given, **first)
     weights = training.NETWORK.get(run) / "weights.safetensors"
-    command = [python(study.ROOT / "_build" / f"quantus-{OLDER}", *_PACKAGES), "-c", _SCORE]
+    command: list[str | Path] = [python(study.ROOT / "_build" / f"quantus-{OLDER}", *_PACKAGES), "-c", _SCORE]
     settings = (run.draws, run.metric_seed, run.features_in_step, run.perturb_baseline)
     command += [given, run.architecture, weights, *map(str, settings)]
     source = str(Path(__file__).parents[2])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -131,12 +132,12 @@ def randomised(
     def similarity(a: np.ndarray, b: np.ndarray, *, batched: bool) -> np.ndarray:
         if not np.isfinite(a + b).all():
             return np.full(len(a), np.nan)
-        return quantus.similarity_func.correlation_spearman(a, b, batched=batched)
+        return np.asarray(quantus.functions.similarity_func.correlation_spearman(a, b, batched=batched))
 
     metric = quantus.MPRT(layer_order=order, seed=i, similarity_func=similarity, disable_warnings=True)
     clip = slice(i, i + 1)
     with torch.random.fork_rng(devices=[]):  # Quantus seeds torch's global generator
-        values = metric(
+        values: Any = metric(
             model=network,
             x_batch=maps.inputs[clip],
             y_batch=maps.explained[clip],
@@ -172,19 +173,19 @@ def efficient(network: nn.Module, maps: Explanations, *, layer: str, seed: int) 
         return _said(explainers.maps(model, inputs, layer=models.layer(model, layer), classes=targets))
 
     def complexity(a: np.ndarray, x: np.ndarray | None, **bins: int) -> float:
-        return quantus.complexity_func.discrete_entropy(a, x, **bins) if np.isfinite(a).all() else np.nan
+        return quantus.functions.complexity_func.discrete_entropy(a, x, **bins) if np.isfinite(a).all() else np.nan
 
     metric = quantus.EfficientMPRT(complexity_func=complexity, seed=seed, disable_warnings=True)
     with torch.random.fork_rng(devices=[]):
         # one call for all clips: Quantus keeps the copy of the network that each call makes
-        values = metric(
+        values: Any = metric(
             model=network,
             x_batch=maps.inputs,
             y_batch=maps.explained,
             a_batch=_said(maps.maps),
             channel_first=True,
             explain_func=explainer,
-            device=next(network.parameters()).device,
+            device=str(next(network.parameters()).device),
         )
     return np.array(values, dtype=np.float64)
 
@@ -228,9 +229,7 @@ def _asked(
 
 def _rows(values: Sequence[tuple], maps: Explanations, i: int) -> pd.DataFrame:
     """Rows of `table` for clip i from (check, order, layer, value)."""
-    return pd.DataFrame(
-        [(*keys, maps.clips[i], maps.recordings[i], value) for *keys, value in values], columns=COLUMNS
-    )
+    return pd.DataFrame([(*keys, maps.clips[i], maps.recordings[i], value) for *keys, value in values], columns=COLUMNS)
 
 
 SANITY = Artefact(

@@ -153,9 +153,7 @@ SCORES = Artefact(
     inputs=(explainers.EXPLANATIONS, training.NETWORK),
     packages=("torch", "numpy"),
     table=tables.SCORES,
-    work=lambda run: float(
-        (run.drawn_clips * (run.draws + 2) + 4 * run.explanations) * run.rows * run.frames
-    ),
+    work=lambda run: float((run.drawn_clips * (run.draws + 2) + 4 * run.explanations) * run.rows * run.frames),
     smaller=("explanations", "drawn_clips", "draws"),
 )
 STOCK = Artefact(

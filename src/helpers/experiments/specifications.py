@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,7 @@ class Heard(forward.Full):
 
     def __init__(self, network: forward.Full | forward.Windowed) -> None:
         """`network` is from `forward.prepare`; all calls of `effects` must be of one clip and its changes."""
-        self.network, self.shape, self.narrow = network, network.shape, network.narrow
+        self.asked_of, self.shape, self.narrow = network, network.shape, network.narrow
         self.clean: Tensor | None = None
         self.answers: list[Tensor] = []
 
@@ -49,13 +50,13 @@ class Heard(forward.Full):
         """Logits of the clip, as `forward.Full.remember`; the next answer is the first one again."""
         self.asked = 0
         if self.clean is None:
-            self.clean = self.network.remember(clip)
+            self.clean = self.asked_of.remember(clip)
         return self.clean
 
     def logits(self, values: Tensor, start: Tensor) -> Tensor:
         """As `forward.Windowed.logits`, from memory where the same call was made before."""
         if self.asked == len(self.answers):
-            self.answers.append(self.network.logits(values, start))
+            self.answers.append(self.asked_of.logits(values, start))
         self.asked += 1
         return self.answers[self.asked - 1]
 
@@ -167,11 +168,10 @@ def clip_scores(
     maps = {key: explainers.stretch(found[None], x.shape[1:])[0] for key, found in nodes.items()}
     shapes = sorted({found.shape for found in nodes.values()})
     blind = {
-        shape: nulls.random_nodes(shape, count=run.curve_nulls, random=random, size=x.shape[1:])
-        for shape in shapes
+        shape: nulls.random_nodes(shape, count=run.curve_nulls, random=random, size=x.shape[1:]) for shape in shapes
     }
     wanted = sorted({classes[explained if scored == "explained" else scored] for explained, scored in pairs})
-    ask = {"fast": fast, "x": x, "classes": wanted}
+    ask: dict[str, Any] = {"fast": fast, "x": x, "classes": wanted}
     rows = []
 
     def add(blocks: str, baseline: str, score_of: dict, ceiling: dict, null_of: dict) -> None:
@@ -188,6 +188,9 @@ def clip_scores(
                 | {f"null {k}": score for k, score in enumerate(null_of[shape, c, effect])}
             )
 
+    score_of: dict[tuple, float]
+    ceiling: dict[tuple, float]
+    null_of: dict[tuple, Any]
     for name in run.baselines:
         baseline, second = baselines[name]
         found = _effects(**ask, blocks="frame", baseline=baseline)
@@ -198,8 +201,7 @@ def clip_scores(
             mine = correlation.frame_scores(profiles, v)
             score_of |= {(*key, c, effect): score for key, score in zip(maps, mine, strict=True)}
             null_of |= {
-                (shape, c, effect): correlation.frame_scores(nulls.profile(blind[shape]), v)
-                for shape in shapes
+                (shape, c, effect): correlation.frame_scores(nulls.profile(blind[shape]), v) for shape in shapes
             }
             if again:
                 best = _ceiling(found[c, effect], more[c, effect])
@@ -215,7 +217,7 @@ def clip_scores(
             if again:
                 ceiling[*key, c, effect] = _ceiling(v, more[c, effect])
     for shape in shapes:
-        scored = {}
+        scored: dict[tuple, list] = {}
         for map_ in blind[shape][: run.rank_nulls]:
             labels = blocking.rank_blocks(map_, size=run.features_in_step)
             for place, v in _effects(**ask, blocks=labels, baseline="uniform").items():
@@ -236,7 +238,7 @@ def _effects(
 ) -> dict[tuple[int, str], np.ndarray]:
     """By class and effect: (blocks,)."""
     heard = Heard(fast)
-    found = {}
+    found: dict[tuple[int, str], np.ndarray] = {}
     for c, readout in itertools.product(classes, perturbation.READOUTS):
         v = perturbation.effects(
             heard, x[None], np.array([c]), blocks=blocks, baseline=baseline, nodes=nodes, readout=readout

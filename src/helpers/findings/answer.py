@@ -120,9 +120,7 @@ def _depth(lead: pd.DataFrame) -> tuple[str, str]:
 
 def _verdict(named: dict[str, str]) -> tuple[str, str]:
     why = "; ".join(f"{study.named(name)}: {kind}" for name, kind in named.items())
-    ends = dict(
-        zip(plan.FAMILIES, ("does not survive", "survives in part", "survives", "undecided"), strict=True)
-    )
+    ends = dict(zip(plan.FAMILIES, ("does not survive", "survives in part", "survives", "undecided"), strict=True))
     found = {ends[kind] for kind in named.values()}
     return (found.pop() if len(found) == 1 else "undecided"), f"Maps by the planned rule: {why}."
 

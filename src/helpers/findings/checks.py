@@ -87,8 +87,7 @@ def differences(rows: pd.DataFrame) -> pd.DataFrame:
     """
     wide = networks(rows).pivot(index=["clip", "recording"], columns="reading", values="score").reset_index()
     return pd.DataFrame(
-        {"difference": f"trained minus {name}"}
-        | statistics.paired(wide[name], wide["trained"], wide["recording"])
+        {"difference": f"trained minus {name}"} | statistics.paired(wide[name], wide["trained"], wide["recording"])
         for name in sanity.NOTHING
     )
 
@@ -120,9 +119,7 @@ def agreement(rows: pd.DataFrame, *, map: str = metrics.MAPS[0], minus: str | No
         wide = wide - _wide(rows, minus)
     known = wide.notna().astype(int)
     pairs = {"correlation": wide.corr(method="spearman", min_periods=FEWEST), "clips": known.T @ known}
-    return pd.DataFrame({name: pair.stack() for name, pair in pairs.items()}).reset_index(
-        names=["first", "second"]
-    )
+    return pd.DataFrame({name: pair.stack() for name, pair in pairs.items()}).reset_index(names=["first", "second"])
 
 
 def wins(rows: pd.DataFrame) -> pd.DataFrame:

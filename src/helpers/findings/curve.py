@@ -137,9 +137,7 @@ def reading(table: pd.DataFrame) -> str:
     )
 
 
-def paddings(
-    table: pd.DataFrame, predictions: pd.DataFrame, *, architecture: str = "resnet18"
-) -> pd.DataFrame:
+def paddings(table: pd.DataFrame, predictions: pd.DataFrame, *, architecture: str = "resnet18") -> pd.DataFrame:
     """Exploratory: the estimates of networks that differ in nothing but how a clip is filled to the width.
 
     Parameters

@@ -222,9 +222,7 @@ def _row(claim: dict, runs: list[pd.DataFrame], predictions: pd.DataFrame) -> di
     }
 
 
-def _values(
-    claim: dict, runs: list[pd.DataFrame], predictions: pd.DataFrame
-) -> tuple[np.ndarray, np.ndarray, int]:
+def _values(claim: dict, runs: list[pd.DataFrame], predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, int]:
     """Values per clip, the clips' recordings, and how many clips have no value."""
     if claim["statistic"] == "accuracy":
         own = predictions[predictions["run"] == runs[0]["run"].iloc[0]]
@@ -253,9 +251,5 @@ def _why(claim: dict, statistic: Statistic, row: dict) -> str:
     if claim["holds"] is None:
         return f"{sentence}. {claim['why']}"
     lower, upper = ("" if end is None else said(end) for end in claim["holds"])
-    needs = (
-        f"between {lower} and {upper}"
-        if lower and upper
-        else (lower and f"above {lower}") or f"below {upper}"
-    )
+    needs = f"between {lower} and {upper}" if lower and upper else (lower and f"above {lower}") or f"below {upper}"
     return f"{sentence}; the claim needs it {needs}."

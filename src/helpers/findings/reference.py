@@ -29,9 +29,7 @@ def runs(*having: Artefact) -> list[Run]:
     every = study.entries()
     found: dict[tuple, Run] = {}
     for run in every:
-        if run.training_folds == every[0].training_folds and all(
-            a.there(run) for a in (scores.SCORES, *having)
-        ):
+        if run.training_folds == every[0].training_folds and all(a.there(run) for a in (scores.SCORES, *having)):
             found.setdefault(tuple(one.path(run) for one in having or (scores.SCORES,)), run)
     return list(found.values())
 

@@ -51,9 +51,7 @@ def interval(
     """
     values, recordings = np.asarray(values), np.asarray(recordings)
     if len(values) != len(recordings):
-        raise InputError(
-            f"values has {len(values)} clips, recordings {len(recordings)}; give one recording per clip"
-        )
+        raise InputError(f"values has {len(values)} clips, recordings {len(recordings)}; give one recording per clip")
     if not len(values):
         return np.nan, np.nan
     members = [np.flatnonzero(recordings == recording) for recording in np.unique(recordings)]

@@ -125,8 +125,7 @@ def example(run: Run, category: str) -> Sound:
         ordered = table["slice_file_name"].to_numpy()
     if not len(ordered):
         raise InputError(
-            f'fold {run.test_fold} of "{run.source.folder}" has no clip of class "{category}"; '
-            "name another class"
+            f'fold {run.test_fold} of "{run.source.folder}" has no clip of class "{category}"; name another class'
         )
     return sound(run, str(ordered[0]))
 
@@ -158,8 +157,7 @@ def mixture(run: Run, classes: tuple[str, str] = MIXED) -> Mixture:
     if run.source.kind == "recorded":
         if tuple(classes) != MIXED:
             raise InputError(
-                f"only the mixture of {' and '.join(MIXED)} is recorded; name a folder of sounds (data) for "
-                "others"
+                f"only the mixture of {' and '.join(MIXED)} is recorded; name a folder of sounds (data) for others"
             )
         samples, rate = None, 0
         with np.load(MIXTURE.get(run), allow_pickle=False) as arrays:

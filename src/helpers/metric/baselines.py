@@ -106,9 +106,7 @@ def named(
         return baseline
 
     def missing() -> np.ndarray:
-        raise InputError(
-            f'baseline "{baseline}" needs the training inputs; give named("{baseline}", training=...)'
-        )
+        raise InputError(f'baseline "{baseline}" needs the training inputs; give named("{baseline}", training=...)')
 
     make = BASELINES[known("baseline", baseline, BASELINES, otherwise=", or give a Baseline")]
     return make(training=training or missing, nodes=nodes, draws=draws, seed=seed)
@@ -165,9 +163,7 @@ def _beside(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
     columns = x.shape[1]
     edge = labels[:, 1:] != labels[:, :-1]
     if not edge.any(axis=1).all():
-        raise InputError(
-            'baseline "neighbours" needs blocks narrower than the input; choose another baseline'
-        )
+        raise InputError('baseline "neighbours" needs blocks narrower than the input; choose another baseline')
     column = np.broadcast_to(np.arange(1, columns), edge.shape)
     first = np.maximum.accumulate(np.pad(np.where(edge, column, 0), ((0, 0), (1, 0))), axis=1)
     after = np.pad(np.where(edge, column, columns), ((0, 0), (0, 1)), constant_values=columns)

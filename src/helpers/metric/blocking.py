@@ -48,10 +48,8 @@ def rank_blocks(maps: np.ndarray, *, size: int | None = None, order: str = "stab
     if known("order", order, ORDERS) == "stock":
         whole_steps(size, (rows, columns))
     cells = scaled(maps.reshape(-1, rows, columns))
-    if order == "stable":
-        ranked = np.argsort(levels(cells), axis=1, kind="stable")
-    else:
-        ranked = np.argsort(cells, axis=1)
+    stable = order == "stable"
+    ranked = np.argsort(levels(cells), axis=1, kind="stable") if stable else np.argsort(cells, axis=1)
     labels = np.empty_like(ranked)
     np.put_along_axis(labels, ranked, np.arange(ranked.shape[1])[None] // size, axis=1)
     return labels.reshape(maps.shape)
@@ -70,9 +68,7 @@ def whole_steps(size: int, shape: tuple[int, int]) -> None:
         )
 
 
-def block_labels(
-    blocks: str | tuple[int, int] | np.ndarray, shape: tuple[int, int], *, clips: int
-) -> np.ndarray:
+def block_labels(blocks: str | tuple[int, int] | np.ndarray, shape: tuple[int, int], *, clips: int) -> np.ndarray:
     """The block of each cell: (1 or clips, rows, columns), int64. `blocks` as in `effects`.
 
     Patches are numbered row by row; at the right and lower edge they may be smaller.
@@ -91,12 +87,7 @@ def block_labels(
         return (down[:, None] * (across[-1] + 1) + across)[None]
     labels = np.asarray(blocks)
     labels = labels[None] if labels.ndim == 2 else labels
-    if (
-        labels.dtype.kind not in "iu"
-        or labels.shape[1:] != shape
-        or len(labels) not in (1, clips)
-        or labels.min() < 0
-    ):
+    if labels.dtype.kind not in "iu" or labels.shape[1:] != shape or len(labels) not in (1, clips) or labels.min() < 0:
         raise InputError(
             f"blocks has shape {labels.shape} and type {labels.dtype}; "
             f"give whole numbers from 0, one per cell: {shape} or {(clips, *shape)}"

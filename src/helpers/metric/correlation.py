@@ -71,9 +71,7 @@ def score(
         )
     labels = blocking.block_labels(blocks, (maps.shape[1], maps.shape[2]), clips=len(maps))
     if labels.max() + 1 != effects.shape[1]:
-        raise InputError(
-            f"effects has {effects.shape[1]} blocks, blocks {labels.max() + 1}; give both the same blocks"
-        )
+        raise InputError(f"effects has {effects.shape[1]} blocks, blocks {labels.max() + 1}; give both the same blocks")
     finite = np.isfinite(maps).all(axis=(1, 2)) & np.isfinite(effects).all(axis=1)
     known("order", order, blocking.ORDERS)
     sums = _sums(blocking.scaled(maps), labels.reshape(len(labels), -1), order)

@@ -93,9 +93,7 @@ def prepare(network: nn.Module, *, shape: tuple[int, int, int], forward: str = "
     """
     able = windowable(network)
     if known("forward", forward, FORWARDS) == "windowed" and not able:
-        raise InputError(
-            f'forward "windowed" needs a torchvision ResNet, not {type(network).__name__}; take "auto"'
-        )
+        raise InputError(f'forward "windowed" needs a torchvision ResNet, not {type(network).__name__}; take "auto"')
     return (Windowed if able and forward != "full" else Full)(network, shape=shape)
 
 
@@ -151,11 +149,7 @@ class Windowed:
         self.network, self.shape = fold(network, shape=shape), tuple(shape)
         self.blocks = [
             (
-                [
-                    self._layer(f"{name}.{conv}")
-                    for conv in ("conv1", "conv2", "conv3")
-                    if hasattr(block, conv)
-                ],
+                [self._layer(f"{name}.{conv}") for conv in ("conv1", "conv2", "conv3") if hasattr(block, conv)],
                 None if block.downsample is None else self._layer(f"{name}.downsample.0"),
             )
             for name, block in _blocks(network)
@@ -251,9 +245,7 @@ class Window:
         index = torch.where((column >= 0) & (column < total), 1 + row * total + column, 0)
         changed = 1 + rows * total + (clip * rows + row) * size + inside
         index = torch.where((inside >= 0) & (inside < size), changed, index)
-        table = torch.cat(
-            [self.clean.new_zeros(1, channels), _by_position(self.clean), _by_position(self.values)]
-        )
+        table = torch.cat([self.clean.new_zeros(1, channels), _by_position(self.clean), _by_position(self.values)])
         gathered = table.index_select(0, index.reshape(-1)).view(batch, rows, width, channels)
         return gathered.permute(0, 3, 1, 2)  # channels last in memory
 

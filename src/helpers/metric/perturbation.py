@@ -84,9 +84,7 @@ def effects(
         if not torch.isfinite(clean).all():
             raise InputError(f"the network's logits for clip {i} are not finite; check its weights")
         if not 0 <= category[i] < len(clean):
-            raise InputError(
-                f"classes has {category[i]} for clip {i}; give a class from 0 to {len(clean) - 1}"
-            )
+            raise InputError(f"classes has {category[i]} for clip {i}; give a class from 0 to {len(clean) - 1}")
         clean = clean.double().cpu()
         batches = _batches(low, high, len(base.weights), batch, columns=shape[2], narrow=network.narrow)
         for block, node, first, width in batches:
@@ -127,13 +125,10 @@ def _checked(inputs: Tensor | np.ndarray, classes: Tensor | np.ndarray) -> tuple
     inputs, classes = torch.as_tensor(inputs).detach().cpu(), torch.as_tensor(classes)
     if inputs.ndim != 4 or inputs.shape[1] != 1 or not inputs.is_floating_point():
         raise InputError(
-            f"inputs has shape {tuple(inputs.shape)} and type {inputs.dtype}; "
-            "give floats, (clips, 1, rows, frames)"
+            f"inputs has shape {tuple(inputs.shape)} and type {inputs.dtype}; give floats, (clips, 1, rows, frames)"
         )
     if classes.shape != inputs.shape[:1]:
-        raise InputError(
-            f"classes has shape {tuple(classes.shape)} for {len(inputs)} clips; give one class per clip"
-        )
+        raise InputError(f"classes has shape {tuple(classes.shape)} for {len(inputs)} clips; give one class per clip")
     bad = (~torch.isfinite(inputs)).flatten(1).any(1).nonzero()
     if len(bad):
         raise InputError(f"inputs has values that are not finite in clip {int(bad[0])}; leave it out")

@@ -94,8 +94,7 @@ class VGG13(_ListeningVGG):
 
 
 NETWORKS: dict[str, type[nn.Module]] = {
-    network.__name__.lower(): network
-    for network in (ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, VGG13)
+    network.__name__.lower(): network for network in (ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, VGG13)
 }
 
 
@@ -168,9 +167,7 @@ def layer(network: nn.Module, name: str) -> nn.Module:
                 found = getattr(found, part)
     except (AttributeError, IndexError):
         stages = ", ".join(f"{n}[-1]" for n, child in network.named_children() if len(list(child.children())))
-        raise InputError(
-            f'layer "{name}" is not in {type(network).__name__}; name one such as {stages}'
-        ) from None
+        raise InputError(f'layer "{name}" is not in {type(network).__name__}; name one such as {stages}') from None
     return found
 
 
@@ -199,9 +196,7 @@ def receptive_field(network: ResNet, stage: str) -> int:
     return field
 
 
-def map_shapes(
-    network: nn.Module, *, shape: tuple[int, int], stages: Sequence[str]
-) -> dict[str, tuple[int, int]]:
+def map_shapes(network: nn.Module, *, shape: tuple[int, int], stages: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Height and width of each stage's output, before Grad-CAM stretches its map back to the input.
 
     Parameters

@@ -112,9 +112,7 @@ def train(
     done = max((row["epoch"] for row in rows), default=0)
     started = time.monotonic()
     batches = -(-len(labels) // run.batch_size)
-    with tqdm(
-        total=run.epochs * batches, initial=done * batches, desc=f"training {run.name}", unit="batch"
-    ) as bar:
+    with tqdm(total=run.epochs * batches, initial=done * batches, desc=f"training {run.name}", unit="batch") as bar:
         for epoch in range(done, run.epochs):
             random = np.random.default_rng([run.seed, epoch])
             order = torch.from_numpy(random.permutation(len(labels)))
@@ -217,9 +215,7 @@ def _make(run: Run, target: Path) -> dict:
     if run.labels == "shuffled":  # each class keeps its number of clips
         labels = np.random.default_rng((run.seed, 1)).permutation(labels)
     there = artifacts.whole(run).source.folds
-    watched = {
-        fold: representations.features(run, (fold,)) for fold in there if fold not in run.training_folds
-    }
+    watched = {fold: representations.features(run, (fold,)) for fold in there if fold not in run.training_folds}
     seconds = train(
         models.build(run.architecture, seed=run.seed, pretrained=run.pretrained),
         Features(**vars(clips) | {"labels": labels}),

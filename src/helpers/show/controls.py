@@ -45,16 +45,12 @@ def nulls(scores: Mapping[str, ArrayLike], marks: Mapping[str, float], *, source
             drawn = (mark for mark in marks.items() if np.isfinite(mark[1]))
             for (label, value), (color, _, line) in zip(drawn, style.MARKS, strict=False):
                 axes.axvline(value, color=color, linestyle=line, linewidth=2, label=label)
-        figure.legend(
-            *panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(style.MARKS)
-        )
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(style.MARKS))
         panels[-1].set(xlabel="frame score (Spearman correlation)", xlim=(-1, 1))
     return figure
 
 
-def _intervals(
-    figure: Figure, table: pd.DataFrame, *, row: str, value: str, apart: float, width: float
-) -> Axes:
+def _intervals(figure: Figure, table: pd.DataFrame, *, row: str, value: str, apart: float, width: float) -> Axes:
     """An estimate with its ends for every `row` of the table, for each rival in a look of its own."""
     axes = figure.subplots()
     rows, rivals = list(table[row].unique()), list(table["rival"].unique())

@@ -209,9 +209,7 @@ def representations(
     samples = samples[0]
     duration = len(samples) / rate
     window = min(2048, len(samples))
-    hertz, seconds, power = signal.spectrogram(
-        samples, rate, nperseg=window, noverlap=window // 2, detrend=False
-    )
+    hertz, seconds, power = signal.spectrogram(samples, rate, nperseg=window, noverlap=window // 2, detrend=False)
     floor = 1e-8  # 80 dB below the loudest cell; also keeps digital silence off log(0)
     level = 10 * np.log10(np.maximum(power / max(power.max(), np.finfo(float).tiny), floor))
     with style.picture(height=6, source=source) as figure:
@@ -250,9 +248,7 @@ def slices_per_class(slices: pd.DataFrame, *, source: str) -> Figure:
     with style.picture(height=1.4 + 0.36 * len(counts), source=source) as figure:
         axes = figure.subplots()
         axes.barh(total.index, front, color=style.BLUE, label="foreground")
-        behind = axes.barh(
-            total.index, back, left=front, facecolor="white", edgecolor=style.BLUE, hatch="///"
-        )
+        behind = axes.barh(total.index, back, left=front, facecolor="white", edgecolor=style.BLUE, hatch="///")
         behind.set_label("background")
         axes.bar_label(behind, [f"{f} + {b} = {f + b}" for f, b in zip(front, back, strict=True)], padding=4)
         axes.set(xlabel="clips (foreground + background = all)", xlim=(0, 1.28 * total.max()))

@@ -126,9 +126,7 @@ def confusion(predictions: pd.DataFrame, *, classes: Sequence[str], source: str)
     counts = counts.reindex(index=ids, columns=ids, fill_value=0)
     clips = counts.sum(axis=1)
     share = counts.div(clips, axis=0)
-    recalls = [
-        f"{recall:.0%}" if n else "– (no clips)" for recall, n in zip(np.diag(share), clips, strict=True)
-    ]
+    recalls = [f"{recall:.0%}" if n else "– (no clips)" for recall, n in zip(np.diag(share), clips, strict=True)]
     with style.picture(height=2.2 + 0.42 * len(classes), source=source) as figure:
         axes = figure.subplots()
         sns.heatmap(

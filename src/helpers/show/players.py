@@ -72,8 +72,7 @@ def player(samples: ArrayLike, rate: int, *, label: str, credit: str = "") -> HT
         sound = sound[0]
     if sound.ndim != 1 or not 0 < len(sound) <= LONGEST * rate:
         raise InputError(
-            f"samples of {label} has shape {sound.shape} at {rate} Hz; "
-            f"give one channel of at most {LONGEST} s"
+            f"samples of {label} has shape {sound.shape} at {rate} Hz; give one channel of at most {LONGEST} s"
         )
     if not np.isfinite(sound).all():  # the MP3 encoder would end the whole process
         raise InputError(f"samples of {label} holds values that are not finite; mend the sound")

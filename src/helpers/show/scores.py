@@ -27,9 +27,7 @@ def _score_rows(axes: Axes, names: Sequence[str]) -> None:
     axes.set(xlabel=label, xlim=(-1.02, 1.02), ylim=(len(names) - 0.5, -0.5))
 
 
-def density(
-    scores: pd.DataFrame, *, thesis_modes: Sequence[tuple[float, float, str]] = (), source: str
-) -> Figure:
+def density(scores: pd.DataFrame, *, thesis_modes: Sequence[tuple[float, float, str]] = (), source: str) -> Figure:
     """How the scores of each network spread between -1 and 1: thesis Figs. 8 and 9.
 
     A kernel density estimate above, every single score below it. A network whose scores are too few
@@ -167,9 +165,7 @@ def pairs(scores: pd.DataFrame, *, source: str) -> Figure:
     wide = scores.pivot(index="clip", columns="architecture", values="score")
     wide = wide[list(scores.architecture.unique())].dropna()
     if wide.shape[1] != 2 or wide.empty:
-        raise InputError(
-            f"scores has {wide.shape[1]} networks and {len(wide)} common clips; give two networks"
-        )
+        raise InputError(f"scores has {wide.shape[1]} networks and {len(wide)} common clips; give two networks")
     first, second = wide.columns
     with style.picture(height=4.6, source=source) as figure:
         axes = figure.subplots()

@@ -84,9 +84,7 @@ def known(table: pd.DataFrame, name: str, *columns: str) -> None:
     """Refuse a table without one of these columns."""
     missing = [column for column in columns if column not in table]
     if missing:
-        raise InputError(
-            f"{name} lacks the column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}"
-        )
+        raise InputError(f"{name} lacks the column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
 
 
 def require(table: pd.DataFrame, name: str, *columns: str) -> None:

@@ -80,8 +80,7 @@ def table(
     shown = shown[list(columns)] if columns else shown.drop(columns=list(within))
     styler = Styler(shown.rename(columns=rename), caption=caption, cell_ids=False)
     look: dict[Any, Any] = {
-        rename.get(name, name): [{"selector": "", "props": [("width", width)]}]
-        for name, width in widths.items()
+        rename.get(name, name): [{"selector": "", "props": [("width", width)]}] for name, width in widths.items()
     }
     styler.set_table_styles(look)
     return styler if index else styler.hide(axis="index")

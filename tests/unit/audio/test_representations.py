@@ -323,10 +323,7 @@ def test_a_fold_that_joins_the_folder_remakes_no_features_of_the_others(fresh, s
     after = study.open(profile="smoke", data=str(folder))
     assert after.training_folds == (1, 2)
     assert sounds.digest(after, 1) == digest
-    assert (
-        sounds.in_fold(after, 1)["slice_file_name"].tolist()
-        == sounds.in_fold(before, 1)["slice_file_name"].tolist()
-    )
+    assert sounds.in_fold(after, 1)["slice_file_name"].tolist() == sounds.in_fold(before, 1)["slice_file_name"].tolist()
     assert sounds.digest(after, 2) != digest
     assert representations.FEATURES.get(after, 1) == path
     assert path.stat().st_mtime_ns == written

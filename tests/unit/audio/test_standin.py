@@ -41,9 +41,7 @@ def files(folder):
 
 
 def test_our_own_reader_accepts_the_table(folder, table):
-    pd.testing.assert_frame_equal(
-        urbansound.read_table(folder).reset_index(drop=True), table, check_dtype=False
-    )
+    pd.testing.assert_frame_equal(urbansound.read_table(folder).reset_index(drop=True), table, check_dtype=False)
 
 
 def test_every_class_and_fold_has_its_clips(table):

@@ -391,9 +391,7 @@ def test_dataset_gives_the_transformed_clip_and_its_label(tree):
     import torch
 
     clips = urbansound.read_clips(tree)
-    dataset = urbansound.UrbanSound8K(
-        tree, clips.iloc[[3, 0]], transform=lambda waveform, rate: (waveform, rate)
-    )
+    dataset = urbansound.UrbanSound8K(tree, clips.iloc[[3, 0]], transform=lambda waveform, rate: (waveform, rate))
     assert isinstance(dataset, torch.utils.data.Dataset)
     assert len(dataset) == 2
     (waveform, rate), label = dataset[0]

@@ -71,9 +71,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("options", "said"), MISTAKES, ids=[" ".join(options) for options, _ in MISTAKES])
-def test_a_mistake_in_the_main_call_is_one_line_and_nothing_is_written(
-    library, monkeypatch, capfd, options, said
-):
+def test_a_mistake_in_the_main_call_is_one_line_and_nothing_is_written(library, monkeypatch, capfd, options, said):
     monkeypatch.setattr(cli, "_snakemake", None)  # must not be reached
     before = files(library)
     assert cli.main(["build", *options]) == 2
@@ -261,9 +259,7 @@ def test_the_main_job_says_data_and_profile_and_runs_the_graph(asked, stand_in, 
 
 def test_the_main_job_passes_other_fields_on_and_says_them(asked, capfd):
     build(others="n_mfcc=20  learning_rate=3e-4")
-    assert (
-        "architectures resnet34 resnet18; n_mfcc 20; learning_rate 0.0003, 3 cores." in capfd.readouterr().out
-    )
+    assert "architectures resnet34 resnet18; n_mfcc 20; learning_rate 0.0003, 3 cores." in capfd.readouterr().out
     run = study.open(**asked["settings"]["others"])
     assert (run.n_mfcc, run.learning_rate) == (20, 3e-4)
 

@@ -68,9 +68,7 @@ def test_the_real_book_has_no_page_twice_every_chapter_and_every_page_by_hand(na
     assert len(found) == len(set(found))
     pages = [page for file in found if (page := contents.executed(file))]
     assert {page.chapter for page in pages} == {path.stem for path in contents.NOTEBOOKS.glob("*.md")}
-    assert [
-        file for file in found if "/executed/" not in file and not Path(study.ROOT, f"{file}.md").is_file()
-    ] == []
+    assert [file for file in found if "/executed/" not in file and not Path(study.ROOT, f"{file}.md").is_file()] == []
     for name in names:
         assert sum(page.part == "copy" and page.architecture == name for page in pages) == 3
 
@@ -116,9 +114,7 @@ def notebook_of(*sources: str):
 
 
 def test_parameters_are_the_names_and_values_of_the_tagged_cell():
-    source = (
-        'architecture = "resnet18"  # a comment\nseed = 0\ndata = ""\nepochs = None\nothers = {"n_mfcc": 20}'
-    )
+    source = 'architecture = "resnet18"  # a comment\nseed = 0\ndata = ""\nepochs = None\nothers = {"n_mfcc": 20}'
     notebook = notebook_of(source)
     notebook.cells.append(new_code_cell("other = 1"))
     assert contents.parameters_of(notebook, name="x.md") == {
@@ -141,9 +137,7 @@ def test_the_modules_of_a_chapter_are_found():
     assert {"networks.training", "audio.urbansound"} <= contents.imports_of("05_training")
     assert "audio.representations" not in contents.imports_of("05_training")  # networks.training imports it
     found = contents.sources_of("05_training")
-    assert {
-        f"src/helpers/{name}.py" for name in ("networks/training", "audio/representations", "study")
-    } <= set(found)
+    assert {f"src/helpers/{name}.py" for name in ("networks/training", "audio/representations", "study")} <= set(found)
     assert "src/helpers/metric/perturbation.py" not in found
     assert all((study.ROOT / path).is_file() for path in found)
 

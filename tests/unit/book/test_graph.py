@@ -92,9 +92,7 @@ def test_a_page_of_the_copy_brings_about_the_records_of_its_artefacts(default):
     every = [record for _, records in default.values() for record in records]
     assert len(every) == len(set(every))
     folder = "data/runs/synthetic/quick"
-    assert {f"{folder}/features-fold={fold}.json" for fold in range(1, 11)} <= set(
-        default["copy/03_features"][1]
-    )
+    assert {f"{folder}/features-fold={fold}.json" for fold in range(1, 11)} <= set(default["copy/03_features"][1])
     for name in ("resnet18", "resnet101"):
         records = default[f"copy/{name}/05_training"][1]
         assert {f"{folder}/{name}/network.json", f"{folder}/{name}/predictions.json"} <= set(records)

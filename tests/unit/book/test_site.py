@@ -104,8 +104,6 @@ def test_a_label_may_be_missing_only_with_its_part():
     assert extension.left_out_labels(("recorded", "copy")) == {}
     labels = extension.left_out_labels(("recorded",))
     assert {"sec:runs-copy", "sec:training-resnet50-copy"} <= set(labels)
-    title = next(
-        line for line in (contents.NOTEBOOKS / "11_runs.md").read_text().splitlines() if line.startswith("# ")
-    )
+    title = next(line for line in (contents.NOTEBOOKS / "11_runs.md").read_text().splitlines() if line.startswith("# "))
     assert labels["sec:runs-copy"] == title.removeprefix("# ")
     assert "sec:nothing" not in labels

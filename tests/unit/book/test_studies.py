@@ -83,9 +83,7 @@ def world(library, monkeypatch, tmp_path):
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()
-    }
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def spoil(path: Path, **changed) -> None:
@@ -165,9 +163,7 @@ def planned(world) -> list[tuple]:
     assert list(table) == ["run", "artefact", "there", "minutes"]
     words = table["run"].str.removeprefix("resnet18 ").str.removesuffix(" training_folds=1+2")
     assert table["run"].str.endswith(" training_folds=1+2").sum() >= 4
-    return list(
-        zip(words.str.split().str[0], table["artefact"], table["there"], table["minutes"], strict=True)
-    )
+    return list(zip(words.str.split().str[0], table["artefact"], table["there"], table["minutes"], strict=True))
 
 
 def test_plan_lists_each_artefact_once_with_minutes_from_records(world):

@@ -112,9 +112,7 @@ def test_clips_are_heard_in_the_order_of_their_names(heard):
 
 
 def test_an_unknown_clip_is_named(heard):
-    with pytest.raises(
-        InputError, match=r"^clip b\.wav is not in this run; name some of its slice_file_name$"
-    ):
+    with pytest.raises(InputError, match=r"^clip b\.wav is not in this run; name some of its slice_file_name$"):
         heard({"a.wav": np.ones(5000)}, ["a.wav", "b.wav"])
 
 

@@ -95,9 +95,7 @@ def test_effects_are_the_engines_for_the_explained_class(settings, stand_in, exp
         if found.clips[i] in explainers.explanations(run).clips:
             (expected,) = perturbation.effects(*given, nodes=3)
             np.testing.assert_allclose(found.again[i], expected, rtol=0, atol=1e-4 * expected.max())
-    nodes = explainers.nodes(
-        network, clips.inputs, layer=models.layer(network, run.layer), classes=found.explained
-    )
+    nodes = explainers.nodes(network, clips.inputs, layer=models.layer(network, run.layer), classes=found.explained)
     assert np.array_equal(found.nodes, nodes)
 
 

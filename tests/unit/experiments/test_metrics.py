@@ -78,9 +78,7 @@ def test_a_map_and_its_opposite_exchange_the_curves(values):
     own = np.tile(np.array(values, float), (2, 1))
     rng = np.random.default_rng(sum(values))
     network, clip = Weighs(rng.normal(size=(2, 12))), rng.normal(size=(2, 12)).astype(np.float32)
-    first, second = (
-        metrics.removal(network, clip, m, fill=np.zeros(2), step=3) for m in (own, own.max() - own)
-    )
+    first, second = (metrics.removal(network, clip, m, fill=np.zeros(2), step=3) for m in (own, own.max() - own))
     np.testing.assert_array_equal(first, second[::-1])
     assert metrics.gains(first, 0)["SRG"] == pytest.approx(-metrics.gains(second, 0)["SRG"])
     higher = metrics.removal(network, clip, 3 * own + 1, fill=np.zeros(2), step=3)
@@ -220,9 +218,7 @@ def test_a_frame_s_own_stretch_of_the_waveform_is_silenced(settings, stand_in):
     np.testing.assert_array_equal(sound.picture, test.inputs[i, 0])
 
 
-def test_a_frame_reaches_its_neighbours_and_no_further_unless_it_is_the_loudest(
-    monkeypatch, settings, stand_in
-):
+def test_a_frame_reaches_its_neighbours_and_no_further_unless_it_is_the_loudest(monkeypatch, settings, stand_in):
     run = study.open(profile="smoke", data=str(stand_in))
     rng = np.random.default_rng(0)
     samples = rng.normal(size=44_100).astype(np.float32)

@@ -72,9 +72,7 @@ def test_an_environment_has_this_ones_packages_beneath_its_own(shell, tmp_path):
 
 def test_an_environment_that_could_not_be_filled_is_tried_again(shell, tmp_path):
     shell.fails = True
-    with pytest.raises(
-        InputError, match=r"quantus==0\.5\.3 cannot be installed into .*; check the connection"
-    ):
+    with pytest.raises(InputError, match=r"quantus==0\.5\.3 cannot be installed into .*; check the connection"):
         peers.python(tmp_path / "older", "quantus==0.5.3")
     shell.fails = False
     peers.python(tmp_path / "older", "quantus==0.5.3")

@@ -307,9 +307,7 @@ def rows_of(values):
 
 def test_summary_by_hand():
     keys = ("MPRT", "top_down", "fc")
-    table = checks.summary(
-        rows_of({keys: [0.5, 0.5, NAN, 0.5], ("eMPRT", "all", "all"): [NAN, NAN, NAN, NAN]})
-    )
+    table = checks.summary(rows_of({keys: [0.5, 0.5, NAN, 0.5], ("eMPRT", "all", "all"): [NAN, NAN, NAN, NAN]}))
     first, second = table.to_dict("records")
     assert first == dict(zip(sanity.COLUMNS[:3], keys, strict=True)) | {
         "clips": 4,

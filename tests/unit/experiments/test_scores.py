@@ -62,8 +62,7 @@ def test_summary_by_hand():
 
 def test_summary_keeps_the_order_of_networks_and_specifications():
     parts = [
-        rows_of(ResNet50=[0.1], ResNet101=[0.2], ResNet18=[0.3], specification=name)
-        for name in ("quantus", "frame")
+        rows_of(ResNet50=[0.1], ResNet101=[0.2], ResNet18=[0.3], specification=name) for name in ("quantus", "frame")
     ]
     table = scores.summary(pd.concat(parts).sort_index(kind="stable"))
     assert len(table) == 6
@@ -314,9 +313,7 @@ def test_a_table_without_stock_scores_holds_numbers(run, given_scores):
         ("predicted", "true", "labels"),
     ],
 )
-def test_the_class_that_is_scored(
-    settings, stand_in, given_scores, given_effects, explained, scored, expected
-):
+def test_the_class_that_is_scored(settings, stand_in, given_scores, given_effects, explained, scored, expected):
     classes = {"explained": explained, "scored": scored}
     run = study.open(profile="smoke", data=str(stand_in), metric_seed=next(SEEDS), **classes)
     maps = explainers.explanations(run)

@@ -16,9 +16,7 @@ pytestmark = pytest.mark.usefixtures("few")
 # One specification
 
 
-def specified(
-    scores: list[float], null: list[list[float]], *, ceiling: float = NAN, **choices
-) -> pd.DataFrame:
+def specified(scores: list[float], null: list[list[float]], *, ceiling: float = NAN, **choices) -> pd.DataFrame:
     """The rows of one specification, a clip of its own recording each."""
     own = dict.fromkeys(specifications.CHOICES, "x") | choices
     blind = pd.DataFrame(null).rename(columns=lambda k: f"null {k}")

@@ -308,6 +308,8 @@ def test_another_specification_is_not_looked_at(few, claim):
     row = row_of(both)
     assert (row["value"], row["clips"], row["specification"]) == (1.0, 2, "draws")
     assert len(held(scores_of([0.1], specification="rank"))) == 0
+    (other,) = ledger.verdicts(both, NOBODY, data="x", source="y", specification="rank").to_dict("records")
+    assert (other["value"], other["data"], other["source"], other["specification"]) == (0.0, "x", "y", "rank")
 
 
 def test_each_setting_is_a_row_and_a_pair_needs_both_networks_in_it(few):

@@ -91,9 +91,7 @@ def test_recordings_make_the_interval_wider():
 def clips():
     """Values of clips and the recordings that these are cut from."""
     one = st.tuples(st.floats(-1, 1), st.integers(0, 4))
-    return st.lists(one, min_size=1, max_size=12).map(
-        lambda rows: tuple(map(np.array, zip(*rows, strict=True)))
-    )
+    return st.lists(one, min_size=1, max_size=12).map(lambda rows: tuple(map(np.array, zip(*rows, strict=True))))
 
 
 @given(clips(), st.randoms())
@@ -165,9 +163,7 @@ def paired(difference, recordings, **options):
 def few(monkeypatch):
     """Few bootstrap draws, where the interval is not what is tested."""
     own = statistics.interval
-    monkeypatch.setattr(
-        statistics, "interval", lambda *given, **options: own(*given, **options | {"draws": 30})
-    )
+    monkeypatch.setattr(statistics, "interval", lambda *given, **options: own(*given, **options | {"draws": 30}))
 
 
 def test_a_pair_of_networks_by_hand():
@@ -178,9 +174,7 @@ def test_a_pair_of_networks_by_hand():
     assert found["superiority"] == (2 + 0.5) / 4
     # sums of exchanged recordings are 0.7, 0.5 (ours), -0.5 and -0.7: half of them at least 0.5, twice
     assert found["p"] == 1.0
-    assert set(found) == {
-        *("clips", "recordings", "nan", "median_difference", "low", "high", "superiority", "p")
-    }
+    assert set(found) == {*("clips", "recordings", "nan", "median_difference", "low", "high", "superiority", "p")}
 
 
 def enumerated(sums) -> float:
@@ -291,9 +285,7 @@ def test_a_difference_by_hand():
     # clips 0.3, 0.1 | -0.2 | 0.2, none of three recordings: sums 0.4, -0.2, 0.2
     values, recordings = [0.3, 0.1, -0.2, 0.2, NAN], [4, 4, 5, 6, 6]
     found = statistics.difference(values, recordings)
-    assert list(found) == [
-        *("clips", "recordings", "nan", "mean", "low", "high", "superiority", "p", "needed")
-    ]
+    assert list(found) == [*("clips", "recordings", "nan", "mean", "low", "high", "superiority", "p", "needed")]
     assert (found["clips"], found["recordings"], found["nan"]) == (5, 3, 1)
     assert found["mean"] == pytest.approx(0.4 / 5)
     assert found["superiority"] == (3 + 0.5) / 5
@@ -346,9 +338,7 @@ def test_as_many_clips_are_needed_as_the_interval_asks():
     found = statistics.difference(values, np.arange(60))
     # power 80 %: the mean must be 1.96 + 0.84 standard errors; an interval is 2 x 1.96 of them wide
     error = (found["high"] - found["low"]) / (2 * 1.959964)
-    assert found["needed"] == pytest.approx(
-        60 * ((1.959964 + 0.841621) * error / found["mean"]) ** 2, rel=1e-5
-    )
+    assert found["needed"] == pytest.approx(60 * ((1.959964 + 0.841621) * error / found["mean"]) ** 2, rel=1e-5)
 
 
 @pytest.mark.parametrize(("factor", "clips"), [(1, 100), (2, 25), (-2, 25), (0.5, 400)])

@@ -174,9 +174,7 @@ def test_explaining_leaves_no_hook_and_no_changed_weight(tiny):
 def plain(network: nn.Module, x: np.ndarray, *, layer: nn.Module, classes: np.ndarray) -> np.ndarray:
     """pytorch-grad-cam as everybody calls it."""
     with GradCAM(model=network, target_layers=[layer]) as library:
-        return library(
-            input_tensor=torch.from_numpy(x), targets=[ClassifierOutputTarget(int(c)) for c in classes]
-        )
+        return library(input_tensor=torch.from_numpy(x), targets=[ClassifierOutputTarget(int(c)) for c in classes])
 
 
 @pytest.mark.parametrize("name", ["layer4[-1]", "layer3[-1]", "layer2[-1]"])
@@ -222,9 +220,7 @@ def test_nodes_of_a_network_written_down_by_hand_keep_their_sign():
     assert np.allclose(found, expected, rtol=1e-4, atol=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("name", "shape"), [("layer4[-1]", (1, 13)), ("layer3[-1]", (1, 25)), ("layer2[-1]", (2, 50))]
-)
+@pytest.mark.parametrize(("name", "shape"), [("layer4[-1]", (1, 13)), ("layer3[-1]", (1, 25)), ("layer2[-1]", (2, 50))])
 def test_a_resnet_has_so_many_nodes(name, shape):
     network = models.build("resnet18", seed=0).eval()
     layer = models.layer(network, name)

@@ -73,9 +73,7 @@ def test_random_nodes_score_zero_on_average_on_effects_of_their_own():
     random = np.random.default_rng(0)
     found = np.concatenate(
         [
-            correlation.frame_scores(
-                nulls.profile(random_nodes((1, 13), count=20, seed=i)), random.random(400)
-            )
+            correlation.frame_scores(nulls.profile(random_nodes((1, 13), count=20, seed=i)), random.random(400))
             for i in range(20)
         ]
     )
@@ -92,9 +90,7 @@ def test_every_kind_has_as_many_profiles_as_asked():
     found = clips_of([1, 2, 3], [0, 0, 1])
     kinds = of(0, found, np.random.default_rng(0).random((3, FRAMES)), count=5)
     assert tuple(kinds) == nulls.NULLS
-    assert {kind: profiles.shape for kind, profiles in kinds.items()} == dict.fromkeys(
-        nulls.NULLS, (5, FRAMES)
-    )
+    assert {kind: profiles.shape for kind, profiles in kinds.items()} == dict.fromkeys(nulls.NULLS, (5, FRAMES))
     again = of(0, found, np.random.default_rng(0).random((3, FRAMES)), count=5)
     other = of(0, found, np.random.default_rng(0).random((3, FRAMES)), count=5, seed=1)
     for kind in nulls.NULLS:
@@ -216,9 +212,7 @@ def planted():
     smooth = nulls.profile(random_nodes((1, 13), count=12, seed=7)) + np.linspace(0, 1, FRAMES)
     found = clips_of(list(range(12)), [0, 1] * 6, nodes=(1, 13))
     kinds = of(0, found, smooth)
-    return smooth[0], {
-        kind: correlation.frame_scores(profiles, smooth[0]) for kind, profiles in kinds.items()
-    }
+    return smooth[0], {kind: correlation.frame_scores(profiles, smooth[0]) for kind, profiles in kinds.items()}
 
 
 def standing(profile: np.ndarray, planted, kind: str) -> tuple[float, float]:

@@ -48,9 +48,7 @@ class Precise(nn.Module):
 
 def tiny(seed=0):
     torch.manual_seed(seed)
-    network = nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d((2, 4)), nn.Flatten(), nn.Linear(32, 3)
-    )
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d((2, 4)), nn.Flatten(), nn.Linear(32, 3))
     return Precise(network).eval()
 
 
@@ -67,6 +65,6 @@ X = np.array([[0.5, 1.0, -1.0], [2.0, 0.5, 0.0]])
 
 
 def linear(blocks, baseline, readout="log-odds", category=0):
-    return effects(
-        Probe(WEIGHT).eval(), X[None, None], [category], blocks=blocks, baseline=baseline, readout=readout
-    )[0]
+    return effects(Probe(WEIGHT).eval(), X[None, None], [category], blocks=blocks, baseline=baseline, readout=readout)[
+        0
+    ]

@@ -99,10 +99,6 @@ def test_a_baseline_stays_as_it_is():
 def test_quantus_numbers_of_a_clip_are_its_least_largest_and_mean():
     for name, value in {"black": -1, "white": 2, "mean": X.mean()}.items():
         found = Baseline.draws(10, seed=0, perturb_baseline=name)
-        np.testing.assert_allclose(
-            linear("frame", found), (WEIGHT * (value - X)).sum(axis=0) ** 2, rtol=1e-12
-        )
-    with pytest.raises(
-        InputError, match='perturb_baseline "random" is not known; choose from uniform, black'
-    ):
+        np.testing.assert_allclose(linear("frame", found), (WEIGHT * (value - X)).sum(axis=0) ** 2, rtol=1e-12)
+    with pytest.raises(InputError, match='perturb_baseline "random" is not known; choose from uniform, black'):
         Baseline.draws(10, seed=0, perturb_baseline="random")

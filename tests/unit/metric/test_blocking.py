@@ -32,9 +32,7 @@ def test_the_last_bit_of_a_map_changes_neither_blocks_nor_score(seed):
     found = random.random((1, 60))
     blocks = rank_blocks(exact)
     np.testing.assert_array_equal(rank_blocks(noisy), blocks)
-    np.testing.assert_allclose(
-        score(noisy, found, blocks=blocks), score(exact, found, blocks=blocks), atol=1e-12
-    )
+    np.testing.assert_allclose(score(noisy, found, blocks=blocks), score(exact, found, blocks=blocks), atol=1e-12)
 
 
 def test_stock_order_is_numpys_default_sort_of_the_scaled_map():
@@ -66,7 +64,5 @@ def test_bad_maps_to_rank_blocks_is_one_sentence():
     with pytest.raises(InputError, match='order "quick" is not known; choose from stable, stock'):
         rank_blocks(np.ones((2, 3)), order="quick")
     for size in (4, 0):
-        with pytest.raises(
-            InputError, match=f"features_in_step={size} does not divide the 2 x 3 cells .* take 2"
-        ):
+        with pytest.raises(InputError, match=f"features_in_step={size} does not divide the 2 x 3 cells .* take 2"):
             rank_blocks(np.ones((2, 3)), size=size, order="stock")

@@ -36,9 +36,7 @@ def one_channel(network: nn.Module) -> nn.Module:
 
 
 NETWORKS = {
-    "dilated": lambda: one_channel(
-        resnet50(replace_stride_with_dilation=[False, True, True], num_classes=10)
-    ),
+    "dilated": lambda: one_channel(resnet50(replace_stride_with_dilation=[False, True, True], num_classes=10)),
     "grouped": lambda: one_channel(resnext50_32x4d(num_classes=10)),
 }
 
@@ -107,9 +105,7 @@ def test_fold_removes_batch_norms_and_kernel_rows_that_meet_padding():
     assert folded.get_submodule("layer4.1.conv2").kernel_size == (1, 3)
 
 
-@pytest.mark.parametrize(
-    "padding", [{"padding": 1}, {"padding": "same"}, {"padding": 1, "padding_mode": "circular"}]
-)
+@pytest.mark.parametrize("padding", [{"padding": 1}, {"padding": "same"}, {"padding": 1, "padding_mode": "circular"}])
 def test_only_rows_of_a_kernel_that_meet_zeros_are_cut(padding):
     network = nn.Sequential(nn.Conv2d(1, 3, 3, **padding), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     clip = torch.randn(1, 1, 1, 20)

@@ -64,9 +64,7 @@ def test_cross_entropy_is_the_signed_rise_of_the_loss():
 def test_probability_is_the_squared_relative_change():
     p, after = (1 / (1 + np.exp(-((WEIGHT * X).sum() + c))) for c in (0, np.array([-1.0, 0.5, 0.5])))
     np.testing.assert_allclose(linear("frame", "zero", "probability"), (after / p - 1) ** 2, rtol=1e-12)
-    np.testing.assert_allclose(
-        linear("frame", "zero", "probability", 1), ((1 - after) / (1 - p) - 1) ** 2, rtol=1e-12
-    )
+    np.testing.assert_allclose(linear("frame", "zero", "probability", 1), ((1 - after) / (1 - p) - 1) ** 2, rtol=1e-12)
 
 
 def test_a_replacement_that_changes_nothing_has_no_effect_at_all(resnet18):

@@ -13,9 +13,7 @@ from numpy._core._multiarray_umath import __cpu_features__ as features
 from helpers import study
 
 PAGE = (study.ROOT / "book" / "quantus.md").read_text()
-START, *PROGRAMS = re.findall(
-    r"^```python\n(.*?)^```(?:\n\n```text\n(.*?)^```)?", PAGE, re.DOTALL | re.MULTILINE
-)
+START, *PROGRAMS = re.findall(r"^```python\n(.*?)^```(?:\n\n```text\n(.*?)^```)?", PAGE, re.DOTALL | re.MULTILINE)
 # one order of ties per width of vectors that numpy sorts with
 ORDERS = 1 + features["AVX2"] + features["AVX512_SKX"]
 

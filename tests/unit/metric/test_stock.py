@@ -64,9 +64,7 @@ def test_a_class_of_hardly_any_probability_is_scored_and_named():
 
 def test_a_network_that_never_changes_its_answer_has_no_stock_score():
     inputs, classes, maps = example(1)
-    scores, status = quantus_scores(
-        Probe(np.zeros((ROWS, COLUMNS))).eval(), inputs, classes * 0, maps, draws=1, seed=0
-    )
+    scores, status = quantus_scores(Probe(np.zeros((ROWS, COLUMNS))).eval(), inputs, classes * 0, maps, draws=1, seed=0)
     assert status == ["constant effects"]
     assert np.isnan(scores).all()
 
@@ -123,9 +121,7 @@ def test_with_quantus_draws_the_score_is_quantus_score(perturb_baseline, rows, s
     given = {"draws": 2, "perturb_baseline": perturb_baseline}
     expected, status = quantus_scores(tiny(), inputs, classes, maps, seed=5, features_in_step=size, **given)
     assert status == ["ok"] * 2
-    np.testing.assert_allclose(
-        same_draws(tiny(), inputs, classes, maps, size=size, **given), expected, atol=1e-6
-    )
+    np.testing.assert_allclose(same_draws(tiny(), inputs, classes, maps, size=size, **given), expected, atol=1e-6)
 
 
 @pytest.mark.slow

@@ -139,9 +139,7 @@ def test_weights_that_are_not_on_the_disk_are_said_in_one_sentence(tmp_path, mon
     )
 
 
-def test_pretrained_weights_are_torchvisions_summed_over_colours_with_a_last_layer_of_our_own(
-    tmp_path, monkeypatch
-):
+def test_pretrained_weights_are_torchvisions_summed_over_colours_with_a_last_layer_of_our_own(tmp_path, monkeypatch):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         theirs = torchvision.models.resnet18()
@@ -243,9 +241,7 @@ def test_receptive_fields_by_hand(networks, name, stage, frames):
     assert models.receptive_field(networks[name], stage) == frames
 
 
-@pytest.mark.parametrize(
-    ("name", "stage"), [("resnet18", "layer2"), ("resnet18", "layer4"), ("resnet50", "layer2")]
-)
+@pytest.mark.parametrize(("name", "stage"), [("resnet18", "layer2"), ("resnet18", "layer4"), ("resnet50", "layer2")])
 def test_receptive_field_is_what_the_gradient_reaches(name, stage):
     network = models.build(name, seed=0).double().eval()
     network.maxpool = nn.AvgPool2d(3, stride=2, padding=1)  # a maximum lets one place through only

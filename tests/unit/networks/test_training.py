@@ -336,9 +336,7 @@ def test_the_record_of_a_network_says_what_it_was_trained_on(run):
         "schedule": "constant",
         "augmentation": "none",
     }
-    digests = {
-        f"features.npz {k}": artifacts.digest_of(representations.FEATURES.get(run, k)) for k in range(1, 10)
-    }
+    digests = {f"features.npz {k}": artifacts.digest_of(representations.FEATURES.get(run, k)) for k in range(1, 10)}
     assert known["recipe"]["inputs"] == digests
     code = {"networks.training", "networks.models", "audio.representations", "audio.urbansound"}
     assert code <= set(known["recipe"]["code"])

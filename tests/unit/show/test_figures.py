@@ -81,9 +81,7 @@ WON = pd.DataFrame(
 )
 BLIND = {
     kind: np.random.default_rng(number).uniform(-0.8, 0.6, 200)
-    for number, kind in enumerate(
-        ("random nodes", "shifted", "same class", "other class", "independent frames")
-    )
+    for number, kind in enumerate(("random nodes", "shifted", "same class", "other class", "independent frames"))
 }
 STANDING = {"Grad-CAM": 0.31, "loudness": 0.42, "ceiling in nodes": 0.9}
 TESTS = pd.DataFrame(
@@ -115,9 +113,7 @@ def two_classes(**options):
 
 
 def three_bars(map=MAP, features=MFCC, **options):
-    return show.three_bars(
-        map, features, **{"title": "siren", "seconds_per_frame": STEP, "source": SOURCE, **options}
-    )
+    return show.three_bars(map, features, **{"title": "siren", "seconds_per_frame": STEP, "source": SOURCE, **options})
 
 
 def representations(waveform, **options):
@@ -603,9 +599,7 @@ def cells(figure):
     """Numbers of the matrix by row and column."""
     (axes,) = figure.axes
     rows, columns = ([t.get_text() for t in a.get_ticklabels()] for a in (axes.yaxis, axes.xaxis))
-    return {
-        (rows[int(t.get_position()[1])], columns[int(t.get_position()[0])]): t.get_text() for t in axes.texts
-    }
+    return {(rows[int(t.get_position()[1])], columns[int(t.get_position()[0])]): t.get_text() for t in axes.texts}
 
 
 def test_agreement_writes_each_pair_once():

@@ -128,10 +128,7 @@ def test_a_script_finds_which_value_of_each_choice_a_stroke_has():
     assert known == {"layer": ["layer3[-1]", "layer4[-1]", "layer2[-1]"], "hop": ["512", "1024", "441"]}
     assert [stroke["data-c"] for stroke in page.all("g")] == ["0,0", "1,0", "1,1"]
     for stroke, row in zip(page.all("g"), (1, 2, 0), strict=True):
-        said = [
-            values[int(place)]
-            for values, place in zip(known.values(), stroke["data-c"].split(","), strict=True)
-        ]
+        said = [values[int(place)] for values, place in zip(known.values(), stroke["data-c"].split(","), strict=True)]
         assert said == [TABLE["layer"][row], str(TABLE["hop"][row])]
     assert (curve["data-left"], curve["data-right"]) == (
         str(interactive.LEFT),

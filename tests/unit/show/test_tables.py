@@ -62,9 +62,7 @@ def test_an_estimate_takes_its_interval_in():
 
 def test_ends_are_called_low_and_high_where_nothing_else_is_said():
     frame = TESTS[["mean", "low", "high"]]
-    assert show.table(frame, "c", intervals=["mean"]).data.to_dict("list") == {
-        "mean": ["+0.12 (-0.03 to +0.27)", "–"]
-    }
+    assert show.table(frame, "c", intervals=["mean"]).data.to_dict("list") == {"mean": ["+0.12 (-0.03 to +0.27)", "–"]}
     unsigned = show.table(frame, "c", intervals=["mean"], digits_of={"mean": ".1f"}, missing="none")
     assert list(unsigned.data["mean"]) == ["0.1 (-0.0 to 0.3)", "none"]
     percent = show.table(frame, "c", intervals=["mean"], percent=["mean"], digits_of={"mean": 1})
