@@ -134,7 +134,7 @@ def test_the_older_version_is_asked_about_the_same_clips_maps_and_weights(older)
     assert load_file(weights).keys() == training.network(run).state_dict().keys()
     assert numbers == ["1", str(run.metric_seed), "13", "uniform"]
     # with these helpers, in the environment of the older version
-    assert asked["env"] == os.environ | {"PYTHONPATH": str(Path(peers.__file__).parents[1])}
+    assert asked["env"] == os.environ | {"PYTHONPATH": str(Path(peers.__file__).parents[2])}
     assert asked["folder"] == study.ROOT / "_build" / "quantus-0.5.3"
     assert asked["packages"][0] == "quantus==0.5.3"
     assert all("==" in package for package in asked["packages"])

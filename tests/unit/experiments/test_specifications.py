@@ -1,6 +1,5 @@
 """Every combination of the open choices: each score is the one that its choices say."""
 
-import dataclasses
 import functools
 import itertools
 
@@ -16,13 +15,12 @@ from helpers.audio import representations
 from helpers.experiments import specifications
 from helpers.maps import explainers, nulls
 from helpers.metric import blocking, correlation, forward, perturbation
-from helpers.networks import models, training
+from helpers.networks import models
 from tests.unit.conftest import build_tiny
 
 NAN = float("nan")
 LOSSES = ["loss after - before", "loss before - after"]
-NETWORK, EXPLANATIONS = functools.cache(training.network), functools.cache(explainers.explanations)
-DATASET = functools.cache(representations.dataset)
+SEEDS = itertools.count(1000)
 
 
 # Which specifications
@@ -30,15 +28,16 @@ DATASET = functools.cache(representations.dataset)
 
 def test_all_values_of_each_choice_for_resnet18_and_few_for_deeper_networks(settings, stand_in):
     given = {"profile": "smoke", "data": str(stand_in)}
-    whole = specifications.axes(study.open(architecture="resnet18", **given))
-    assert whole.layers == study.CHOICES["layer"]
-    assert whole.pairs == (("predicted", "explained"), ("predicted", "true"), ("true", "explained"))
-    assert whole.baselines == ("uniform", "zero", "mean", "neighbours", "marginal")
-    assert set(whole.baselines) == set(specifications._baselines(np.zeros((1, 1, 13, 400)), 0))
-    for architecture in study.ARCHITECTURES[1:]:
-        few = specifications.axes(study.open(architecture=architecture, **given))
-        assert few.layers == ("layer4[-1]", "layer3[-1]")
-        assert (few.pairs, few.baselines) == ((("predicted", "explained"),), ("uniform",))
+    whole = study.open(architecture="resnet18", **given)
+    assert whole.layers == ("layer4[-1]", "layer4[-1].conv", "layer3[-1]", "layer2[-1]")
+    assert whole.readings == ("predicted/explained", "predicted/true", "true/explained")
+    assert whole.baselines == study.BASELINES
+    assert list(specifications._baselines(whole, np.zeros((1, 1, 13, 400)), 0)) == list(study.BASELINES)
+    for architecture in list(study.NETWORKS)[1:]:
+        few = study.open(architecture=architecture, **given)
+        two = ("layer4[-1]", "layer3[-1]")
+        assert few.layers == (two if architecture.startswith("resnet") else (study.NETWORKS[architecture],))
+        assert (few.readings, few.baselines) == (("predicted/explained",), ("uniform",))
 
 
 def test_every_read_out_of_the_engine_makes_an_effect():
@@ -125,25 +124,27 @@ def test_answers_come_in_the_order_of_the_questions():
 
 # The scores of one clip
 
-AXES = specifications.Axes(
-    layers=("layer4[-1]", "layer3[-1]"),
-    pairs=(("predicted", "explained"), ("predicted", "true"), ("true", "explained")),
-    baselines=("uniform", "zero"),
-)
-CLASSES = {"predicted": 3, "true": 7}
 COUNT = 5
+AXES = study.Run(
+    layers=("layer4[-1]", "layer3[-1]"),
+    readings=("predicted/explained", "predicted/true", "true/explained"),
+    baselines=("uniform", "zero"),
+    curve_nulls=COUNT,
+    features_in_step=13,
+)
+PAIRS = [tuple(reading.split("/")) for reading in AXES.readings]
+CLASSES = {"predicted": 3, "true": 7}
 
 
-def rows_of(axes: specifications.Axes, classes: dict[str, int], *, again: bool) -> pd.DataFrame:
+def rows_of(run: study.Run, classes: dict[str, int], *, again: bool) -> pd.DataFrame:
     network, x = clip()
     return specifications.clip_scores(
         network,
         forward.prepare(network, shape=x.shape),
         x,
         classes,
-        axes=axes,
-        baselines=specifications._baselines(known(), 0),
-        count=COUNT,
+        run=run,
+        baselines=specifications._baselines(run, known(), 0),
         again=again,
         random=np.random.default_rng(4),
     )
@@ -203,8 +204,8 @@ def test_there_is_one_row_per_combination(rows):
     assert len(rows) == 2 * 3 * 4 * (2 + 1)
     assert list(rows) == [*specifications.CHOICES, "score", "ceiling", *(f"null {k}" for k in range(COUNT))]
     assert not rows.duplicated(specifications.CHOICES).any()
-    frame = itertools.product(AXES.layers, AXES.pairs, specifications.EFFECTS, ("frame",), AXES.baselines)
-    rank = itertools.product(AXES.layers, AXES.pairs, specifications.EFFECTS, ("rank",), ("uniform",))
+    frame = itertools.product(AXES.layers, PAIRS, specifications.EFFECTS, ("frame",), AXES.baselines)
+    rank = itertools.product(AXES.layers, PAIRS, specifications.EFFECTS, ("rank",), ("uniform",))
     expected = {(layer, *pair, *others) for layer, pair, *others in (*frame, *rank)}
     assert set(map(tuple, rows[specifications.CHOICES].to_numpy())) == expected
     assert rows["score"].between(-1, 1).all()
@@ -279,7 +280,7 @@ def test_random_maps_are_of_the_layers_shape_and_held_against_the_rows_effects(r
     assert [row[f"null {k}"] for k in range(COUNT)] == pytest.approx(expected, abs=1e-3)
     row = row_of(rows, "layer4[-1]", "true", "explained", "loss before - after", "rank", "uniform")
     for k, map_ in enumerate(blind["layer4[-1]"]):
-        if k < specifications.RANK_NULLS:
+        if k < AXES.rank_nulls:
             blocks = blocking.rank_blocks(map_)
             (expected,) = correlation.score(map_[None], direct_effects(row, blocks=blocks), blocks=blocks)
             assert row[f"null {k}"] == pytest.approx(expected, abs=1e-3)
@@ -290,12 +291,12 @@ def test_random_maps_are_of_the_layers_shape_and_held_against_the_rows_effects(r
 def test_only_blocks_by_rank_have_few_random_maps(rows):
     null = rows.filter(like="null")
     assert null[rows["blocks"] == "frame"].notna().all(axis=None)
-    assert (null[rows["blocks"] == "rank"].notna().sum(axis=1) == specifications.RANK_NULLS).all()
+    assert (null[rows["blocks"] == "rank"].notna().sum(axis=1) == AXES.rank_nulls).all()
 
 
 def test_a_clip_that_is_recognised_has_the_same_scores_for_either_class():
-    axes = dataclasses.replace(AXES, layers=("layer4[-1]",), baselines=("zero",))
-    rows = rows_of(axes, {"predicted": 3, "true": 3}, again=False)
+    run = AXES.model_copy(update={"layers": ("layer4[-1]",), "baselines": ("zero",)})
+    rows = rows_of(run, {"predicted": 3, "true": 3}, again=False)
     assert rows["ceiling"].isna().all()
     numbers = ["score", *(f"null {k}" for k in range(COUNT))]
     first, *others = (part[numbers].to_numpy() for _, part in rows.groupby(["explained", "scored"]))
@@ -305,33 +306,33 @@ def test_a_clip_that_is_recognised_has_the_same_scores_for_either_class():
 
 
 def test_baselines_and_what_they_are_measured_with_again():
-    values = specifications._baselines(known(), 3)
-    own, other = values["marginal"], specifications._baselines(known(), 4)["marginal"]
+    run = AXES.model_copy(update={"baselines": study.BASELINES})
+    values, others = (specifications._baselines(run, known(), i) for i in (3, 4))
+    own, other = values["marginal"], others["marginal"]
     x, labels = np.zeros((13, 400)), np.zeros((13, 400), dtype=int)
     drawn = [b.values(0, x, labels) for b in (own[0], own[1]["baseline"], other[0], other[1]["baseline"])]
     assert all(len(d) == 2 for d in drawn)
     # each clip and each measurement of it draws for itself
     assert all(not np.array_equal(a, b) for a, b in itertools.combinations(drawn, 2))
-    assert values["uniform"] == ("uniform", {"baseline": "uniform", "nodes": 3})
-    assert (values["zero"], values["neighbours"]) == (("zero", None), ("neighbours", None))
-    mean, again = values["mean"]
-    assert again is None
-    assert mean.values(0, x, labels).ravel() == pytest.approx(known().mean(axis=(0, 1, 3)), abs=1e-6)
+    assert len(values["uniform"][0].weights) == 2
+    assert values["uniform"][1] == {"baseline": "uniform", "nodes": 3}
+    assert [values[name][1] for name in ("zero", "neighbours", "mean")] == [None] * 3
+    mean = values["mean"][0].values(0, x, labels).ravel()
+    assert mean == pytest.approx(known().mean(axis=(0, 1, 3)), abs=1e-6)
+    assert list(specifications._baselines(AXES, known(), 0)) == ["uniform", "zero"]
 
 
 # The table of a run
 
 
 @pytest.fixture
-def loaded_once(monkeypatch):
-    """Networks, maps and features are loaded once for all tests; made and checked they are in other files."""
-    monkeypatch.setattr(training, "network", NETWORK)
-    monkeypatch.setattr(explainers, "explanations", EXPLANATIONS)
-    monkeypatch.setattr(representations, "dataset", DATASET)
+def run(run):
+    """A run whose specifications no other test has computed."""
+    return run.with_(curve_null_seed=next(SEEDS), ceiling_clips=3)
 
 
 @pytest.fixture
-def asked(run, loaded_once, monkeypatch):
+def asked(monkeypatch):
     """Scores of our own; returns what was asked for, clip by clip."""
     calls = []
 
@@ -340,33 +341,28 @@ def asked(run, loaded_once, monkeypatch):
             raise KeyboardInterrupt
         calls.append({"x": x, "classes": classes, "fast": fast, **options})
         first = float(options["random"].random())
-        return pd.DataFrame({"layer": ["a", "b"], "score": [float(x.sum()), NAN], "null 0": first})
+        read = dict.fromkeys(specifications.CHOICES, "b") | {"layer": ["a", "b"], "ceiling": 1.0}
+        return pd.DataFrame(read | {"score": [float(np.tanh(x.sum())), NAN], "null 0": first})
 
     asked_until = [None]
     monkeypatch.setattr(specifications, "clip_scores", clip_scores)
-    monkeypatch.setattr(specifications, "CEILING_CLIPS", 3)
-    for path in (
-        specifications.SPECIFICATIONS.path(run),
-        artifacts.record_path(specifications.SPECIFICATIONS.path(run)),
-    ):
-        path.unlink(missing_ok=True)
     return calls, asked_until
 
 
 def test_the_table_has_the_rows_of_every_explained_clip(run, asked):
     table, maps = specifications.scores(run), explainers.explanations(run)
     calls, _ = asked
-    assert list(table) == ["clip", "recording", "layer", "score", "null 0"]
+    assert list(table) == ["clip", "recording", *specifications.CHOICES, "ceiling", "score", "null 0"]
     assert table["clip"].tolist() == [name for name in maps.clips for _ in range(2)]
     assert table["recording"].tolist() == [number for number in maps.recordings for _ in range(2)]
     assert table["layer"].tolist() == ["a", "b"] * 4
-    assert table["score"][::2].tolist() == pytest.approx(maps.inputs.sum(axis=(1, 2, 3)), rel=1e-4)
+    assert table["score"][::2].tolist() == pytest.approx(np.tanh(maps.inputs.sum(axis=(1, 2, 3))), abs=1e-4)
     for i, call in enumerate(calls):
         assert np.array_equal(call["x"], maps.inputs[i])
         assert call["classes"] == {"predicted": maps.predicted[i], "true": maps.labels[i]}
-        assert (call["again"], call["count"]) == (i < 3, 20)
-        assert call["axes"] == specifications.axes(run)
-        expected = np.random.default_rng((specifications.NULL_SEED, i)).random()
+        assert call["again"] == (i < 3)
+        assert (call["run"].layers, call["run"].readings) == (run.layers, run.readings)
+        expected = np.random.default_rng((run.curve_null_seed, i)).random()
         assert table["null 0"][2 * i] == pytest.approx(expected, abs=1e-5)
         mean, _ = call["baselines"]["mean"]
         training_mean = representations.training(run).inputs.mean(axis=(0, 1, 3))
@@ -398,19 +394,15 @@ def test_a_table_is_made_once_and_goes_on_after_an_interruption(run, asked):
 def test_the_record_says_which_choices_and_how_many_clips(run, asked):
     known = artifacts.record(specifications.SPECIFICATIONS.get(run))
     assert (known["made"]["clips"], known["made"]["data"]) == (4, "synthetic stand-in")
-    axes = specifications.axes(run)
-    assert known["recipe"]["fields"] == {
-        "layers": list(axes.layers),
-        "pairs": [list(pair) for pair in axes.pairs],
-        "baselines": list(axes.baselines),
-        "nulls": 20,
-        "control_clips": 4,
-    }
+    read = ("explainer", "layers", "readings", "baselines", "control_clips", "features_in_step")
+    read += ("curve_nulls", "curve_null_seed", "rank_nulls", "ceiling_clips")
+    values = {name: getattr(run, name) for name in read}
+    assert known["recipe"]["fields"] == {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
 
 
-@pytest.mark.parametrize(("null_maps", "count"), [(1000, 20), (7, 7)])
-def test_at_most_twenty_random_maps_are_scored(run, asked, null_maps, count):
-    profile = dataclasses.replace(run.profile, null_maps=null_maps)
-    specifications.make(dataclasses.replace(run, profile=profile))
+def test_a_curve_of_other_layers_and_fewer_clips_is_another_table(run, asked):
     calls, _ = asked
-    assert {call["count"] for call in calls} == {count}
+    first = specifications.SPECIFICATIONS.get(run)
+    fewer = run.with_(layers=("layer2[-1]",), control_clips=2)
+    assert specifications.SPECIFICATIONS.get(fewer) != first
+    assert [call["run"].layers for call in calls[4:]] == [("layer2[-1]",)] * 2
