@@ -188,3 +188,43 @@ def test_the_sheet_has_the_tests_of_the_first_seed_and_the_ends(monkeypatch):
     assert not [line for line in lines if "+7.00" in line]
     assert lines[-2:] == ["- *survives*: A. C.", "- *undecided*: B."]
     assert {"- plain", "the sign"} <= set(lines)
+
+
+# The table of the first page
+
+
+def runs_to_sum_up() -> dict[str, pd.DataFrame]:
+    """Two runs: their scores, what they said of test clips, and what the ledger says of their signs."""
+    shallow, deep = "resnet18 seed=1 hop_length=512", "resnet101 seed=0 hop_length=1024"
+    columns = ["run", "architecture", "seed", "hop_length", "specification", "score"]
+    scores = [(deep, "resnet101", 0, 1024, "draws", score) for score in (-0.5, 0.25, 0.126)]
+    scores += [(shallow, "resnet18", 1, 512, "draws", -0.25), (shallow, "resnet18", 1, 512, "rank", 1.0)]
+    said = {"run": [shallow, deep, deep], "recording": [1, 1, 2], "label": 3, "predicted": [3, 3, 4]}
+    ledgers = {"claim": ["R101-sign", "R18-sign", "R18-mode"], "run": [deep, shallow, shallow]}
+    ledgers |= {"value": [1 / 3, 1, 9], "low": [0, 0.5, 9], "high": [0.75, 1, 9], "clips": [3, 1, 9]}
+    ledgers["verdict"] = ["undecided", "reproduced", "contradicted"]
+    return {
+        "scores": pd.DataFrame(scores, columns=columns),
+        "predictions": pd.DataFrame(said),
+        "verdicts": pd.DataFrame(ledgers),
+    }
+
+
+def test_the_summary_has_a_line_per_run_with_the_thesiss_metric():
+    head, rule, first, second, _, where = answer.summary(**runs_to_sum_up(), training_folds=[1, 2, 4]).splitlines()
+    assert head.count("|") == rule.count("|") == first.count("|") == 8
+    assert first == "| ResNet101 | 1024 | 0 | 50% | 33% of 3 (0% to 75%) | +0.13 | undecided |"
+    assert second == "| ResNet18 | 512 | 1 | 100% | 100% of 1 (50% to 100%) | -0.25 | reproduced |"
+    assert where.startswith("UrbanSound8K, training on folds 1 and 2 and 4 (the thesis: nine), test on fold 10;")
+
+
+def test_the_summary_ends_with_what_was_given(monkeypatch):
+    controls, curves = pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]})
+    monkeypatch.setattr(answer, "plain", lambda rows: f"- plain {list(rows)}")
+    monkeypatch.setattr(curve, "reading", lambda table: f"the sign {list(table)}")
+    given = runs_to_sum_up() | {"training_folds": (1,)}
+    short, long = answer.summary(**given), answer.summary(**given, controls=controls, curves=curves)
+    more = "\nWhat the controls say, on all clips of fold 10:\n\n- plain ['a']\n"
+    assert long == f"{short}{more}\nthe sign ['b']\n"
+    assert answer.summary(**given, controls=controls) == short + more
+    assert answer.summary(**given, curves=curves) == f"{short}\nthe sign ['b']\n"

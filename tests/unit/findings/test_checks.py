@@ -151,3 +151,14 @@ def test_intervals_are_over_recordings(few):
     same = pd.concat([own, own.assign(map="random nodes", value=0), own.assign(map="loudness", value=0)])
     two = checks.wins(same.assign(recording=np.tile([3, 3, 3, 8], 3)))
     assert two["low"].tolist() == pytest.approx([0.025**0.5] * 2)
+
+
+def test_wins_are_read_a_row_per_metric():
+    columns = ["metric", "rival", "share", "low", "high", "clips", "NaN"]
+    rows = [("b", "random nodes", 0.5, 0.25, 0.751, 4, 1), ("b", "loudness", 0, 0, 0.84, 2, 3)]
+    rows += [("a", "random nodes", 1, 0.5, 1, 5, 0), ("a", "loudness", NAN, NAN, NAN, 0, 5)]
+    found = checks.shown(pd.DataFrame(rows, columns=columns))
+    assert found.index.tolist() == ["b", "a"]
+    assert found["random nodes"].tolist() == ["50% (25% to 75%)", "100% (50% to 100%)"]
+    assert found["loudness"].tolist() == ["0% (0% to 84%)", "–"]
+    assert found[["clips", "NaN"]].to_numpy().tolist() == [[2, 3], [0, 5]]

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers import tables
 from helpers.experiments import specifications
 from helpers.findings import curve, statistics
 from tests.unit.findings.made import NAN
@@ -136,6 +137,15 @@ def test_few_null_maps_of_one_specification_are_enough(many):
     )
     assert table["null"].tolist() == [0.2, 0.0]
     assert table["null_low"].tolist() == [0.2, 0.0]
+
+
+def test_the_curve_of_a_run_is_kept_as_its_table_is_declared(monkeypatch, tmp_path):
+    rows = pd.concat([specified([0.3, NAN, 0.1], [[0.0, 0.2]] * 3), specified([NAN] * 3, [[NAN]] * 3, layer="y")])
+    monkeypatch.setattr(type(specifications.SPECIFICATIONS), "read", lambda self, run: rows)
+    curve._make("a run", tmp_path / "curve.csv")
+    kept = tables.CURVE.validate(pd.read_csv(tmp_path / "curve.csv"), "curve.csv")
+    pd.testing.assert_frame_equal(kept, curve.curve(rows))
+    assert curve.CURVE.inputs == (specifications.SPECIFICATIONS,)
 
 
 # The thesis's own specification

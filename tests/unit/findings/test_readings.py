@@ -26,6 +26,34 @@ def test_accuracy_is_the_share_of_test_clips_recognised():
     assert row["low"] <= row["accuracy"] <= row["high"]
 
 
+def test_accuracy_is_said_run_by_run():
+    facts = {"run": ["b", "a", "b"], "recording": [5, 5, 5], "label": [1, 1, 1], "predicted": [1, 0, 1]}
+    table = readings.accuracy(pd.DataFrame(facts))
+    assert list(table) == ["run", "accuracy", "low", "high", "clips", "recordings"]
+    assert table[["run", "accuracy", "clips", "recordings"]].to_numpy().tolist() == [["b", 1, 2, 1], ["a", 0, 1, 1]]
+
+
+def record(content: str, **made: object) -> dict:
+    """The provenance of a network, in short."""
+    facts = {"training_folds": [1, 2], "training_clips": 90, "training_seconds": 63.1, "revision": "abc"}
+    facts |= {"date": "2025-06-07T08:09:10+00:00", "machine": "Linux", "cores": 2, "device": "cpu"}
+    facts["versions"] = {"torch": "2.1", "quantus": "0.6.0", "scipy": "1"}
+    return {"content": content, "recipe": {"fields": {"epochs": 30, "seed": 0}}, "made": facts | made}
+
+
+def test_every_network_has_one_row():
+    records = {"a": record("x"), "b": record("y", training_seconds=6000.0), "c": record("x", date="later")}
+    table = readings.trained(records, pd.DataFrame({"run": ["a", "b", "a", "c", "c"]}))
+    assert table["run"].tolist() == ["a", "b"]  # c has the network of a
+    assert table.iloc[0].to_dict() == {
+        **{"run": "a", "training folds": "1, 2", "training clips": 90, "test clips": 2, "epochs": 30},
+        **{"minutes": "1.1", "date": "2025-06-07", "machine": "Linux, 2 cores, cpu"},
+        **{"torch": "2.1", "quantus": "0.6.0", "revision": "abc"},
+    }
+    assert table["minutes"][1] == "100.0"
+    assert table["test clips"][1] == 1
+
+
 def test_readings_are_the_default_and_those_that_differ_once():
     settings = [
         "seed=0 hop_length=1024",
