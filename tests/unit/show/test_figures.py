@@ -136,7 +136,7 @@ EVERY = {
     "representations": lambda: representations(RNG.normal(scale=0.1, size=11_025)),
     "slices_per_class": lambda: show.slices_per_class(SLICES, source=SOURCE),
     "shortcut": lambda: show.shortcut(source=SOURCE),
-    "history": lambda: show.history(HISTORY, source=SOURCE),
+    "history": lambda: show.history(HISTORY, test_fold=10, source=SOURCE),
     "confusion": lambda: show.confusion(PREDICTIONS, classes=NAMES, source=SOURCE),
     "three_bars": lambda: three_bars(sounding_frames=17),
     "density": lambda: show.density(SCORES, thesis_modes=MODES, source=SOURCE),
@@ -426,14 +426,14 @@ def test_history_draws_both_parts_of_both_measures():
 
 
 def test_history_of_one_epoch_is_drawn():
-    show.history(HISTORY[HISTORY["epoch"] == 1], source=SOURCE).draw_without_rendering()
+    show.history(HISTORY[HISTORY["epoch"] == 1], test_fold=10, source=SOURCE).draw_without_rendering()
 
 
 def test_every_fold_that_was_held_out_has_a_line_with_its_number():
     held = [HISTORY[HISTORY["fold"] == 10].assign(fold=fold) for fold in range(4, 11)]
-    figure = show.history(pd.concat([HISTORY[HISTORY["fold"] == 0], *held]), source=SOURCE)
+    figure = show.history(pd.concat([HISTORY[HISTORY["fold"] == 0], *held]), test_fold=10, source=SOURCE)
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["training folds", *(f"fold {fold}" for fold in range(4, 11))]
+    assert names == ["training folds", "test fold", *(f"fold {fold}" for fold in range(4, 10))]
 
 
 def test_confusion_counts_shares_and_recall():
@@ -545,7 +545,7 @@ def test_convergence_marks_every_score_and_joins_the_means():
     ("draw", "table", "column"),
     [
         (show.slices_per_class, SLICES, "salience"),
-        (show.history, HISTORY, "fold"),
+        (lambda t, source: show.history(t, test_fold=10, source=source), HISTORY, "fold"),
         (show.density, SCORES, "architecture"),
         (show.convergence, DRAWN, "method"),
         (show.randomisation, RANDOMISED, "order"),
