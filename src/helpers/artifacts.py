@@ -53,15 +53,20 @@ ALL: dict[str, Artefact] = {}
 class Artefact:
     """One kind of file or folder that the study makes, declared beside the function that makes it.
 
+    Parameters
+    ----------
     name : of the file or folder; a suffix says what it is.
-    make : called with the run and the path to write; may keep what it needs to resume beside that path, and
-        may return extra facts for the record. It sees only the fields that are declared here and by the inputs.
+    make : called with the run and the path to write; may keep what it needs to resume beside that path, and may
+        return extra facts for the record. It sees only the fields that are declared here and by the inputs.
     chapter : the notebook whose page makes it, NN_title.
-    fields : of `study.Run` that it reads itself. inputs : artefacts that it is made from.
-    packages : whose versions shape it. table : what its columns hold (`helpers.tables`).
+    fields : of `study.Run` that it reads itself.
+    inputs : artefacts that it is made from.
+    packages : whose versions shape it.
+    table : what its columns hold (`helpers.tables`).
     folds : it is made for one fold at a time; `make` and `outside` get the fold as a further argument.
     outside : digests, by name, of what it depends on and no artefact holds, such as sound files.
-    work : units of work, to estimate seconds from records. smaller : the fields that make it less.
+    work : units of work, to estimate seconds from records.
+    smaller : the fields that make it less.
     record : whether `make record` keeps it.
     """
 

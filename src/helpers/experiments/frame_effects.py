@@ -26,8 +26,10 @@ from helpers.study import Run
 class Effects:
     """What each frame of test clips means to a network, and what the explainer gives to the layer's nodes.
 
-    clips : (clips,), str. recordings, labels, predicted, explained, frames : (clips,), int64,
-        as in `explainers.Explanations`.
+    Parameters
+    ----------
+    clips : (clips,), str.
+    recordings, labels, predicted, explained, frames : (clips,), int64, as in `explainers.Explanations`.
     nodes : (clips, rows, columns), float32, as there.
     effects : (clips, frames), float32: `perturbation.effects` by frame, U[0, 1) at two quadrature points.
     again : (clips, frames), float32: the same at three other points, for the ceiling; NaN for clips that are

@@ -38,11 +38,14 @@ def clip_seed(seed: int | tuple[int, ...], clip: int) -> np.ndarray:
 class Baseline:
     """What a block's cells become while the network is asked again.
 
+    Parameters
+    ----------
     values : called with (clip number, input (rows, columns), labels (rows, columns)); returns new values,
         broadcastable to (nodes, rows, columns), of which a block takes those of its own cells. With
         `whole`, (blocks, rows, columns): the whole input after each block's change, for an edit that
         reaches beyond the block's cells.
     weights : (nodes,), sum 1: how much each node counts in the mean effect.
+    whole : see `values`.
 
     Chapter: notebooks/12_engine.md
     """
