@@ -1,58 +1,22 @@
-"""The data set: its table, its files, its torch Dataset and its download."""
+"""The data set: its table, its files, and its torch Dataset."""
 
-import hashlib
-import http.server
-import io
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
-import threading
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import InputError
-from helpers.audio import download, urbansound
+from helpers.audio import urbansound
+from tests.unit.audio.made import HEADER, ROWS, cut, write_table, write_wav
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "urbansound8k"
-HEADER = ",".join(urbansound.COLUMNS)
-ROWS = [
-    "7-3-0-0.wav,7,0.0,4.0,1,1,3,dog_bark",
-    "7-3-0-1.wav,7,0.5,4.5,2,1,3,dog_bark",
-    "8-1-0-0.wav,8,0.0,0.05,1,2,1,car_horn",
-    "9-9-0-0.wav,9,1.0,1.05,2,2,9,street_music",
-]
-
-
-def write_table(folder, *lines):
-    path = folder / "metadata" / "UrbanSound8K.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
-def write_wav(path, samples, *, rate=22050, subtype="PCM_16", kind="WAV"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, samples, rate, subtype=subtype, format=kind)
-    return path
-
-
-@pytest.fixture
-def tree(tmp_path):
-    """Two folds of two clips each, each clip of other content."""
-    folder = tmp_path / "set"
-    write_table(folder, HEADER, *ROWS)
-    for number, row in enumerate(ROWS, 1):
-        name, fold = row.split(",")[0], row.split(",")[5]
-        write_wav(folder / "audio" / f"fold{fold}" / name, np.full(100 * number, number / 10))
-    return folder
 
 
 # The table
@@ -243,10 +207,6 @@ def test_missing_clips_are_counted_and_three_are_named(tree):
         urbansound.read_clips(tree)
     named = ", ".join(f"audio/fold1/5-3-0-{number}.wav" for number in range(3))
     assert f"lacks 5 of the 9 clips of its folds ({named}, ...)" in str(caught.value)
-
-
-def cut(path):
-    path.write_bytes(path.read_bytes()[:-30])
 
 
 def cut_in_header(path):
@@ -497,167 +457,6 @@ def test_counts_add_up_and_leakage_means_two_folds(rows):
     assert (counts["recordings"] <= counts["slices"]).all()
     folds = {recording: {row[1] for row in rows if row[0] == recording} for recording, *_ in rows}
     assert urbansound.leakage(table) == sorted(r for r, held in folds.items() if len(held) > 1)
-
-
-# The download, from a server of our own
-
-
-def md5(content):
-    return hashlib.md5(content).hexdigest()
-
-
-class Server(http.server.BaseHTTPRequestHandler):
-    """Serves `files`, honours Range, and may break off after `breaks_after` bytes."""
-
-    files: dict[str, bytes]
-    breaks_after: int | None
-    ranged: bool
-    asked: list[tuple[str, str | None]]
-
-    def do_GET(self):
-        self.asked.append((self.path, self.headers["Range"]))
-        content = self.files.get(self.path)
-        if content is None:
-            self.send_error(404)
-            return
-        start = 0
-        if self.ranged and self.headers["Range"]:
-            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-            if start >= len(content):
-                self.send_error(416)
-                return
-            self.send_response(206)
-        else:
-            self.send_response(200)
-        self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        end = None if self.breaks_after is None else start + self.breaks_after
-        self.wfile.write(content[start:end])
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def site(tree, tmp_path, monkeypatch):
-    """soundata pointed at a server on this machine that holds the small tree as an archive."""
-    from soundata import core
-    from soundata.datasets import urbansound8k
-
-    memory = io.BytesIO()
-    with tarfile.open(fileobj=memory, mode="w:gz") as archive:
-        archive.add(tree, arcname="UrbanSound8K")
-    packed = memory.getvalue()
-    clips = [row.split(",") for row in ROWS]
-    paths = {row[0][:-4]: f"audio/fold{row[5]}/{row[0]}" for row in clips}
-    table = "metadata/UrbanSound8K.csv"
-    index = {
-        "version": "1.0",
-        "clips": {name: {"audio": [path, md5((tree / path).read_bytes())]} for name, path in paths.items()},
-        "metadata": {"UrbanSound8K.csv": [table, md5((tree / table).read_bytes())]},
-    }
-    listed = repr(index).replace("'", '"').encode()
-    handler = type("Handler", (Server,), {"breaks_after": None, "ranged": True, "asked": []})
-    handler.files = {"/set.tar.gz": packed, "/index.json": listed}
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
-
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    remote = urbansound8k.REMOTES["all"]
-    monkeypatch.setattr(remote, "url", f"{url}/set.tar.gz")
-    monkeypatch.setattr(remote, "checksum", md5(packed))
-    ours = core.Index(filename="index.json", url=f"{url}/index.json", checksum=md5(listed))
-    ours.indexes_dir = ours.remote.destination_dir = str(tmp_path / "indexes")
-    monkeypatch.setitem(urbansound8k.INDEXES, "1.0", ours)
-    monkeypatch.setattr(urbansound8k, "REMOTES", {"all": remote})
-    yield handler
-    server.shutdown()
-    server.server_close()
-
-
-def test_download_gives_the_checked_data_set(site, tree, tmp_path, capfd):
-    folder = tmp_path / "down" / "UrbanSound8K"
-    download.download(folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["audio", "metadata"]
-    assert sorted(path.name for path in folder.parent.iterdir()) == ["UrbanSound8K"]
-    assert urbansound.read_clips(folder, complete=True).equals(urbansound.read_clips(tree))
-    assert capfd.readouterr() == ("", "")
-
-    site.asked.clear()
-    download.download(folder)  # there already: checked only
-    assert [path for path, _ in site.asked] == ["/index.json"]
-    cut(folder / "audio" / "fold1" / "7-3-0-0.wav")
-    (folder / "audio" / "fold1" / "7-3-0-1.wav").unlink()
-    with pytest.raises(InputError, match="is not the official UrbanSound8K: 2 files are missing"):
-        download.download(folder)
-
-
-def test_a_broken_download_goes_on_where_it_stopped(site, tmp_path):
-    folder = tmp_path / "UrbanSound8K"
-    site.breaks_after = size = len(site.files["/index.json"])  # the index passes, the archive not
-    total = len(site.files["/set.tar.gz"])
-    assert size < total
-    with pytest.raises(InputError, match=f"the connection broke after {size} of {total} bytes"):
-        download.download(folder)
-    assert not folder.exists()
-    site.breaks_after = None
-    download.download(folder)
-    assert ("/set.tar.gz", f"bytes={size}-") in site.asked
-    assert len(urbansound.read_clips(folder, complete=True)) == 4
-
-
-def test_a_server_without_ranges_starts_over(site, tmp_path):
-    folder = tmp_path / "UrbanSound8K"
-    part = tmp_path / "UrbanSound8K.partial" / "UrbanSound8K.tar.gz.part"
-    part.parent.mkdir()
-    part.write_bytes(b"something else")
-    site.ranged = False
-    download.download(folder)
-    assert len(urbansound.read_clips(folder)) == 4
-
-
-def test_a_complete_archive_is_not_asked_for_again(site, tmp_path):
-    partial = tmp_path / "UrbanSound8K.partial"
-    partial.mkdir()
-    part = partial / "UrbanSound8K.tar.gz.part"
-    part.write_bytes(site.files["/set.tar.gz"])  # complete, killed before its renaming: 416
-    download.download(tmp_path / "UrbanSound8K")
-    shutil.rmtree(tmp_path / "UrbanSound8K")
-
-    partial.mkdir()
-    (partial / "UrbanSound8K.tar.gz").write_bytes(site.files["/set.tar.gz"])
-    (partial / "audio").mkdir()  # killed while soundata moved what it had unpacked
-    shutil.copytree(partial / "audio", partial / "UrbanSound8K" / "audio")
-    (partial / "audio").rmdir()
-    site.asked.clear()
-    download.download(tmp_path / "UrbanSound8K")
-    assert [path for path, _ in site.asked] == ["/index.json"]
-
-
-def test_a_damaged_archive_is_removed_and_fetched_again(site, tmp_path):
-    partial = tmp_path / "UrbanSound8K.partial"
-    partial.mkdir()
-    part = partial / "UrbanSound8K.tar.gz.part"
-    part.write_bytes(b"damaged")
-    with pytest.raises(InputError, match="the archive came damaged and was removed"):
-        download.download(tmp_path / "UrbanSound8K")
-    assert list(partial.iterdir()) == []
-    download.download(tmp_path / "UrbanSound8K")
-    assert len(urbansound.read_clips(tmp_path / "UrbanSound8K")) == 4
-
-
-def test_no_server_is_one_sentence(site, tmp_path, capfd):
-    site.files = {}
-    with pytest.raises(InputError) as caught:
-        download.download(tmp_path / "UrbanSound8K")
-    assert "cannot be downloaded" in str(caught.value)
-    assert "404" in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert capfd.readouterr() == ("", "")
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="is a file; name a folder"):
-        download.download(tmp_path / "file")
 
 
 # The real table and the ten original files, where they are
