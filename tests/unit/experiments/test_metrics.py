@@ -235,11 +235,11 @@ def test_a_frame_reaches_its_neighbours_and_no_further_unless_it_is_the_loudest(
 
 def test_silence_is_scaled_as_the_inputs_are(settings, stand_in):
     runs = [study.open(profile="smoke", data=str(stand_in), scaling=s) for s in ("raw", "standardised")]
-    test = representations.dataset(runs[1]).test()
+    test = representations.test(runs[1])
     i = int(test.frames.argmin())
     raw, scaled = (metrics.silenced(run, test.clips[i]) for run in runs)
     np.testing.assert_array_equal(scaled[-1], test.inputs[i, 0])  # padding: nothing changes, to the last bit
-    known = representations.dataset(runs[0]).training().inputs[:, 0]
+    known = representations.training(runs[0]).inputs[:, 0]
     mean, deviation = (of(known, axis=(0, 2))[:, None] for of in (np.mean, np.std))
     np.testing.assert_allclose(scaled[3], (raw[3] - mean) / deviation, rtol=1e-4, atol=1e-4)
 
