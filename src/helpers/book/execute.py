@@ -163,9 +163,8 @@ def _make_page(notebook: NotebookNode, *, source: Path, root: str, values: dict,
     """Make an executed notebook a page: say its data, keep sound in files, drop what only machines read."""
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
-        if "parameters" in tags and len(values):
-            injected = any("injected-parameters" in c.metadata.get("tags", []) for c in notebook.cells)
-            cell.metadata["tags"] = [*tags, "remove-cell"] if injected else tags
+        if "injected-parameters" in tags:
+            _into_place(notebook, cell)
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
         if cell.cell_type != "code":
@@ -187,6 +186,18 @@ def _make_page(notebook: NotebookNode, *, source: Path, root: str, values: dict,
         cell.outputs = kept
     notebook.metadata.pop("papermill", None)
     notebook.cells[0].source += f"\n\n{banner(source=source, values=values, seconds=seconds)}"
+
+
+def _into_place(notebook: NotebookNode, injected: NotebookNode) -> None:
+    """Show the parameters once: the chapter's own cell, with the values that were given in their places."""
+    own = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+    given = dict(line.split(" = ", 1) for line in injected.source.splitlines() if " = " in line)
+    lines = []
+    for line in own.source.splitlines():
+        name, comment = line.partition(" = ")[0], line.partition("  # ")[2]
+        lines.append(f"{name} = {given.pop(name)}  # {comment}" if name in given else line)
+    own.source = "\n".join([*lines, *(f"{name} = {value}" for name, value in given.items())])
+    injected.metadata["tags"] = [*injected.metadata["tags"], "remove-cell"]
 
 
 def banner(*, source: Path, values: dict, seconds: float) -> str:
