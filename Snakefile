@@ -43,8 +43,9 @@ def inputs(page):
     if page.part == "recorded":
         return chapter + RECORDED
     reads = [r for one in studies.reads(page.chapter) if one.chapter != page.chapter for r in records(one, of(page))]
-    last = [f for f, other in PAGES.items() if other.part == "copy" and other != page] if page.chapter == "11_runs" else []
-    return chapter + [r for r in reads if r in MADE] + last
+    if page.chapter == "11_runs":  # it lists what made every file, so it comes last of all
+        return chapter + sorted(MADE)
+    return chapter + [r for r in reads if r in MADE]
 
 
 def of(page):
