@@ -41,6 +41,8 @@ _PACKAGES = ["torch", "torchvision", "torchaudio", "numpy", "scipy", "pandas"]
 _PACKAGES += ["soundfile", "grad-cam", "quantus", "captum"]
 # Settings, bookkeeping and presentation do not change what a recipe makes.
 _PLUMBING = {"study", "artifacts", "tables", "book", "show"}
+# What these write are sound files, whose digests every recipe holds.
+_SOUNDS = {"audio.standin", "audio.download"}
 _ALWAYS = {
     "data",
     "profile",
@@ -423,7 +425,11 @@ def _file_digest(path: Path, size: int, mtime: int) -> str:
 def code_digests(module: str) -> dict[str, str]:
     """Digest of a helper module and of every helper module it imports, without comments and docstrings."""
     room, _, name = f"helpers.{module}".rpartition(".")
-    names = {n for n in modules_of(f"from {room} import {name}") if n.partition(".")[0] not in _PLUMBING}
+    names = {
+        n
+        for n in modules_of(f"from {room} import {name}")
+        if n.partition(".")[0] not in _PLUMBING and (n == module or n not in _SOUNDS)
+    }
     return {
         name: _sha256(ast.unparse(_without_docstrings(ast.parse(source_of(name).read_text()))).encode())
         for name in sorted(names)

@@ -41,6 +41,8 @@ NETWORKS = {  # the layer that is explained when none is named: the last block
     "resnet101": "layer4[-1]",
     "resnet152": "layer4[-1]",
     "vgg13": "features[-1]",
+    "efficientnet-lite0": "_blocks[-1]",
+    "framenet": "layer4[-1]",
 }
 REPRESENTATIONS = ("mfcc", "log-mel")
 EXPLAINERS = ("Grad-CAM", "HiResCAM")
@@ -106,7 +108,11 @@ class Run(BaseModel):
     padding: Literal["zero", "minimum", "repeat_frames", "repeat_waveform"] = _choice(
         "zero", "what fills the frames after the sound", section="2.2"
     )
-    scaling: Literal["raw", "standardised"] = _choice("raw", "of each row, over the training clips", section="2.2")
+    scaling: Literal["raw", "standardised", "together"] = _choice(
+        "raw",
+        "standardised: each row has mean 0 and variance 1 over the training clips; together: all rows as one",
+        section="2.2",
+    )
 
     # a network and how it learned
     architecture: str = _choice("resnet18", "of the network", section="2.3", names=NETWORKS)
@@ -117,9 +123,13 @@ class Run(BaseModel):
     batch_size: int = _choice(16, "clips in a step", section="2.3", ge=2, le=4096)
     learning_rate: float = _choice(1e-3, "size of a step", section="2.3", gt=0, le=10)
     optimizer: Literal["AdamW", "Adam", "SGD"] = _choice("AdamW", "rule of a step", section="2.3")
-    schedule: Literal["constant", "cosine"] = _choice("constant", "how the learning rate changes", section="2.3")
-    augmentation: Literal["none", "mask"] = _choice(
-        "none", "mask: a stretch of rows and of frames is blanked in training", section="2.3"
+    schedule: Literal["constant", "cosine", "one-cycle"] = _choice(
+        "constant", "how the learning rate changes", section="2.3"
+    )
+    augmentation: Literal["none", "mask", "roll and mask"] = _choice(
+        "none",
+        "in training; mask: a stretch of rows and of frames is blanked; roll: the frames begin anywhere",
+        section="2.3",
     )
 
     # which maps
@@ -260,7 +270,9 @@ def named(architecture: str) -> str:
 
     Chapter: notebooks/13_reference.md
     """
-    return architecture.replace("resnet", "ResNet").replace("vgg", "VGG")
+    for word in ("ResNet", "VGG", "EfficientNet", "Lite", "FrameNet"):
+        architecture = architecture.replace(word.lower(), word)
+    return architecture
 
 
 def said(value: Any) -> str:

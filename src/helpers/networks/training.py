@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 import torchaudio
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from tqdm import tqdm
 
 from helpers import InputError, artifacts, study, tables
@@ -25,6 +26,16 @@ from helpers.networks import models
 from helpers.study import Run
 
 OPTIMIZERS = {"AdamW": torch.optim.AdamW, "Adam": torch.optim.Adam, "SGD": torch.optim.SGD}
+# how the learning rate changes from step to step: of an optimizer, the number of epochs and of batches in one
+SCHEDULES: dict[str, Callable[[torch.optim.Optimizer, int, int], LRScheduler]] = {
+    "constant": lambda optimizer, epochs, batches: LambdaLR(optimizer, lambda step: 1.0),
+    "cosine": lambda optimizer, epochs, batches: LambdaLR(
+        optimizer, lambda step: float(1 + np.cos(np.pi * (step // batches) / epochs)) / 2
+    ),
+    "one-cycle": lambda optimizer, epochs, batches: OneCycleLR(
+        optimizer, max_lr=optimizer.param_groups[0]["lr"], total_steps=epochs * batches + 1
+    ),
+}
 WIDEST = 0.2  # of the rows and of the frames, blanked by the augmentation "mask"
 
 
@@ -108,29 +119,32 @@ def train(
     optimizer = OPTIMIZERS[run.optimizer](model.parameters(), lr=run.learning_rate)
     loss_function = nn.CrossEntropyLoss()
     inputs, labels = torch.from_numpy(training.inputs), torch.from_numpy(training.labels)
-    rows, spent = _resume(checkpoint, model, optimizer)
+    batches = -(-len(labels) // run.batch_size)
+    schedule = SCHEDULES[run.schedule](optimizer, run.epochs, batches)
+    rows, spent = _resume(checkpoint, model, optimizer, schedule)
     done = max((row["epoch"] for row in rows), default=0)
     started = time.monotonic()
-    batches = -(-len(labels) // run.batch_size)
     with tqdm(total=run.epochs * batches, initial=done * batches, desc=f"training {run.name}", unit="batch") as bar:
         for epoch in range(done, run.epochs):
             random = np.random.default_rng([run.seed, epoch])
             order = torch.from_numpy(random.permutation(len(labels)))
-            for group in optimizer.param_groups:
-                group["lr"] = _rate(run, epoch)
             model.train()
             total_loss, correct = 0.0, 0
-            for chosen in order.split(run.batch_size):
-                x = _augmented(inputs[chosen], run, random).to(device(), memory_format=torch.channels_last)
-                y = labels[chosen].to(device())
-                optimizer.zero_grad()
-                logits = model(x)
-                loss = loss_function(logits, y)
-                loss.backward()
-                optimizer.step()
-                total_loss += loss.item() * len(y)
-                correct += int((logits.argmax(1) == y).sum())
-                bar.update()
+            # dropout draws from torch's global generator only
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(random.integers(2**32)))
+                for chosen in order.split(run.batch_size):
+                    x = _augmented(inputs[chosen], run, random).to(device(), memory_format=torch.channels_last)
+                    y = labels[chosen].to(device())
+                    optimizer.zero_grad()
+                    logits = model(x)
+                    loss = loss_function(logits, y)
+                    loss.backward()
+                    optimizer.step()
+                    schedule.step()
+                    total_loss += loss.item() * len(y)
+                    correct += int((logits.argmax(1) == y).sum())
+                    bar.update()
             if not np.isfinite(total_loss):
                 raise InputError(
                     f"training diverged in epoch {epoch + 1}: the loss is not finite; take a smaller "
@@ -141,7 +155,7 @@ def train(
                 logits, truth = predict(model, clips.inputs), torch.from_numpy(clips.labels)
                 right = (logits.argmax(1) == truth).double().mean().item()
                 rows.append(_row(epoch, fold, loss_function(logits, truth).item(), right))
-            _save(checkpoint, model, optimizer, rows, spent + time.monotonic() - started)
+            _save(checkpoint, model, optimizer, schedule, rows, spent + time.monotonic() - started)
     folder.mkdir(exist_ok=True)
     weights = {k: v.contiguous().cpu() for k, v in model.state_dict().items()}
     safetensors.torch.save_file(weights, folder / "weights.safetensors")
@@ -168,16 +182,12 @@ def predict(model: nn.Module, inputs: np.ndarray, *, batch: int = 64) -> Tensor:
         return torch.cat([model(x.to(where)).cpu() for x in torch.from_numpy(inputs).split(batch)])
 
 
-def _rate(run: Run, epoch: int) -> float:
-    """The learning rate of an epoch; "cosine" falls from the first to nearly 0 in the last."""
-    if run.schedule == "constant":
-        return run.learning_rate
-    return run.learning_rate * float(1 + np.cos(np.pi * epoch / run.epochs)) / 2
-
-
 def _augmented(x: Tensor, run: Run, random: np.random.Generator) -> Tensor:
     if run.augmentation == "none":
         return x
+    if run.augmentation == "roll and mask":
+        shifts = random.integers(run.frames, size=len(x))
+        x = torch.stack([clip.roll(int(by), dims=-1) for clip, by in zip(x, shifts, strict=True)])
     masks: list[Callable[[Tensor], Tensor]] = [
         torchaudio.transforms.FrequencyMasking(max(1, int(WIDEST * run.rows)), iid_masks=True),
         torchaudio.transforms.TimeMasking(max(1, int(WIDEST * run.frames)), iid_masks=True),
@@ -193,19 +203,25 @@ def _row(epoch: int, fold: int, loss: float, accuracy: float) -> dict:
     return {"epoch": epoch + 1, "fold": fold, "loss": loss, "accuracy": accuracy}
 
 
-def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rows: list, seconds: float) -> None:
+def _save(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, schedule: LRScheduler, rows: list, seconds: float
+) -> None:
     part = path.with_suffix(".part")
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    rate = {n: v for n, v in schedule.state_dict().items() if not callable(v) and n != "lr_lambdas"}
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": rate}
     torch.save(state | {"rows": rows, "seconds": seconds}, part)
     part.replace(path)
 
 
-def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[list, float]:
+def _resume(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, schedule: LRScheduler
+) -> tuple[list, float]:
     if not path.exists():
         return [], 0.0
     state = torch.load(path, weights_only=True)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
+    vars(schedule).update(state["schedule"])
     return state["rows"], state["seconds"]
 
 

@@ -286,3 +286,44 @@ def test_asking_for_shapes_does_not_change_a_network(training):
     shapes(network)
     assert network.training is training
     assert [n for n, v in network.state_dict().items() if not torch.equal(v, before[n])] == []
+
+
+# Networks of other families
+
+
+def test_the_logit_of_a_framenet_is_the_sum_of_its_frames_terms():
+    network = models.build("framenet", seed=0).double()
+    for module in network.modules():  # batch norms as after training
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.uniform_(-1, 1)
+            module.weight.data.uniform_(0.5, 2)
+    network.eval()
+    x = torch.randn(3, 1, 13, 400, dtype=torch.float64)
+    with torch.inference_mode():
+        terms, logits = network.terms(x), network(x)
+        assert terms.shape == (3, 10, 400)
+        assert torch.allclose(terms.sum(2), logits, atol=1e-12)
+        changed = x.clone()
+        changed[..., 7] += 1.0  # one frame's term changes and no other's
+        apart = (network.terms(changed) - terms).abs().amax((0, 1))
+    assert apart[7] > 1e-5
+    assert apart[torch.arange(400) != 7].max() < 1e-12
+
+
+def test_efficientnet_takes_the_picture_as_three_equal_channels_and_begins_with_imagenets_weights():
+    network = models.build("efficientnet-lite0", seed=0, pretrained=True).eval()
+    other = models.build("efficientnet-lite0", seed=1, pretrained=True).eval()
+    assert torch.equal(network._conv_stem.weight, other._conv_stem.weight)
+    assert not torch.equal(network._fc.weight, other._fc.weight)
+    assert not torch.equal(network._conv_stem.weight, models.build("efficientnet-lite0", seed=0)._conv_stem.weight)
+    x = torch.randn(2, 1, 128, 173)
+    with torch.inference_mode():
+        logits = network(x)
+        assert torch.allclose(logits, super(type(network), network).forward(x.repeat(1, 3, 1, 1)))
+    assert logits.shape == (2, 10)
+    assert shapes(network, shape=(128, 173), stages=("_blocks.15",)) == {"_blocks.15": (4, 5)}
+
+
+def test_a_network_without_pretrained_weights_says_so():
+    with pytest.raises(InputError, match="no pretrained weights of framenet"):
+        models.build("framenet", seed=0, pretrained=True)

@@ -149,7 +149,38 @@ def test_a_cosine_falls_from_the_learning_rate_to_nearly_nothing(train, monkeypa
     assert rates == [1e-3] * 3
 
 
-@pytest.mark.parametrize("choices", [{"schedule": "cosine"}, {"augmentation": "mask"}, {"optimizer": "Adam"}])
+def test_one_cycle_rises_to_the_learning_rate_and_falls_to_nearly_nothing(train, monkeypatch):
+    rates, step = [], torch.optim.AdamW.step
+
+    def note(self, *given, **options):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *given, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", note)
+    train("a", epochs=10, schedule="one-cycle", batch_size=4)
+    assert rates[0] == pytest.approx(1e-3 / 25)  # Smith & Topin 2018, as torch has it
+    assert max(rates) == pytest.approx(1e-3, rel=1e-3)
+    assert 0.25 < np.argmax(rates) / len(rates) < 0.35
+    assert rates[-1] < 1e-6
+    assert (np.sign(np.diff(rates)) == [1] * np.argmax(rates) + [-1] * (len(rates) - 1 - np.argmax(rates))).all()
+
+
+def test_every_schedule_and_augmentation_that_may_be_chosen_exists():
+    assert list(training.SCHEDULES) == study.legal("schedule")
+    with pytest.raises(InputError, match="augmentation"):
+        study.check("augmentation", "noise")
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"schedule": "cosine"},
+        {"schedule": "one-cycle"},
+        {"augmentation": "mask"},
+        {"augmentation": "roll and mask"},
+        {"optimizer": "Adam"},
+    ],
+)
 def test_a_training_with_other_choices_goes_on_and_ends_with_the_same_bytes(train, choices):
     whole = contents(train("whole", epochs=3, **choices))
     assert whole != contents(train("plain", epochs=3))
@@ -185,6 +216,15 @@ def test_a_mask_blanks_a_stretch_of_rows_and_of_frames_of_each_clip():
         for blank in (one.all(1), one.all(0)):
             assert (blank[1:] != blank[:-1]).sum() <= 2
         assert torch.equal(one, one.all(1)[:, None] | one.all(0))
+
+
+def test_a_roll_moves_the_frames_of_each_clip_and_loses_none(monkeypatch):
+    monkeypatch.setattr(training, "WIDEST", 0)  # masks of nothing
+    x = torch.arange(400.0).expand(20, 1, 13, 400)
+    found = training._augmented(x, study.Run(augmentation="roll and mask"), np.random.default_rng(3))
+    begins = found[:, 0, 0, 0]
+    assert len(set(begins.tolist())) > 10
+    assert torch.equal(found, (begins[:, None, None, None] + x) % 400)
 
 
 def test_nothing_is_masked_unless_it_is_chosen():
