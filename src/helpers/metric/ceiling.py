@@ -63,7 +63,9 @@ def best_nodes(
         return np.zeros(nodes)
 
     def scores(maps: np.ndarray) -> np.ndarray:
-        own = rankdata(maps @ weights.T, axis=1) - (len(effects) + 1) / 2
+        # rounded: frames at the edges get exactly the same of one node, and must stay tied
+        own = rankdata((maps / maps.max(axis=1, keepdims=True, initial=1e-300) @ weights.T).round(9), axis=1)
+        own -= (len(effects) + 1) / 2
         size = np.sqrt((own * own).sum(axis=1) * (ranks @ ranks))
         return np.divide(own @ ranks, size, out=np.full(len(maps), -1.0), where=size > 0)
 
@@ -77,7 +79,9 @@ def best_nodes(
         before = best
         for node in random.permutation(nodes):
             steps = np.sort(own)
-            values = np.unique(np.concatenate([own[node] * np.array(SHIFTS), (steps[1:] + steps[:-1]) / 2, 1.5 * steps[-1:]]))
+            values = np.unique(
+                np.concatenate([own[node] * np.array(SHIFTS), (steps[1:] + steps[:-1]) / 2, 1.5 * steps[-1:]])
+            )
             tried = np.repeat(own[None], len(values), axis=0)
             tried[:, node] = values
             found = scores(tried)
