@@ -5,7 +5,7 @@ import pytest
 
 from helpers.experiments import specifications
 from helpers.findings import answer, curve, plan
-from tests.unit.findings.made import DOWN, INFORMED, LOUD, NOTHING, UP, outcomes, within
+from tests.unit.findings.made import DOWN, LOUD, NOTHING, UP, outcomes, within
 
 pytestmark = pytest.mark.usefixtures("few")
 
@@ -121,29 +121,41 @@ def test_most_are_below_zero_needs_specifications_below_their_null(claimed, verd
         ([], "not testable here"),
     ],
 )
-@pytest.mark.parametrize("claim", ["depth", "depth-share"])
-def test_depth_survives_where_deeper_is_lower_at_every_hop(claimed, claim, lead, end):
-    found = claimed({claim: [NO]}, lead=lead)[claim]
+def test_depth_survives_where_deeper_is_lower_at_every_hop(claimed, lead, end):
+    found = claimed({"depth": [NO]}, lead=lead)["depth"]
     assert found["end"] == end
     if lead:
         assert "x: mean difference " + f"{lead[0][1]:+.2f}" in found["why"]
 
 
+def test_shares_of_two_networks_are_the_ledgers_to_say_not_a_test_of_means(claimed):
+    lead = [("x", -0.1, -0.2, -0.05, 0.01)]
+    assert claimed({"depth-share": [NO, NO]}, lead=lead)["depth-share"]["end"] == "does not survive"
+    assert claimed({"depth-share": [YES, MAYBE]}, lead=lead)["depth-share"]["end"] == "undecided"
+
+
 @pytest.mark.parametrize(
-    ("kinds", "end"),
+    ("signs", "end"),
     [
-        ((NOTHING, NOTHING), "survives"),
-        ((LOUD, LOUD), "survives in part"),
-        ((INFORMED, INFORMED), "does not survive"),
-        ((INFORMED, NOTHING), "undecided"),
-        ((LOUD, "undecided"), "undecided"),
-        (("undecided", "undecided"), "undecided"),
+        ({"R18-sign": [NO, NO], "R101-sign": [NO, NO]}, "does not survive"),
+        ({"R18-sign": [YES, YES], "R101-sign": [YES]}, "survives"),
+        ({"R18-sign": [NO, NO], "R101-sign": [YES]}, "undecided"),
+        ({"R18-sign": [MAYBE], "R101-sign": [MAYBE]}, "undecided"),
     ],
 )
-def test_the_thesiss_verdict_is_what_both_networks_maps_are_called(claimed, kinds, end):
-    found = claimed({"verdict": [NO]}, kinds=kinds)["verdict"]
+def test_the_thesiss_verdict_stands_with_its_reason(claimed, signs, end):
+    found = claimed(signs | {"verdict": [NO]}, kinds=(LOUD, NOTHING))["verdict"]
     assert found["end"] == end
-    assert found["why"] == f"Maps by the planned rule: ResNet18: {kinds[0]}; ResNet101: {kinds[1]}."
+    assert f"ResNet18: {LOUD}; ResNet101: {NOTHING}" in found["why"]
+
+
+@pytest.mark.parametrize(("signs", "end"), [(["negative", "either"], "does not survive"), (["either"], "undecided")])
+def test_a_negative_score_shows_no_failure_where_ignorance_is_negative_too(claimed, monkeypatch, signs, end):
+    rows = [{"run": f"r{i}", "below 0": 0.7, "sign": sign} for i, sign in enumerate(signs)]
+    monkeypatch.setattr(curve, "ignorance", lambda table: pd.DataFrame(rows))
+    found = claimed({"failure-mode": ["not testable here"]}, table=signs_of("resnet18", [BELOW]))["failure-mode"]
+    assert found["end"] == end
+    assert "70% for r0" in found["why"]
 
 
 def test_every_family_has_an_end_and_a_sentence():
