@@ -100,7 +100,7 @@ ABOVE = ("positive", "above null")
 def test_most_are_below_zero_needs_specifications_below_their_null(claimed, verdicts, own, end):
     others = [
         signs_of("resnet18", [ABOVE] * 20 if end == "survives" else [BELOW] * 20, blocks="frame"),
-        signs_of("resnet18", [BELOW] * 20, effect="loss after - before"),
+        signs_of("resnet18", [BELOW] * 20, effect="loss before - after"),
         signs_of("resnet101", [BELOW] * 20),
     ]
     found = claimed({"R18-sign": verdicts}, table=pd.concat([signs_of("resnet18", own), *others]))["R18-sign"]
