@@ -47,7 +47,7 @@ def table(run: Run) -> pd.DataFrame:
       its stretch of the waveform is silent (`silenced`). With U[0, 1) and other blocks, "rank": 13 cells
       by rank, the thesis's; "patch": squares as high as there are rows; "cell": one, at one quadrature point, because
       there are 5200; "coefficient": a whole row, without an answer for a map that is the same at all
-      coefficients, as Grad-CAM's of the last block is.
+      coefficients, as Grad-CAM's of the last block is. "... inside": among the frames that hold sound.
     - "SRG", "MoRF", "LeRF", "label flip": see `gains`.
     - "pixel flipping", "faith. corr.", "ROAD": see `quantus_values`.
 
@@ -129,6 +129,12 @@ def measured(
         found = {
             f"MC {key}": correlation.score(own[None], effect, blocks=blocks)[0]
             for key, (blocks, effect) in (held | {"rank": (rank, effects(rank, {}))}).items()
+        }
+        curve = nulls.profile(own[None, :, : maps.frames[i]])
+        found |= {
+            f"MC {key} inside": correlation.frame_scores(curve, effect[0, : maps.frames[i]])[0]
+            for key, (blocks, effect) in held.items()
+            if isinstance(blocks, str) and blocks == "frame"
         }
         status = "constant map or effects"
         if own.min() < own.max():
