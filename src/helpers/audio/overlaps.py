@@ -58,6 +58,21 @@ def recorded() -> pd.DataFrame:
     return pd.read_csv(RECORDED)
 
 
+def said() -> str:
+    """`recorded` in a table to read, as Markdown; book/overlaps.md holds it.
+
+    Chapter: book/urbansound8k.md
+    """
+    table = recorded()
+    folds = ", ".join(map(str, sorted(table["fold"].unique())))
+    lines = ["| if slices lie this far apart | median correlation | pairs above 0.9 |", "|---|---|---|"]
+    for step in STEPS:
+        found = table[f"{step} s"]
+        lines.append(f"| {step} s | {found.median():.3f} | {(found > 0.9).sum()} of {len(found)} |")
+    lines += ["", f"UrbanSound8K, neighbouring slices of folds {folds} as far as they were at hand, 22.05 kHz mono."]
+    return "\n".join(lines) + "\n"
+
+
 def record(folder: Path, table: pd.DataFrame) -> Path:
     """Write what `recorded` reads, with its provenance.
 
