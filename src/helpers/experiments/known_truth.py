@@ -73,21 +73,25 @@ def truths(network: nn.Module, x: np.ndarray, category: int, *, known: np.ndarra
     return found
 
 
-def candidates(truth: dict[str, np.ndarray], *, nodes: int) -> dict[str, np.ndarray]:
+def candidates(truth: dict[str, np.ndarray], *, sounding: int, nodes: int) -> dict[str, np.ndarray]:
     """The truth, and the truth spoilt in five ways: curves by name of `MAPS`, (frames,), >= 0.
+
+    Reversed and shifted are those of the sound only, so that they know as much of the padding as the truth does.
 
     Parameters
     ----------
-    truth : from `truths`. nodes : columns that "truth in nodes" is squeezed into, as a ResNet's last block has.
+    truth : from `truths`. sounding : frames that hold sound.
+    nodes : columns that "truth in nodes" is squeezed into, as a ResNet's last block has.
 
     Chapter: notebooks/20_known_truth.md
     """
     size = np.abs(truth["uniform"])
+    sound, rest = size[:sounding], size[sounding:]
     return {
         **{f"truth ({name})": np.abs(curve) for name, curve in truth.items()},
         "truth for the class": np.maximum(truth["mean"], 0),
-        "truth reversed": size[::-1].copy(),
-        "truth shifted": np.roll(size, len(size) // 4),
+        "truth reversed": np.concatenate([sound[::-1], rest]),
+        "truth shifted": np.concatenate([np.roll(sound, sounding // 4), rest]),
         "truth blurred": gaussian_filter1d(size, BLUR),
         "truth in nodes": controls.squeezed(size, (1, nodes)),
     }
@@ -124,7 +128,8 @@ def _make(run: Run, target: Path) -> dict:
 
     def one(i: int) -> pd.DataFrame:
         x, random = maps.inputs[i, 0], np.random.default_rng((run.metric_seed, i))
-        curves = candidates(truths(network, x, int(maps.explained[i]), known=known), nodes=nodes)
+        truth = truths(network, x, int(maps.explained[i]), known=known)
+        curves = candidates(truth, sounding=int(maps.frames[i]), nodes=nodes)
         curves |= {
             "Grad-CAM": nulls.profile(maps.maps[[i]])[0],
             "random nodes": nulls.profile(nulls.random_nodes((1, nodes), count=1, random=random, size=run.shape))[0],

@@ -52,9 +52,9 @@ def test_the_truth_squared_is_the_engines_effect_where_only_one_logit_moves(netw
 
 def test_the_truth_is_spoilt_in_the_ways_that_are_named():
     truth = {"uniform": np.arange(40.0), "zero": -np.arange(40.0), "mean": np.arange(40.0) - 20}
-    found = known_truth.candidates(truth, nodes=4)
-    assert found["truth reversed"].tolist() == list(range(39, -1, -1))
-    assert found["truth shifted"][:12].tolist() == [*range(30, 40), 0, 1]
+    found = known_truth.candidates(truth, sounding=8, nodes=4)
+    assert found["truth reversed"].tolist() == [*range(7, -1, -1), *range(8, 40)]
+    assert found["truth shifted"].tolist() == [6, 7, 0, 1, 2, 3, 4, 5, *range(8, 40)]
     assert found["truth for the class"].tolist() == [*[0] * 21, *range(1, 20)]
     assert found["truth (zero)"].tolist() == list(range(40))
     assert (np.diff(found["truth in nodes"]) >= 0).all()
