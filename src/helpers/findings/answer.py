@@ -7,33 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from helpers import study
 from helpers.experiments import specifications
-from helpers.findings import curve, ledger, plan, readings
+from helpers.findings import curve, ledger, plan, readings, statistics
 
 ENDS = ("survives", "does not survive", "undecided", "not testable here")
 
-# What a first-year student should take home, by `verdict`.
+# What a first-year student should take home, by `plan.verdict`.
 PLAIN = {
-    "informed": "points at moments that matter to the network, better than a guess and better than loudness",
+    "informed": "maps score higher than maps that know nothing, and higher than a curve of how loud the sound is",
     "no better than loudness": (
-        "points at moments that matter to the network better than a guess, but not better than a curve of "
-        "how loud the sound is, which never saw the network"
+        "maps score higher than maps that know nothing, but not higher than a curve of how loud the sound is, which "
+        "never saw the network"
     ),
-    "uninformed": "points at moments that matter to the network no better than a guess",
-    "undecided": "was not tested at both settings, or gives different answers there, so we cannot say",
+    "uninformed": "maps do not score higher than maps that know nothing",
+    "undecided": "maps were not tested at both settings, or give different answers there, so we cannot say",
 }
 
-# The same within the sound, by the settings at which Grad-CAM leads there.
+# The same inside the sound, by the settings at which Grad-CAM leads there.
 WITHIN = {
-    "none": "Looked at afterwards: among the moments of the sound itself, without the blank added behind "
-    "it, it is no better than a guess.",
-    "some": "Looked at afterwards: among the moments of the sound itself, without the blank added behind "
-    "it, it is better than a guess at one setting and not at another.",
-    "all": "Looked at afterwards: also among the moments of the sound itself, without the blank added "
-    "behind it, it is better than a guess.",
+    "none": "inside the sound, without the blank added behind it, no lead over maps that know nothing was found at any "
+    "setting, which does not show that there is none",
+    "some": "inside the sound, without the blank added behind it, they lead over maps that know nothing at one setting "
+    "and not at another",
+    "all": "also inside the sound, without the blank added behind it, they lead over maps that know nothing",
 }
 
 
@@ -146,23 +146,42 @@ def _verdict(signs: pd.Series, named: dict[str, str]) -> tuple[str, str]:
 def plain(controls: pd.DataFrame) -> str:
     """The answer for somebody who has never seen a correlation, as Markdown: one entry per network.
 
-    Its second sentence is exploratory: at how many settings of the first seed the lead over random maps
-    is above 0 (by its interval) among the frames that hold sound.
+    All but the first sentence is exploratory: at how many settings of the first seed the lead over random maps is above
+    0 (by its interval) inside the sound, and where one curve for all clips scores higher than the clip's own map.
 
     Parameters
     ----------
-    controls : as for `claims`, with the columns of `plan.inside`.
+    controls : as for `claims`, with the columns of `plan.inside` and "mean map".
 
     Chapter: notebooks/19_answer.md
     """
     found = plan.kinds(plan.primary(controls))
-    within = plan.primary(plan.inside(controls[controls["seed"] == 0])).query("comparison == 'A'")
+    first = controls[controls["seed"] == 0]
+    within = plan.primary(plan.inside(first)).query("comparison == 'A'")
     lines = []
     for name in found["architecture"].unique():
         leads = within.loc[within["architecture"] == name, "low"] > 0
         where = WITHIN["all" if leads.all() else "some" if leads.any() else "none"]
-        lines.append(f"- **{study.named(name)}**: Grad-CAM {PLAIN[plan.verdict(found, name)]}. {where}")
+        own = first[first["architecture"] == name]
+        lines.append(
+            f"- **{study.named(name)}**: Grad-CAM's {PLAIN[plan.verdict(found, name)]}. Looked at afterwards: {where}. "
+            f"{_fixed(own)}"
+        )
     return "\n".join(lines)
+
+
+def _fixed(controls: pd.DataFrame) -> str:
+    """How one curve for all clips, the mean map of other recordings, compares with the clips' own maps."""
+    higher = lower = 0
+    for _, part in controls.groupby("run", sort=False):
+        lead = (part["mean map"] - part["Grad-CAM"]).fillna(0)
+        low, high = statistics.interval(np.mean, lead, part["recording"])
+        higher, lower = higher + (low > 0), lower + (high < 0)
+    settings = controls["run"].nunique()
+    return (
+        "A single curve for all clips, the mean of the network's maps of other recordings, scores higher than the "
+        f"clips' own maps at {higher} of {settings} settings and lower at {lower}."
+    )
 
 
 def summary(

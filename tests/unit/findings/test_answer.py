@@ -1,5 +1,6 @@
 """What each claim of the thesis comes to, and the answer in plain words."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -173,8 +174,23 @@ def test_the_answer_in_plain_words_has_an_entry_per_network(monkeypatch):
     rows = within(*[(name, hop, 0.3) for name in ("resnet101", "resnet18") for hop in "xy"])
     other = within(("resnet18", "z", 0.3)).assign(seed=1, **{"Grad-CAM inside": -2.0})
     first, second = answer.plain(pd.concat([rows, other])).splitlines()
-    assert first == f"- **ResNet101**: Grad-CAM {answer.PLAIN['informed']}. {answer.WITHIN['all']}"
-    assert second == f"- **ResNet18**: Grad-CAM {answer.PLAIN['uninformed']}. {answer.WITHIN['all']}"
+    after = f"Looked at afterwards: {answer.WITHIN['all']}. A single curve"
+    assert first.startswith(f"- **ResNet101**: Grad-CAM's {answer.PLAIN['informed']}. {after}")
+    assert second.startswith(f"- **ResNet18**: Grad-CAM's {answer.PLAIN['uninformed']}. {after}")
+
+
+@pytest.mark.parametrize(
+    ("means", "said"),
+    [
+        ((0.1, 0.2), "at 2 of 2 settings and lower at 0"),
+        ((-0.1, 0.2), "at 1 of 2 settings and lower at 1"),
+        ((0.0, 0.0), "at 0 of 2 settings and lower at 0"),
+    ],
+)
+def test_one_curve_for_all_clips_stands_beside_the_clips_own(means, said):
+    rows = within(("resnet18", "x", 0.3), ("resnet18", "y", 0.3))
+    rows["mean map"] = rows["Grad-CAM"] + np.where(rows["setting"] == "x", *means)
+    assert said in answer.plain(rows)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +198,7 @@ def test_the_answer_in_plain_words_has_an_entry_per_network(monkeypatch):
 )
 def test_where_the_lead_is_within_the_sound_is_said_in_plain_words(leads, where):
     rows = within(*[("resnet18", hop, lead) for hop, lead in zip("xyz", leads, strict=False)])
-    assert answer.plain(rows).endswith(answer.WITHIN[where])
+    assert f"Looked at afterwards: {answer.WITHIN[where]}. A single" in answer.plain(rows)
 
 
 def test_the_sheet_has_the_tests_of_the_first_seed_and_the_ends(monkeypatch):
