@@ -55,8 +55,9 @@ class Page:
 
 
 def recorded_architectures() -> list[str]:
-    """Networks that the reference study has, in its order."""
-    return list(dict.fromkeys(run.architecture for run in study.entries()))
+    """Networks that the reference study has of the folds of its first run, in its order."""
+    every = study.entries()
+    return list(dict.fromkeys(run.architecture for run in every if run.training_folds == every[0].training_folds))
 
 
 def contents(architectures: Sequence[str], *, parts: Sequence[str] = PARTS) -> dict:
