@@ -59,7 +59,7 @@ def recorded() -> pd.DataFrame:
 
 
 def said() -> str:
-    """`recorded` in a table to read, as Markdown; book/overlaps.md holds it.
+    """`recorded` in a table to read, as Markdown; data/recorded/overlaps.md holds it.
 
     Chapter: book/urbansound8k.md
     """
@@ -74,7 +74,7 @@ def said() -> str:
 
 
 def record(folder: Path, table: pd.DataFrame) -> Path:
-    """Write what `recorded` reads, with its provenance.
+    """Write what `recorded` reads, with its provenance, and what `said` says of it.
 
     Chapter: book/urbansound8k.md
     """
@@ -88,4 +88,6 @@ def record(folder: Path, table: pd.DataFrame) -> Path:
         "inputs": {"clips": urbansound.digests(folder, table, cache=study.DATA / "digests.json")},
         "code": artifacts.code_digests("audio.overlaps"),
     }
-    return artifacts.produce(RECORDED, recipe=recipe, make=make)
+    made = artifacts.produce(RECORDED, recipe=recipe, make=make)
+    artifacts.write_text(RECORDED.with_name("overlaps.md"), said())
+    return made
