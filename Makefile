@@ -37,10 +37,10 @@ book: $(VENV)/.installed ## run the study, build the site, print its path
 		--others '$(OTHERS)' --parts '$(PARTS)' --cores '$(CORES)'
 
 test: $(VENV)/.installed browser check ## everything CI checks: lint, unit, notebooks, a smoke study, the pages in a browser
-	@$(PYTHON) -m pytest
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist loadgroup
 
 test-fast: $(VENV)/.installed ## the unit tests that take less than two minutes in all
-	@$(PYTHON) -m pytest tests/unit tests/notebooks -m "not slow"
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist worksteal tests/unit tests/notebooks -m "not slow"
 
 check: $(VENV)/.installed ## lint, format, types and the floors of the rooms, without changing a file
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy && $(VENV)/bin/lint-imports

@@ -67,6 +67,13 @@ def copy_tree(target: Path) -> Tree:
     return Tree(target)
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """Tests that look at the built book run one after the other beside all others: they share one book."""
+    for item in items:
+        if {"recorded", "book"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group("book"))
+
+
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory) -> Recorded:
     """The recorded part of the book alone, built in a tree without sounds."""

@@ -71,6 +71,7 @@ SANITY = Schema(
 METRICS = Schema(
     {"metric": pa.Column(str), "map": pa.Column(str)} | _CLIP | {"value": _NUMBER, "status": pa.Column(str)}
 )
+KNOWN_TRUTH = Schema(METRICS.columns | {"frames": pa.Column(int, pa.Check.ge(1))})
 _READING = {name: pa.Column(str) for name in ("layer", "explained", "scored", "effect", "blocks", "baseline")}
 SPECIFICATIONS = Schema(_CLIP | _READING | {"score": _SCORE, "ceiling": _SCORE}, more=True)
 CURVE = Schema(

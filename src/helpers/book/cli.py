@@ -15,11 +15,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pandas as pd
 from filelock import FileLock, Timeout
 
 from helpers import InputError, artifacts, study
-from helpers.book import contents, execute, site
+from helpers.book import contents, site
 
 
 def build(*, profile: str, architectures: str, data: str, others: str, parts: str, cores: int) -> None:
@@ -97,7 +96,7 @@ def _snakemake(*, cores: int, settings: dict) -> None:
 
 def record(*, name: str, data: str) -> None:
     """Write data/recorded: what a study's runs made, what follows, the official counts, times of a bench."""
-    from helpers.audio import sounds
+    from helpers.audio import overlaps, sounds
     from helpers.book import studies
     from helpers.findings import reference
 
@@ -119,6 +118,7 @@ def record(*, name: str, data: str) -> None:
         print(f"{source.folder} has not the official table of all clips: its counts stay as they are recorded")
     for copied in studies.record(name, data):
         print(copied)
+    print(overlaps.record(source.folder, sounds.clips(study.open(profile="thesis", data=data))))
     reference.write()
 
 
@@ -200,6 +200,8 @@ def _run(options: argparse.Namespace) -> None:
             cores=options.cores,
         )
     elif options.command == "execute":
+        from helpers.book import execute  # here, because it takes seconds to import
+
         given = dict(_value(text) for text in options.parameters)
         page, *records = options.outputs
         execute.execute(options.notebook.resolve(), page.resolve(), given, inputs=options.inputs, records=records)
@@ -220,6 +222,8 @@ def _run(options: argparse.Namespace) -> None:
             with _only_run():
                 studies.make(options.study, options.data)
         elif options.command == "plan":
+            import pandas as pd
+
             table = studies.plan(options.study, options.data)
             hours = pd.to_numeric(table["minutes"], errors="coerce").sum() / 60
             missing = (table["there"] == "no").sum()

@@ -12,13 +12,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jupytext
-import nbformat
 import yaml
-from nbformat import NotebookNode
 
 from helpers import InputError, artifacts, study
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 NOTEBOOKS = study.ROOT / "notebooks"
 EXECUTED = study.ROOT / "book" / "executed"
@@ -55,8 +56,9 @@ class Page:
 
 
 def recorded_architectures() -> list[str]:
-    """Networks that the reference study has, in its order."""
-    return list(dict.fromkeys(run.architecture for run in study.entries()))
+    """Networks that the reference study has of the folds of its first run, in its order."""
+    every = study.entries()
+    return list(dict.fromkeys(run.architecture for run in every if run.training_folds == every[0].training_folds))
 
 
 def contents(architectures: Sequence[str], *, parts: Sequence[str] = PARTS) -> dict:
@@ -108,6 +110,13 @@ def files(contents: dict | list) -> Iterator[str]:
             yield from files(value)
 
 
+def read(source: Path) -> NotebookNode:
+    """A chapter as a notebook."""
+    import jupytext  # here, because it takes seconds to import
+
+    return jupytext.read(source)
+
+
 def parameters_of(notebook: NotebookNode, *, name: str) -> dict:
     """Names and default values in the cell tagged `parameters`."""
     cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
@@ -125,12 +134,12 @@ def parameters_of(notebook: NotebookNode, *, name: str) -> dict:
 @functools.cache
 def parameters(chapter: str) -> dict:
     """Names and default values of a chapter's parameters."""
-    return parameters_of(jupytext.read(NOTEBOOKS / f"{chapter}.md"), name=f"{chapter}.md")
+    return parameters_of(read(NOTEBOOKS / f"{chapter}.md"), name=f"{chapter}.md")
 
 
 @functools.cache
 def _code(chapter: str) -> str:
-    notebook = jupytext.read(NOTEBOOKS / f"{chapter}.md")
+    notebook = read(NOTEBOOKS / f"{chapter}.md")
     return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
 
 
@@ -167,7 +176,7 @@ def _labels(part: str, *, per_network: bool) -> frozenset[str]:
     """Labels of the chapters of a part that are executed once per network, or of the others."""
     pages = [page for f in files(contents([TEMPLATE])) if (page := executed(f)) and page.part == part]
     chapters = [page.chapter for page in pages if bool(page.architecture) == per_network]
-    return frozenset().union(*(labels_of(jupytext.read(NOTEBOOKS / f"{name}.md")) for name in chapters))
+    return frozenset().union(*(labels_of(read(NOTEBOOKS / f"{name}.md")) for name in chapters))
 
 
 def make_labels_unique(notebook: NotebookNode, page: Page) -> None:
@@ -205,7 +214,9 @@ def _suffix(notebook: NotebookNode, labels: Iterable[str], suffix: str) -> None:
 
 def pair(source: Path) -> str:
     """The .ipynb twin of a chapter as text: no outputs, cell ids that depend on the position alone."""
-    notebook = jupytext.read(source)
+    import nbformat
+
+    notebook = read(source)
     notebook.metadata.get("jupytext", {}).pop("text_representation", None)
     notebook.metadata["jupytext"] = {"formats": "ipynb,md:myst"}
     for i, cell in enumerate(notebook.cells):

@@ -17,7 +17,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import jupytext
 import nbformat
 from nbformat import NotebookNode
 from traitlets.config import Config
@@ -67,7 +66,7 @@ def execute(
 
     if not source.exists():
         raise InputError(f"notebooks/{source.name} does not exist; name one of notebooks/*.md")
-    notebook = jupytext.read(source)
+    notebook = contents.read(source)
     defaults = contents.parameters_of(notebook, name=source.name)
     given = _checked(given, defaults, where=f"notebooks/{source.name}")
     values = defaults | given

@@ -6,7 +6,6 @@ A Sphinx extension; _config.yml loads it. Source: latex2mathml. Chapter: every n
 
 import functools
 
-import jupytext
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx import addnodes
@@ -64,7 +63,7 @@ def left_out_labels(parts: tuple[str, ...]) -> dict[str, str]:
         return {}  # then a missing label is a mistake
     found = {}
     for source in contents.NOTEBOOKS.glob("*.md"):
-        notebook = jupytext.read(source)
+        notebook = contents.read(source)
         title = next(line for line in notebook.cells[0].source.splitlines() if line.startswith("# "))
         for label in contents.labels_of(notebook):
             for suffix in (

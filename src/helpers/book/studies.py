@@ -20,7 +20,7 @@ import torch
 from helpers import InputError, artifacts, study
 from helpers.artifacts import Artefact, Changed
 from helpers.book import contents
-from helpers.experiments import controls, frame_effects, metrics, peers, sanity, scores, specifications
+from helpers.experiments import controls, frame_effects, known_truth, metrics, peers, sanity, scores, specifications
 from helpers.findings import curve
 from helpers.maps import examples, explainers
 from helpers.networks import training
@@ -35,6 +35,7 @@ EVERY = (
     peers,
     frame_effects,
     controls,
+    known_truth,
     sanity,
     metrics,
     specifications,

@@ -21,18 +21,27 @@ from helpers.audio import representations, sounds, urbansound
 from helpers.experiments import frame_effects
 from helpers.experiments.frame_effects import Effects
 from helpers.maps import explainers, nulls
-from helpers.metric import correlation
+from helpers.metric import ceiling, correlation
 from helpers.study import Run
 
-RIVALS = ("loudness", "distance from 0.5", "sound or padding", "MFCC 0")
-
-
-INSIDE = ("Grad-CAM", "loudness", "distance from 0.5", "MFCC 0", "ceiling in nodes")
-
-
+# The ladder: maps by what they may know. "random nodes", "other class" and "same class" are means over many maps.
+RUNGS = {
+    "random nodes": "nothing",
+    "sound or padding": "nothing",
+    "bump": "no clip",
+    "mean map": "no clip",
+    "other class": "another clip",
+    "same class": "another clip",
+    "loudness": "the sound, no network",
+    "loudness in nodes": "the sound, no network",
+    "Grad-CAM": "the sound and the network",
+    "ceiling in nodes": "the effects",
+    "ceiling": "the effects",
+}
+RIVALS = ("loudness", "loudness in nodes", "bump", "mean map", "distance from 0.5", "sound or padding", "MFCC 0")
+# also scored among the frames that hold sound, where "sound or padding" is constant
+INSIDE = ("distance from 0.5", "MFCC 0", *(rung for rung in RUNGS if rung != "sound or padding"))
 GIVEN = ("sound or padding", "loudness", "MFCC 0")
-
-
 SALIENCE = ("foreground", "background")
 
 
@@ -97,10 +106,11 @@ def table(run: Run) -> pd.DataFrame:
 
     Columns: clip, recording, label, predicted, explained, frames (that hold sound), salience; "Grad-CAM" (the
     run's explainer); for each kind of `nulls.NULLS` its mean score, share "below 0" and the "percentile" of
-    Grad-CAM's score among them; the score of each of `RIVALS`; "ceiling", the effects measured at other values,
-    and "ceiling in nodes", the same squeezed into as many nodes as Grad-CAM has; "... inside", scores of `INSIDE`
-    and random nodes among the frames that hold sound; "given ...", Grad-CAM's score with a rival's part
-    removed (`partial`).
+    Grad-CAM's score among them; the score of each of `RIVALS`: the loudness of the clip's frames, also squeezed into
+    the layer's nodes, a "bump" at the middle of the input, the "mean map" of all other recordings, ...; "ceiling",
+    the effects measured at other values, and "ceiling in nodes", the best map of the layer's shape that was found
+    (`helpers.metric.ceiling`); "... inside", scores of `INSIDE` among the frames that hold sound; "given ...",
+    Grad-CAM's score with a rival's part removed (`partial`); "no effect", the share of frames whose effect is 0.
 
     Chapter: notebooks/15_controls.md
     """
@@ -111,10 +121,11 @@ def _make(run: Run, target: Path) -> dict:
     found = frame_effects.frames(run)
     salience = sounds.clips(run).set_index("slice_file_name")["salience"].loc[found.clips].to_numpy()
     inputs = frame_effects.clips(run).inputs[:, 0]
-    profiles = nulls.profile(explainers.stretch(found.nodes, run.shape))
     loud = loudness(run, found.clips)
+    profiles = nulls.profile(explainers.stretch(found.nodes, run.shape))
+    means = mean_maps(profiles, found.recordings)
     rows = pd.DataFrame(
-        _row(run, i, found, profiles, inputs[i], loud[i])
+        _row(run, i, found, profiles, means[i], inputs[i], loud[i])
         for i in tqdm(range(len(found.clips)), desc=f"controls of {run.name}", unit="clip")
     )
     rows.insert(6, "salience", np.array(SALIENCE)[salience - 1])
@@ -122,49 +133,109 @@ def _make(run: Run, target: Path) -> dict:
     return {"clips": len(rows), "nan": int(rows["Grad-CAM"].isna().sum())}
 
 
-def _row(run: Run, i: int, found: Effects, profiles: np.ndarray, inputs: np.ndarray, loud: np.ndarray) -> dict:
-    own, v, sounding = profiles[i], found.effects[i], int(found.frames[i])
+def mean_maps(profiles: np.ndarray, recordings: np.ndarray) -> np.ndarray:
+    """For each clip the mean of the maps of all other recordings' clips.
+
+    Parameters
+    ----------
+    profiles : (clips, frames). recordings : (clips,).
+
+    Returns
+    -------
+    (clips, frames); NaN where there is no other recording.
+
+    Chapter: notebooks/15_controls.md
+    """
+    found = np.full(profiles.shape, np.nan)
+    for recording in np.unique(recordings):
+        own = recordings == recording
+        if not own.all():
+            found[own] = profiles[~own].mean(axis=0)
+    return found
+
+
+def squeezed(curve: np.ndarray, nodes: tuple[int, int]) -> np.ndarray:
+    """A curve as coarse as a map of the layer: its mean over the frames of each column of nodes, stretched again.
+
+    Parameters
+    ----------
+    curve : (frames,), >= 0. nodes : (rows, columns) of the layer.
+
+    Returns
+    -------
+    (frames,), float64.
+
+    Chapter: notebooks/15_controls.md
+    """
+    return nulls.profile(explainers.stretch(squeezed_nodes(curve, (1, nodes[1]))[None], (1, len(curve))))[0]
+
+
+def _row(
+    run: Run, i: int, found: Effects, profiles: np.ndarray, mean: np.ndarray, inputs: np.ndarray, loud: np.ndarray
+) -> dict:
+    v, sounding, nodes = found.effects[i], int(found.frames[i]), found.nodes.shape[1:]
     facts = ("clips", "recordings", "labels", "predicted", "explained", "frames")
     heads = ("clip", "recording", "label", "predicted", "explained", "frames")
     row = {head: getattr(found, fact)[i] for head, fact in zip(heads, facts, strict=True)}
-    row["Grad-CAM"] = correlation.frame_scores(own[None], v)[0]
+    random = np.random.default_rng((run.null_seed, i))
     blind = nulls.profiles_of(
         i,
         profiles,
         recordings=found.recordings,
         explained=found.explained,
-        nodes=found.nodes.shape[1:],
+        nodes=nodes,
         rows=run.rows,
         count=run.null_maps,
-        random=np.random.default_rng((run.null_seed, i)),
+        random=random,
     )
-    for kind, null in blind.items():
-        scored = correlation.frame_scores(null, v)
-        known = scored[np.isfinite(scored)]
-        row[kind] = known.mean() if len(known) else np.nan
-        row[f"{kind} below 0"] = (known < 0).mean() if len(known) else np.nan
-        row[f"{kind} percentile"] = nulls.percentile(row["Grad-CAM"], scored)
-    rivals = {
+    frames = np.arange(len(v))
+    curves = {
+        "Grad-CAM": profiles[i],
         "loudness": loud,
+        "loudness in nodes": squeezed(loud, nodes),
+        "bump": len(v) - np.abs(frames - (len(v) - 1) / 2),
+        "mean map": mean,
         "distance from 0.5": np.abs(inputs - 0.5).sum(axis=0),
-        "sound or padding": (np.arange(len(v)) < sounding).astype(float),
+        "sound or padding": (frames < sounding).astype(float),
         "MFCC 0": inputs[0] - inputs[0].min(),
+        "ceiling": found.again[i],
     }
-    again = found.again[i]
-    nodes = found.nodes.shape[2]
-    squeezed = [part.mean() for part in np.array_split(again, nodes)]
-    squeezed = nulls.profile(explainers.stretch(np.array([[squeezed]]), (1, len(v))))[0]
-    ceilings = {"ceiling": again, "ceiling in nodes": squeezed}
-    for name, curve in (rivals | ceilings).items():
-        row[name] = correlation.frame_scores(curve[None], v)[0]
-    curves = {"Grad-CAM": own} | rivals | ceilings
-    for name in INSIDE:
-        row[f"{name} inside"] = correlation.frame_scores(curves[name][None, :sounding], v[:sounding])[0]
-    null = correlation.frame_scores(blind["random nodes"][:, :sounding], v[:sounding])
-    row["random nodes inside"] = null[np.isfinite(null)].mean() if np.isfinite(null).any() else np.nan
+    known = [np.maximum(found.nodes.reshape(len(found.nodes), -1), 0), squeezed_nodes(loud, nodes)]
+    for where, part in (("", slice(None)), (" inside", slice(0, sounding))):
+        scores = {name: correlation.frame_scores(curve[None, part], v[part])[0] for name, curve in curves.items()}
+        null = {kind: correlation.frame_scores(maps[:, part], v[part]) for kind, maps in blind.items()}
+        best = ceiling.best_nodes(
+            v[part], np.vstack(known), weights=ceiling.weights(nodes, run.shape)[part], random=random
+        )
+        best_map = nulls.profile(explainers.stretch(best.reshape(1, *nodes), run.shape))
+        coarse = [scores["Grad-CAM"], scores["loudness in nodes"], *null["random nodes"], *null["same class"]]
+        coarse += [*null["other class"], *correlation.frame_scores(best_map[:, part], v[part])]
+        scores["ceiling in nodes"] = _most(coarse)
+        scores |= {kind: _mean(values) for kind, values in null.items()}
+        row |= {f"{name}{where}": score for name, score in scores.items() if not where or name in INSIDE}
+        if not where:
+            for kind, values in null.items():
+                row[f"{kind} below 0"] = _mean((values < 0)[np.isfinite(values)])
+                row[f"{kind} percentile"] = nulls.percentile(row["Grad-CAM"], values)
     for name in GIVEN:
-        row[f"given {name}"] = partial(own, v, rivals[name])
-    return row
+        row[f"given {name}"] = partial(profiles[i], v, curves[name])
+    return row | {"no effect": (v == 0).mean()}
+
+
+def squeezed_nodes(curve: np.ndarray, nodes: tuple[int, int]) -> np.ndarray:
+    """The nodes that `squeezed` stretches, the same in every row of the layer: (1, rows x columns)."""
+    means = np.array([part.mean() for part in np.array_split(curve, nodes[1])])
+    return np.tile(means, nodes[0])[None]
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else np.nan
+
+
+def _most(values: Sequence[float]) -> float:
+    known = np.asarray(values)[np.isfinite(values)]
+    return float(known.max()) if len(known) else np.nan
 
 
 CONTROLS = Artefact(
@@ -175,6 +246,6 @@ CONTROLS = Artefact(
     inputs=(frame_effects.EFFECTS, representations.FEATURES.each("test_fold")),
     packages=("numpy", "scipy"),
     table=tables.CONTROLS,
-    work=lambda run: float(run.null_maps * (800 if run.control_clips == "all" else run.control_clips)),
+    work=lambda run: float((1000 + run.null_maps) * (800 if run.control_clips == "all" else run.control_clips)),
     smaller=("null_maps", "control_clips"),
 )

@@ -47,7 +47,7 @@ def table(run: Run) -> pd.DataFrame:
       its stretch of the waveform is silent (`silenced`). With U[0, 1) and other blocks, "rank": 13 cells
       by rank, the thesis's; "patch": squares as high as there are rows; "cell": one, at one quadrature point, because
       there are 5200; "coefficient": a whole row, without an answer for a map that is the same at all
-      coefficients, as Grad-CAM's of the last block is.
+      coefficients, as Grad-CAM's of the last block is. "... inside": among the frames that hold sound.
     - "SRG", "MoRF", "LeRF", "label flip": see `gains`.
     - "pixel flipping", "faith. corr.", "ROAD": see `quantus_values`.
 
@@ -83,10 +83,31 @@ def _clip(
     values: np.ndarray,
 ) -> pd.DataFrame:
     """All rows of clip `i`; `values` are the training inputs."""
-    inputs, category, seed = maps.inputs[[i]], maps.explained[[i]], run.metric_seed
-    random = np.random.default_rng((seed, i))
+    random = np.random.default_rng((run.metric_seed, i))
     (blind,) = nulls.random_nodes(maps.nodes.shape[1:], count=1, random=random, size=run.shape)
     loud = np.tile(loudness / max(loudness.max(), 1e-9), (len(blind), 1))
+    return measured(run, fast, maps, i, dict(zip(MAPS, (maps.maps[i], blind, loud), strict=True)), values=values)
+
+
+def measured(
+    run: Run,
+    fast: forward.Full | forward.Windowed,
+    maps: Explanations,
+    i: int,
+    candidates: dict[str, np.ndarray],
+    *,
+    values: np.ndarray,
+) -> pd.DataFrame:
+    """Every metric of some maps of clip `i`: rows of `table`.
+
+    Parameters
+    ----------
+    fast : from `forward.prepare`. maps : whose clip it is, and the class that is explained.
+    candidates : (rows, frames) maps by name. values : the training inputs, (clips, 1, rows, frames).
+
+    Chapter: notebooks/17_metrics.md
+    """
+    inputs, category, seed = maps.inputs[[i]], maps.explained[[i]], run.metric_seed
     silence = Baseline.edited(lambda clip: silenced(run, maps.clips[i]))
     given: dict[str, Any] = {"training": lambda: values, "draws": 2, "seed": seed + i}
     asked: dict[str, tuple] = {
@@ -103,11 +124,17 @@ def _clip(
     held = {name: (blocks, effects(blocks, options)) for name, (blocks, options) in asked.items()}
     fill = values.mean(axis=(0, 1, 3), dtype=np.float64)
     rows: list[tuple] = []
-    for name, own in zip(MAPS, (maps.maps[i], blind, loud), strict=True):
+    for name, own in candidates.items():
         rank = blocking.rank_blocks(own, size=run.features_in_step)
         found = {
             f"MC {key}": correlation.score(own[None], effect, blocks=blocks)[0]
             for key, (blocks, effect) in (held | {"rank": (rank, effects(rank, {}))}).items()
+        }
+        curve = nulls.profile(own[None, :, : maps.frames[i]])
+        found |= {
+            f"MC {key} inside": correlation.frame_scores(curve, effect[0, : maps.frames[i]])[0]
+            for key, (blocks, effect) in held.items()
+            if isinstance(blocks, str) and blocks == "frame"
         }
         status = "constant map or effects"
         if own.min() < own.max():
@@ -224,7 +251,8 @@ def quantus_values(
     """Three metrics of Quantus for one map of one clip, turned so that higher means more faithful.
 
     - "pixel flipping" (PixelFlipping): 1 minus the mean probability of the class while cells are replaced
-      by the mean of what is there, most important first, ten frames' worth at a time. Quantus' default, "black", is the
+      by the mean of what is there, most important first, ten frames' worth at a time (fewer, where ten do
+      not divide the input). Quantus' default, "black", is the
       clip's smallest value: coefficient 0 of silence, which no other coefficient ever has.
     - "faith. corr." (FaithfulnessCorrelation): Pearson correlation, over 100 random sets of 224 cells
       (Quantus' defaults), of the map's sum there with the fall of the probability when they become the
@@ -244,7 +272,8 @@ def quantus_values(
     import quantus  # here, because it takes seconds to import
 
     quiet: dict[str, Any] = {"disable_warnings": True}
-    flipping = quantus.PixelFlipping(features_in_step=10 * inputs.shape[2], perturb_baseline="mean", **quiet)
+    frames = max(step for step in range(1, 11) if inputs.shape[3] % step == 0)  # Quantus takes whole steps only
+    flipping = quantus.PixelFlipping(features_in_step=frames * inputs.shape[2], perturb_baseline="mean", **quiet)
     correlation = quantus.FaithfulnessCorrelation(perturb_baseline="mean", return_aggregate=False, **quiet)
     road = quantus.ROAD(percentages=list(range(10, 100, 10)), **quiet)
     given: dict[str, Any] = {"x_batch": inputs, "a_batch": own[None, None], "channel_first": True, "softmax": True}

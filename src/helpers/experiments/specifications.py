@@ -25,12 +25,11 @@ from helpers.networks import models, training
 from helpers.study import Run
 
 CHOICES = ["layer", "explained", "scored", "effect", "blocks", "baseline"]
-# What a block's effect is: the read-out of `perturbation.effects`, and its sign.
+# What a block's effect is: the read-out of `perturbation.effects`, and its sign. Each reading once: the loss the other
+# way round is the same score with the other sign, and the log-odds rank the blocks as the probability does.
 EFFECTS = {
-    "squared change of p": ("probability", 1),
-    "squared change of the log-odds": ("log-odds", 1),
-    "loss after - before": ("cross-entropy", 1),
-    "loss before - after": ("cross-entropy", -1),
+    "squared change of p": ("probability", 1),  # the code's
+    "loss before - after": ("cross-entropy", -1),  # the text's
 }
 
 
@@ -239,11 +238,11 @@ def _effects(
     """By class and effect: (blocks,)."""
     heard = Heard(fast)
     found: dict[tuple[int, str], np.ndarray] = {}
-    for c, readout in itertools.product(classes, perturbation.READOUTS):
+    for c, (name, (readout, sign)) in itertools.product(classes, EFFECTS.items()):
         v = perturbation.effects(
             heard, x[None], np.array([c]), blocks=blocks, baseline=baseline, nodes=nodes, readout=readout
         )[0]
-        found |= {(c, name): sign * v for name, (own, sign) in EFFECTS.items() if own == readout}
+        found[c, name] = sign * v
     return found
 
 

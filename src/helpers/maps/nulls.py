@@ -17,11 +17,11 @@ NULLS = ("random nodes", "shifted", "same class", "other class", "independent fr
 
 
 def profile(maps: np.ndarray) -> np.ndarray:
-    """What maps, (maps, rows, frames), give to each frame: (maps, frames).
+    """What maps, (maps, rows, frames), give to each frame: (maps, frames), float64.
 
     Chapter: notebooks/15_controls.md
     """
-    return np.abs(maps).sum(axis=1)
+    return np.abs(maps).sum(axis=1, dtype=np.float64)
 
 
 def random_nodes(

@@ -10,9 +10,10 @@ import numpy as np
 from helpers import InputError
 from helpers.metric import known
 
-# Two values closer than this share of the largest are tied. The resize of a Grad-CAM map leaves the
-# cells of a column equal only to about 1e-7 of it; a tie must not depend on the processor's rounding.
+# The resize of a Grad-CAM map leaves the cells of a column equal only to about 1e-7 of their value; a tie must not
+# depend on the processor's rounding. So cells of one column that differ by less than this share are tied.
 TIE = 1e-6
+SUM = 1e-12  # of a block's cells: what adding them in another order may change
 
 ORDERS = ("stable", "stock")
 
@@ -24,8 +25,8 @@ def rank_blocks(maps: np.ndarray, *, size: int | None = None, order: str = "stab
     ----------
     maps : (rows, columns) or (maps, rows, columns), float.
     size : cells per block, those of one frame when not given; the last block may be smaller.
-    order : of tied cells. "stable": cells closer than `TIE` of the largest are tied and follow each other
-        row by row, as in a stable sort of an exactly tied map: all coefficients 0 first, by frame.
+    order : of tied cells. "stable": cells that the resize ties (`tied`) follow each other row by row, as in a
+        stable sort of an exactly tied map: all coefficients 0 first, by frame.
         "stock": numpy's default sort of the values to the last bit, whose order of ties depends on
         numpy's version and the processor's vector width; blocks of one size only.
 
@@ -47,9 +48,10 @@ def rank_blocks(maps: np.ndarray, *, size: int | None = None, order: str = "stab
     size = rows if size is None else size
     if known("order", order, ORDERS) == "stock":
         whole_steps(size, (rows, columns))
-    cells = scaled(maps.reshape(-1, rows, columns))
+    maps_ = maps.reshape(-1, rows, columns)
     stable = order == "stable"
-    ranked = np.argsort(levels(cells), axis=1, kind="stable") if stable else np.argsort(cells, axis=1)
+    cells = tied(maps_).reshape(len(maps_), -1) if stable else scaled(maps_)
+    ranked = np.argsort(cells, axis=1, kind="stable" if stable else None)
     labels = np.empty_like(ranked)
     np.put_along_axis(labels, ranked, np.arange(ranked.shape[1])[None] // size, axis=1)
     return labels.reshape(maps.shape)
@@ -102,11 +104,18 @@ def scaled(maps: np.ndarray) -> np.ndarray:
     return np.divide(cells, largest, where=largest > 0, out=cells.astype(np.result_type(cells, np.float32)))
 
 
-def levels(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0 of values >= 0, row by row; values next in order and closer than `TIE` share a rank."""
-    order = np.argsort(values, axis=1)
+def tied(maps: np.ndarray) -> np.ndarray:
+    """Absolute values, 0 for NaN; those of one column that only the resize tells apart are equal."""
+    return merged(np.abs(np.where(np.isfinite(maps), maps, 0)), share=TIE)
+
+
+def merged(values: np.ndarray, *, share: float) -> np.ndarray:
+    """Values >= 0; along axis 1, those next in order that differ by less than a share of their size become equal."""
+    order = np.argsort(values, axis=1, kind="stable")
     ascending = np.take_along_axis(values, order, axis=1)
-    apart = np.diff(ascending, axis=1, prepend=ascending[:, :1]) > TIE * ascending[:, -1:]
-    levels = np.empty_like(order)
-    np.put_along_axis(levels, order, np.cumsum(apart, axis=1), axis=1)
-    return levels
+    apart = np.diff(ascending, axis=1, prepend=-1) > share * ascending
+    places = np.arange(values.shape[1]).reshape(-1, *[1] * (values.ndim - 2))
+    first = np.maximum.accumulate(np.where(apart, places, 0), axis=1)  # of those that are equal, the smallest
+    result = np.empty_like(values)
+    np.put_along_axis(result, order, np.take_along_axis(ascending, first, axis=1), axis=1)
+    return result

@@ -17,18 +17,22 @@ def frame_scores(profiles: np.ndarray, effects: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    profiles : (maps, frames), float, >= 0: from `nulls.profile`, or any curve over the frames.
+    profiles : (maps, frames), float: from `nulls.profile`, or any curve over the frames; of a signed one the
+        absolute value counts, as in `score`.
     effects : (frames,), from `perturbation.effects`.
 
     Returns
     -------
-    (maps,), float64, in [-1, 1]; NaN where a profile or the effects are all the same.
+    (maps,), float64, in [-1, 1]; NaN where a profile or the effects are all the same, a profile has no value above
+    0, or something is not finite.
 
     Chapter: notebooks/15_controls.md
     """
+    profiles, effects = np.asarray(profiles, dtype=np.float64), np.asarray(effects, dtype=np.float64)
     if not len(profiles):
         return np.empty(0)
-    return score(np.asarray(profiles)[:, None], np.asarray(effects)[None])
+    answers = np.isfinite(profiles).all(axis=1) & np.isfinite(effects).all() & (profiles > 0).any(axis=1)
+    return np.where(answers, _correlation(np.abs(profiles), effects[None]), np.nan)
 
 
 def score(
@@ -40,20 +44,22 @@ def score(
 ) -> np.ndarray:
     """Spearman correlation between what maps give to blocks and what the blocks do.
 
-    A map gives a block the sum of its absolute values there. Ties have their mean rank.
+    A map gives a block the sum of its absolute values there, as in Quantus: of a signed map a strong "against" counts
+    as much as a strong "for". Ranks are exact, equal values share their mean rank; cells of one column that only
+    the resize of a map tells apart are equal (`blocking.tied`).
 
     Parameters
     ----------
     maps : (maps, rows, columns), float.
     effects : (maps, blocks), or (1, blocks) for many maps of one clip: from `effects`, same `blocks`.
     blocks : as in `effects`.
-    order : "stable": sums closer than `TIE` of the largest are tied, on every processor. "stock": sums in
-        the map's own precision, ties broken by its last bit, as Quantus does; blocks of one size only.
+    order : "stable": the same on every processor. "stock": sums in the map's own precision, ties broken by its
+        last bit, as Quantus does; blocks of one size only.
 
     Returns
     -------
-    (maps,), float64, in [-1, 1]; NaN for a map that is not finite or gives all blocks the same, and for
-    effects that are all the same.
+    (maps,), float64, in [-1, 1]; NaN for a map that is not finite, has no value above 0 (Quantus refuses it) or
+    gives all blocks the same, and for effects that are all the same.
 
     Raises
     ------
@@ -72,26 +78,32 @@ def score(
     labels = blocking.block_labels(blocks, (maps.shape[1], maps.shape[2]), clips=len(maps))
     if labels.max() + 1 != effects.shape[1]:
         raise InputError(f"effects has {effects.shape[1]} blocks, blocks {labels.max() + 1}; give both the same blocks")
-    finite = np.isfinite(maps).all(axis=(1, 2)) & np.isfinite(effects).all(axis=1)
+    answers = np.isfinite(maps).all(axis=(1, 2)) & np.isfinite(effects).all(axis=1) & (maps > 0).any(axis=(1, 2))
     known("order", order, blocking.ORDERS)
-    sums = _sums(blocking.scaled(maps), labels.reshape(len(labels), -1), order)
-    a = rankdata(blocking.levels(sums) if order == "stable" else sums, axis=1)
-    v = rankdata(effects, axis=1)
-    a, v = a - a.mean(axis=1, keepdims=True), v - v.mean(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore"):  # 0 / 0: all the same
-        rho = (a * v).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (v * v).sum(axis=1))
-    return np.where(finite, np.clip(rho, -1, 1), np.nan)
+    cells = blocking.tied(maps).reshape(len(maps), -1) if order == "stable" else blocking.scaled(maps)
+    rho = _correlation(_sums(cells, labels.reshape(len(labels), -1), order), effects)
+    return np.where(answers, rho, np.nan)
 
 
 def _sums(cells: np.ndarray, labels: np.ndarray, order: str) -> np.ndarray:
     """What each map gives to each block: (maps, blocks)."""
-    blocks = labels.max() + 1
+    blocks = int(labels.max()) + 1
+    if order == "stock" and (np.bincount(labels.ravel()) * blocks != labels.size).any():
+        raise InputError('order "stock" needs blocks of one size, as Quantus does; take "stable"')
     if order == "stable":
         index = labels + blocks * np.arange(len(cells))[:, None]
-        return np.bincount(index.ravel(), cells.ravel(), blocks * len(cells)).reshape(-1, blocks)
-    if (np.bincount(labels.ravel()) * blocks != labels.size).any():
-        raise InputError('order "stock" needs blocks of one size, as Quantus does; take "stable"')
+        sums = np.bincount(index.ravel(), cells.ravel(), blocks * len(cells)).reshape(-1, blocks)
+        return blocking.merged(sums, share=blocking.SUM)
     # Quantus adds a block's cells from the smallest up, in the map's own precision
     labels = np.broadcast_to(labels, cells.shape)
     ranked = np.take_along_axis(cells, np.lexsort((cells, labels)), axis=1)
     return ranked.reshape(len(cells), blocks, -1).sum(axis=2)
+
+
+def _correlation(given: np.ndarray, effects: np.ndarray) -> np.ndarray:
+    """Spearman correlation of each row of (maps, blocks) with one of (maps or 1, blocks); NaN where one is constant."""
+    a, v = rankdata(given, axis=1), rankdata(effects, axis=1)
+    a, v = a - a.mean(axis=1, keepdims=True), v - v.mean(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # 0 / 0: all the same
+        rho = (a * v).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (v * v).sum(axis=1))
+    return np.clip(rho, -1, 1)

@@ -94,6 +94,8 @@ def prepare(network: nn.Module, *, shape: tuple[int, int, int], forward: str = "
     able = windowable(network)
     if known("forward", forward, FORWARDS) == "windowed" and not able:
         raise InputError(f'forward "windowed" needs a torchvision ResNet, not {type(network).__name__}; take "auto"')
+    if forward != "full" and hasattr(network, "terms"):
+        return Summed(network, shape=shape)
     return (Windowed if able and forward != "full" else Full)(network, shape=shape)
 
 
@@ -131,6 +133,39 @@ class Full:
         """Logits of whole clips, (batch, channels, rows, columns): (batch, classes); `start` is 0."""
         with _no_tf32():
             return self.network(_like(self.network, values))
+
+
+class Summed(Full):
+    """A network whose logits are a sum of one term per frame: only the changed frames are asked again.
+
+    Chapter: notebooks/12_engine.md
+    """
+
+    narrow = True
+
+    def __init__(self, network: nn.Module, *, shape: tuple[int, int, int]) -> None:
+        """`network` has a method `terms`, as `models.FrameNet`; `shape` as in `Full`."""
+        super().__init__(network, shape=shape)
+        self.whole: Any = copy.deepcopy(network)
+
+    @torch.inference_mode()
+    def remember(self, clip: Tensor) -> Tensor:
+        """Keep the terms of one clip, (channels, rows, columns); returns its logits, (classes,)."""
+        self.terms = self._terms(clip[None])[0]
+        return self.terms.sum(1)
+
+    @torch.inference_mode()
+    def logits(self, values: Tensor, start: Tensor) -> Tensor:
+        """As `Windowed.logits`."""
+        new = self._terms(values)
+        at = start.to(new.device)[:, None] + torch.arange(values.shape[3], device=new.device)
+        old = self.terms[:, at].transpose(0, 1)  # (batch, classes, width)
+        return self.terms.sum(1) + (new - old).sum(2)
+
+    def _terms(self, values: Tensor) -> Tensor:
+        # terms are shares of a mean over the whole input's frames
+        with _no_tf32():
+            return self.whole.terms(_like(self.whole, values)) * (values.shape[3] / self.shape[2])
 
 
 class Windowed:

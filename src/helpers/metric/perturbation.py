@@ -16,6 +16,8 @@ from helpers import InputError
 from helpers.metric import baselines, blocking, known
 from helpers.metric import forward as forwards
 
+ROUNDING = 32  # epsilons by which logits of one clip differ between two ways to compute them (tests/unit/metric)
+
 
 def effects(
     network: nn.Module | forwards.Full | forwards.Windowed,
@@ -48,14 +50,15 @@ def effects(
     readout : a name of `READOUTS`, of which the mean is taken. "probability": ((p' - p) / p)^2, as Quantus.
         "log-odds": the squared change of ln(p / (1 - p)). "cross-entropy": ln p - ln p', the rise of the
         loss in nats, signed (the thesis's sentence subtracts the other way round). All in float64 from the
-        logits, so that p is never 0; from float32 logits, effects below about 1e-11 are rounding.
+        logits, so that p is never 0.
     forward : "windowed" recomputes only what a block can reach (`forward.Windowed`), "full" the
         whole network; "auto" is windowed for every network that can be. Equal up to rounding.
     batch : whole forwards at a time, three times as many windowed ones; sets time and memory, no result.
 
     Returns
     -------
-    (clips, blocks), float64; exactly 0 where a replacement changes nothing.
+    (clips, blocks), float64; exactly 0 where a replacement changes nothing, and where the change lies below what
+    the rounding of the logits makes by itself (`floor`): how many is `(effects == 0).sum(axis=1)`.
 
     Raises
     ------
@@ -85,7 +88,7 @@ def effects(
             raise InputError(f"the network's logits for clip {i} are not finite; check its weights")
         if not 0 <= category[i] < len(clean):
             raise InputError(f"classes has {category[i]} for clip {i}; give a class from 0 to {len(clean) - 1}")
-        clean = clean.double().cpu()
+        least, clean = floor(readout, clean.dtype), clean.double().cpu()
         batches = _batches(low, high, len(base.weights), batch, columns=shape[2], narrow=network.narrow)
         for block, node, first, width in batches:
             # a whole input is its block's own node, and every cell of it counts as the block's
@@ -94,7 +97,25 @@ def effects(
             asked = _replaced(clip, *mine, first, width)
             change = read(network.logits(asked, first).double().cpu(), clean, category[i]).numpy()
             np.add.at(result[i], block.numpy(), base.weights[node.numpy()] * change)
+        result[i, np.abs(result[i]) < least] = 0
     return result
+
+
+def floor(readout: str, precision: torch.dtype) -> float:
+    """The size below which an effect is rounding: what a change of the logits by `ROUNDING` epsilons does.
+
+    Parameters
+    ----------
+    readout : a name of `READOUTS`. precision : of the network's weights.
+
+    Returns
+    -------
+    In the unit of the effects; 1.5e-11 for squared changes and 3.8e-6 for "cross-entropy" in float32.
+
+    Chapter: notebooks/12_engine.md
+    """
+    change = ROUNDING * torch.finfo(precision).eps
+    return change if known("readout", readout, READOUTS) == "cross-entropy" else change**2
 
 
 def _probability(logits: Tensor, clean: Tensor, category: int) -> Tensor:

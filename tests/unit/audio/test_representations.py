@@ -148,6 +148,30 @@ def test_repeat_waveform_is_the_sound_again_before_it_is_transformed(samples):
     assert torch.allclose(values[..., : frames - 2], picture(wave)[..., : frames - 2], rtol=1e-3, atol=1e-3)
 
 
+def test_a_waveform_that_is_long_enough_is_not_repeated():
+    run, needed = study.Run(padding="repeat_waveform"), 399 * 1024 + 1  # samples
+    wave = noise(needed + 5)
+    assert torch.equal(representations.prepared(wave[:, :needed], 44100, run), wave[:, :needed])
+    short = representations.prepared(wave[:, : needed - 1], 44100, run)
+    assert torch.equal(short, torch.cat([wave[:, : needed - 1], wave[:, :1]], dim=-1))
+    assert torch.equal(picture(wave[:, :needed], padding="repeat_waveform"), picture(wave[:, :needed]))
+
+
+@given(st.integers(2048, 5 * 44100), HOPS)
+@settings(max_examples=20, deadline=None)
+def test_a_repeated_waveform_leaves_no_frame_to_be_filled(samples, hop_length):
+    values = picture(noise(samples), hop_length=hop_length, padding="repeat_waveform")
+    assert (values != 0).any(dim=1).all()
+    filled = picture(noise(samples), hop_length=hop_length)
+    assert (filled != 0).any(dim=1).sum() == sounding_frames(samples, hop_length=hop_length)
+
+
+def test_a_louder_sound_has_larger_values_in_every_band():
+    quiet, loud = (picture(noise(44100) * level, representation="log-mel")[..., :44] for level in (0.1, 1.0))
+    # ten times the amplitude: 20 dB
+    assert torch.allclose(loud - quiet, torch.full_like(loud, 20.0), atol=1e-2)
+
+
 def test_a_loop_is_at_least_one_window_long():
     values = picture(noise(100), padding="repeat_waveform", frames=32, hop_length=32)
     assert values.shape == (1, 13, 32)
@@ -350,6 +374,14 @@ def test_standardised_rows_have_mean_0_and_variance_1_on_the_training_folds(run,
     test = representations.test(other)
     assert np.array_equal(test.inputs, (representations.test(run).inputs - mean) / deviation)
     assert np.array_equal(test.clips, representations.test(run).clips)
+
+
+def test_together_all_rows_have_mean_0_and_variance_1_as_one(run):
+    values = representations.training(run.with_(scaling="together")).inputs
+    assert values.mean(dtype=np.float64) == pytest.approx(0, abs=1e-4)
+    assert values.std(dtype=np.float64) == pytest.approx(1, abs=1e-4)
+    raw = representations.training(run).inputs
+    assert np.corrcoef(values.ravel(), raw.ravel())[0, 1] == pytest.approx(1)  # one line for all
 
 
 def test_the_scale_is_of_the_training_folds_alone(run):

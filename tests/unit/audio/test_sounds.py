@@ -75,7 +75,8 @@ def test_one_fold_is_a_part_of_the_clips(fresh, folder):
 
 def test_what_is_done_to_a_table_changes_no_other(fresh, folder):
     run = opened(folder, clips="all")
-    sounds.clips(run)["fold"] = 7
+    table = sounds.clips(run)
+    table["fold"] = 7
     assert set(sounds.clips(run)["fold"]) == {1, 10}
 
 

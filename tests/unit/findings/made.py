@@ -26,6 +26,7 @@ def planned(*runs: tuple[str, int, str], lead: float = 0.2, clips: int = 8) -> p
                     "Grad-CAM": own,
                     "random nodes": own - lead / (1 + number) + random.normal(0, 0.05, clips),
                     "loudness": own + random.normal(0, 0.2, clips),
+                    "mean map": own + 0.1,
                 }
             )
         )

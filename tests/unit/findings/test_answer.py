@@ -1,11 +1,12 @@
 """What each claim of the thesis comes to, and the answer in plain words."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from helpers.experiments import specifications
 from helpers.findings import answer, curve, plan
-from tests.unit.findings.made import DOWN, INFORMED, LOUD, NOTHING, UP, outcomes, within
+from tests.unit.findings.made import DOWN, LOUD, NOTHING, UP, outcomes, within
 
 pytestmark = pytest.mark.usefixtures("few")
 
@@ -100,7 +101,7 @@ ABOVE = ("positive", "above null")
 def test_most_are_below_zero_needs_specifications_below_their_null(claimed, verdicts, own, end):
     others = [
         signs_of("resnet18", [ABOVE] * 20 if end == "survives" else [BELOW] * 20, blocks="frame"),
-        signs_of("resnet18", [BELOW] * 20, effect="loss after - before"),
+        signs_of("resnet18", [BELOW] * 20, effect="loss before - after"),
         signs_of("resnet101", [BELOW] * 20),
     ]
     found = claimed({"R18-sign": verdicts}, table=pd.concat([signs_of("resnet18", own), *others]))["R18-sign"]
@@ -121,29 +122,41 @@ def test_most_are_below_zero_needs_specifications_below_their_null(claimed, verd
         ([], "not testable here"),
     ],
 )
-@pytest.mark.parametrize("claim", ["depth", "depth-share"])
-def test_depth_survives_where_deeper_is_lower_at_every_hop(claimed, claim, lead, end):
-    found = claimed({claim: [NO]}, lead=lead)[claim]
+def test_depth_survives_where_deeper_is_lower_at_every_hop(claimed, lead, end):
+    found = claimed({"depth": [NO]}, lead=lead)["depth"]
     assert found["end"] == end
     if lead:
         assert "x: mean difference " + f"{lead[0][1]:+.2f}" in found["why"]
 
 
+def test_shares_of_two_networks_are_the_ledgers_to_say_not_a_test_of_means(claimed):
+    lead = [("x", -0.1, -0.2, -0.05, 0.01)]
+    assert claimed({"depth-share": [NO, NO]}, lead=lead)["depth-share"]["end"] == "does not survive"
+    assert claimed({"depth-share": [YES, MAYBE]}, lead=lead)["depth-share"]["end"] == "undecided"
+
+
 @pytest.mark.parametrize(
-    ("kinds", "end"),
+    ("signs", "end"),
     [
-        ((NOTHING, NOTHING), "survives"),
-        ((LOUD, LOUD), "survives in part"),
-        ((INFORMED, INFORMED), "does not survive"),
-        ((INFORMED, NOTHING), "undecided"),
-        ((LOUD, "undecided"), "undecided"),
-        (("undecided", "undecided"), "undecided"),
+        ({"R18-sign": [NO, NO], "R101-sign": [NO, NO]}, "does not survive"),
+        ({"R18-sign": [YES, YES], "R101-sign": [YES]}, "survives"),
+        ({"R18-sign": [NO, NO], "R101-sign": [YES]}, "undecided"),
+        ({"R18-sign": [MAYBE], "R101-sign": [MAYBE]}, "undecided"),
     ],
 )
-def test_the_thesiss_verdict_is_what_both_networks_maps_are_called(claimed, kinds, end):
-    found = claimed({"verdict": [NO]}, kinds=kinds)["verdict"]
+def test_the_thesiss_verdict_stands_with_its_reason(claimed, signs, end):
+    found = claimed(signs | {"verdict": [NO]}, kinds=(LOUD, NOTHING))["verdict"]
     assert found["end"] == end
-    assert found["why"] == f"Maps by the planned rule: ResNet18: {kinds[0]}; ResNet101: {kinds[1]}."
+    assert f"ResNet18: {LOUD}; ResNet101: {NOTHING}" in found["why"]
+
+
+@pytest.mark.parametrize(("signs", "end"), [(["negative", "either"], "does not survive"), (["either"], "undecided")])
+def test_a_negative_score_shows_no_failure_where_ignorance_is_negative_too(claimed, monkeypatch, signs, end):
+    rows = [{"run": f"r{i}", "below 0": 0.7, "sign": sign} for i, sign in enumerate(signs)]
+    monkeypatch.setattr(curve, "ignorance", lambda table: pd.DataFrame(rows))
+    found = claimed({"failure-mode": ["not testable here"]}, table=signs_of("resnet18", [BELOW]))["failure-mode"]
+    assert found["end"] == end
+    assert "70% for r0" in found["why"]
 
 
 def test_every_family_has_an_end_and_a_sentence():
@@ -161,8 +174,23 @@ def test_the_answer_in_plain_words_has_an_entry_per_network(monkeypatch):
     rows = within(*[(name, hop, 0.3) for name in ("resnet101", "resnet18") for hop in "xy"])
     other = within(("resnet18", "z", 0.3)).assign(seed=1, **{"Grad-CAM inside": -2.0})
     first, second = answer.plain(pd.concat([rows, other])).splitlines()
-    assert first == f"- **ResNet101**: Grad-CAM {answer.PLAIN['informed']}. {answer.WITHIN['all']}"
-    assert second == f"- **ResNet18**: Grad-CAM {answer.PLAIN['uninformed']}. {answer.WITHIN['all']}"
+    after = f"Looked at afterwards: {answer.WITHIN['all']}. A single curve"
+    assert first.startswith(f"- **ResNet101**: Grad-CAM's {answer.PLAIN['informed']}. {after}")
+    assert second.startswith(f"- **ResNet18**: Grad-CAM's {answer.PLAIN['uninformed']}. {after}")
+
+
+@pytest.mark.parametrize(
+    ("means", "said"),
+    [
+        ((0.1, 0.2), "at 2 of 2 settings and lower at 0"),
+        ((-0.1, 0.2), "at 1 of 2 settings and lower at 1"),
+        ((0.0, 0.0), "at 0 of 2 settings and lower at 0"),
+    ],
+)
+def test_one_curve_for_all_clips_stands_beside_the_clips_own(means, said):
+    rows = within(("resnet18", "x", 0.3), ("resnet18", "y", 0.3))
+    rows["mean map"] = rows["Grad-CAM"] + np.where(rows["setting"] == "x", *means)
+    assert said in answer.plain(rows)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +198,7 @@ def test_the_answer_in_plain_words_has_an_entry_per_network(monkeypatch):
 )
 def test_where_the_lead_is_within_the_sound_is_said_in_plain_words(leads, where):
     rows = within(*[("resnet18", hop, lead) for hop, lead in zip("xyz", leads, strict=False)])
-    assert answer.plain(rows).endswith(answer.WITHIN[where])
+    assert f"Looked at afterwards: {answer.WITHIN[where]}. A single" in answer.plain(rows)
 
 
 def test_the_sheet_has_the_tests_of_the_first_seed_and_the_ends(monkeypatch):

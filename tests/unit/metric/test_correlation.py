@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from helpers import InputError
-from helpers.maps import nulls
+from helpers.maps import explainers, nulls
+from helpers.metric import blocking
 from helpers.metric.correlation import frame_scores, score
 
 MAPS = arrays(np.float64, (3, 4, 6), elements=st.integers(0, 64).map(lambda n: n / 64))
@@ -32,7 +33,7 @@ def test_score_is_scipys_spearman_of_the_block_sums(maps, seed):
 def test_score_keeps_under_scaling_sign_and_order_of_blocks(maps, factor, order):
     found = np.random.default_rng(0).random((1, 6))
     expected = score(maps, found)
-    np.testing.assert_allclose(score(-maps * factor, found**3 * 5), expected)
+    np.testing.assert_allclose(score(maps * factor, found**3 * 5), expected)
     np.testing.assert_allclose(score(maps[:, :, order], found[:, order]), expected, atol=1e-12)
     labels = np.argsort(order)[np.broadcast_to(np.arange(6), (4, 6))]
     np.testing.assert_allclose(score(maps, found[:, order], blocks=labels), expected, atol=1e-12)
@@ -50,6 +51,46 @@ def test_what_has_no_score_is_nan():
     maps[2] = np.linspace(0, 1, 4)[:, None]  # not constant, but every frame gets the same
     assert np.isnan(score(maps, np.arange(6.0)[None])).tolist() == [True, True, True, False]
     assert np.isnan(score(maps, np.ones((1, 6)))).all()
+
+
+@pytest.mark.parametrize(
+    "curve", [lambda t: np.exp(-t / 8), lambda t: np.exp(-t / 2), lambda t: 1 + 1e-7 * t, lambda t: t**9]
+)
+def test_ranks_are_exact_however_the_values_are_spread(curve):
+    t = np.arange(400.0)
+    v = np.random.default_rng(0).permutation(t)
+    expected = scipy.stats.spearmanr(curve(t), v).statistic
+    assert score(curve(t) * np.ones((1, 13, 1)), v[None])[0] == pytest.approx(expected, abs=1e-12)
+    assert frame_scores(curve(t)[None], v)[0] == pytest.approx(expected, abs=1e-12)
+    assert frame_scores(curve(t)[None], curve(t))[0] == 1
+
+
+@given(maps=MAPS, seed=st.integers(0, 9))
+@settings(max_examples=30, deadline=None)
+def test_any_rising_change_of_a_curve_keeps_its_score(maps, seed):
+    curve, v = maps[:, 0], np.random.default_rng(seed).random(6)
+    for rising in (np.exp, lambda x: x**5, lambda x: np.exp(40 * x)):
+        shifted = rising(curve) + 0.0
+        np.testing.assert_allclose(frame_scores(shifted, v), frame_scores(curve + 1, v), atol=1e-12)
+
+
+def test_a_signed_map_counts_by_its_size_and_one_that_is_nowhere_above_zero_has_no_score():
+    signed = np.array([[[3.0, -2.0, 1.0]]])
+    assert score(signed, np.array([[9.0, 5.0, 1.0]])) == pytest.approx(1)
+    assert frame_scores(signed[0], np.array([9.0, 5.0, 1.0])) == pytest.approx(1)
+    for nothing in (-np.abs(signed), np.minimum(signed, 0)):
+        assert np.isnan(score(nothing, np.array([[9.0, 5.0, 1.0]])))
+        assert np.isnan(frame_scores(nothing[0], np.array([9.0, 5.0, 1.0])))
+
+
+def test_only_what_the_resize_tells_apart_within_a_column_is_tied():
+    maps = explainers.stretch(np.random.default_rng(3).standard_normal((20, 1, 13)), (13, 400))
+    tied = blocking.tied(maps)
+    assert (tied == tied[:, :1]).all()  # a map of one row of nodes says the same of every coefficient
+    np.testing.assert_allclose(tied, maps, rtol=1e-6)
+    assert len(np.unique(tied[0, 0])) > 100  # and not the same of every frame
+    other = np.array([[[1.0, 1.0], [1e-7, 1.0 + 1e-5], [1e-9, 1.0 + 1e-7]]])
+    assert blocking.tied(other).tolist() == [[[1.0, 1.0], [1e-7, 1.0 + 1e-5], [1e-9, 1.0]]]
 
 
 def test_stock_sums_need_blocks_of_one_size():

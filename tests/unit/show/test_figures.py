@@ -727,3 +727,31 @@ def test_the_choices_of_a_curve_have_names_without_underscores():
     table = SPECIFIED.assign(hop_length=[1024, 512] * 3)
     (_, bottom) = specifications(table, choices=["hop_length"]).axes
     assert {label.get_text() for label in bottom.get_yticklabels()} == {"hop length: 512", "hop length: 1024"}
+
+
+# The ladder
+
+
+def test_the_ladder_has_a_row_per_rung_and_a_panel_per_place():
+    rungs = ["random nodes", "mean map", "Grad-CAM"]
+    table = pd.DataFrame(
+        {
+            "rung": rungs * 2,
+            "knows": ["nothing", "no clip", "both"] * 2,
+            "where": ["all frames"] * 3 + ["inside the sound"] * 3,
+            "score": [0.0, 0.6, 0.5, 0.0, -0.1, 0.1],
+            "low": [-0.1, 0.5, 0.4, -0.1, -0.2, 0.0],
+            "high": [0.1, 0.7, 0.6, 0.1, 0.0, 0.2],
+        }
+    )
+    figure = show.ladder(table.iloc[:-1], source="made up")  # a rung that is not scored in one place
+    first, second = figure.axes
+    assert [label.get_text() for label in first.get_yticklabels()] == [
+        "random nodes\n(knows nothing)",
+        "mean map\n(knows no clip)",
+        "Grad-CAM\n(knows both)",
+    ]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["all frames", "inside the sound"]
+    marks = [line.get_xdata()[0] for line in first.lines if line.get_marker() not in ("None", "")]
+    assert marks == [0.0, 0.6, 0.5]
+    assert first.get_ylim() == second.get_ylim() == (2.5, -0.5)

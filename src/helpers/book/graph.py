@@ -1,0 +1,159 @@
+"""The study as a graph: which page is executed with what, from the contents and from what the artefacts declare.
+
+The Snakefile makes a rule of each step. A page of your copy has as further outputs the provenance records of the
+artefacts that its chapter makes: small, so that Snakemake compares their content, and touched when the artefact is
+found fresh.
+
+Chapter: notebooks/11_runs.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from helpers import artifacts, study
+from helpers.artifacts import Artefact
+from helpers.book import contents, site
+from helpers.book.contents import Page
+from helpers.study import Run
+
+FIRST = ("08_scores", "06_explanations", "05_training")  # the longest way through the graph first
+
+
+@dataclass(frozen=True)
+class Call:
+    """What `make book` was asked for; `others` are further fields of a run."""
+
+    archs: list[str]
+    parts: list[str]
+    profile: str
+    data: str
+    others: dict[str, Any]
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Call:
+        """The call that Snakemake's configuration holds."""
+        others = settings.get("others", {})
+        return cls(
+            archs=settings.get("archs", "resnet18 resnet101").split(),
+            parts=settings.get("parts", " ".join(contents.PARTS)).split(),
+            profile=settings.get("profile", "quick"),
+            data=str(settings.get("data") or ""),
+            others=json.loads(others) if isinstance(others, str) else others,
+        )
+
+    @property
+    def files(self) -> list[str]:
+        """The entries of the contents, in reading order."""
+        return list(contents.files(contents.contents(self.archs, parts=self.parts)))
+
+    def run(self, architecture: str) -> Run:
+        """The run of a network."""
+        return study.open(architecture=architecture, profile=self.profile, data=self.data, **self.others)
+
+
+def steps(call: Call) -> list[dict[str, Any]]:
+    """One step per executed page, kept in _build/graph.json until something that it follows from is changed.
+
+    Returns
+    -------
+    Of each step: name, page (the file), inputs, records (further outputs), given (parameters as the command line
+    takes them), part and priority.
+    """
+    kept = site.BUILD / "graph.json"
+    key = _key(call)
+    if kept.exists() and (known := json.loads(kept.read_text()))["key"] == key:
+        return known["steps"]
+    made = list(_steps(call))
+    kept.parent.mkdir(exist_ok=True)
+    artifacts.write_text(kept, json.dumps({"key": key, "steps": made}))
+    return made
+
+
+def _key(call: Call) -> str:
+    """A digest of all that the steps follow from: files, the names of recorded ones, and the call's runs."""
+    files = [study.ROOT / "_toc.yml", *study.ROOT.glob("config/**/*.yaml"), *contents.NOTEBOOKS.glob("*.md")]
+    files += (Path(__file__).parents[1]).rglob("*.py")
+    runs = [call.run(name) for name in call.archs] if "copy" in call.parts else []
+    facts = [repr(call), repr(runs), repr([(run.source, run.source.results) for run in runs]), _recorded()]
+    said = json.dumps([facts, {str(path): artifacts.content_digest(path) for path in sorted(files)}])
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _recorded() -> list[str]:
+    """Every recorded table, its provenance, and what the recorded pages read beside them."""
+    files = (path for path in study.RECORDED.rglob("[!.]*.*") if path.is_file())
+    found = sorted(path.relative_to(study.ROOT).as_posix() for path in files)
+    return [*found, "data/claims.yaml", "config/studies/reference.yaml"]
+
+
+def _steps(call: Call) -> Iterable[dict[str, Any]]:
+    from helpers.book import studies  # here, because it takes seconds to import
+
+    def of(page: Page) -> list[str]:
+        """The architectures that a page of your copy speaks of."""
+        if page.architecture:
+            return [page.architecture]
+        own = contents.parameters(page.chapter)
+        if own.get("architecture", contents.TEMPLATE) != contents.TEMPLATE:  # a chapter about one network
+            return [own["architecture"]]
+        return call.archs if "architectures" in own else call.archs[:1]
+
+    def records(artefact: Artefact, page: Page) -> list[str]:
+        """The provenance records of an artefact of your copy; of one that is made fold by fold, one for each."""
+        paths = []
+        for run in map(call.run, of(page)):
+            folds = (*run.training_folds, run.test_fold) if artefact.folds else (None,)
+            paths += [artifacts.record_path(artefact.path(run, fold)) for fold in folds]
+        root = study.ROOT
+        return [str(p.relative_to(root) if p.is_relative_to(root) else p) for p in dict.fromkeys(paths)]
+
+    def outputs(page: Page) -> list[str]:
+        made = [one for one in artifacts.ALL.values() if one.chapter == page.chapter and page.part == "copy"]
+        if page.architecture:  # what several networks share is made by the first that asks
+            made = [one for one in made if "architecture" in one.closure]
+        return [record for one in made for record in records(one, page)]
+
+    def inputs(page: Page) -> list[str]:
+        """The chapter, the profiles, the helper modules its cells import, and the records of what it reads."""
+        chapter = [f"notebooks/{page.chapter}.md", "config/profiles.yaml", *contents.sources_of(page.chapter)]
+        if page.part == "recorded":
+            return chapter + recorded
+        if page.chapter == "11_runs":  # it lists what made every file, so it comes last of all
+            return chapter + sorted(made)
+        others = [one for one in studies.reads(page.chapter) if one.chapter != page.chapter]
+        return chapter + [record for one in others for record in records(one, page) if record in made]
+
+    def given(page: Page) -> str:
+        """The parameters of a page as the command line takes them."""
+        if not page.part:
+            return ""
+        values: dict[str, Any] = {"data": "recorded"}
+        names = contents.recorded_architectures()
+        if page.part == "copy":
+            values, names = {"profile": call.profile, "data": call.data, **call.others}, call.archs
+        own = contents.parameters(page.chapter)
+        values |= {"architectures": " ".join(names)} if "architectures" in own else {}
+        if page.architecture or own.get("architecture") == contents.TEMPLATE:
+            values["architecture"] = page.architecture or names[0]
+        return " ".join(f"-p {shlex.quote(f'{name}={value}')}" for name, value in values.items())
+
+    recorded = _recorded()
+    pages = {file: page for file in call.files if (page := contents.executed(file))}
+    made = {record for page in pages.values() for record in outputs(page)}
+    for file, page in pages.items():
+        yield {
+            "name": file.partition("executed/")[2].replace("/", "_"),
+            "page": f"{file}.ipynb",
+            "inputs": inputs(page),
+            "records": outputs(page),
+            "given": given(page),
+            "part": page.part,
+            "priority": 10 * (FIRST.index(page.chapter) + 1) if page.chapter in FIRST else 0,
+        }
