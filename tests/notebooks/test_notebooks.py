@@ -181,7 +181,9 @@ def test_chapters_build_no_path_and_open_no_file(source):
 # Cells
 
 FIGURES = {  # the functions of `show` that draw
-    name for name in show.__all__ if "Figure" in str(inspect.signature(getattr(show, name)).return_annotation)
+    name
+    for name, f in inspect.getmembers(show, inspect.isfunction)
+    if "Figure" in str(inspect.signature(f).return_annotation)
 }
 
 

@@ -11,32 +11,3 @@ from helpers.show.networks import confusion, history, shortcut
 from helpers.show.players import hear, listen_at, player, row
 from helpers.show.scores import convergence, density, effects, pairs, readings
 from helpers.show.tables import compare, table
-
-__all__ = [
-    "agreement",
-    "compare",
-    "confusion",
-    "convergence",
-    "curve",
-    "density",
-    "differences",
-    "effects",
-    "hear",
-    "history",
-    "ladder",
-    "listen_at",
-    "nulls",
-    "pairs",
-    "player",
-    "randomisation",
-    "readings",
-    "representations",
-    "row",
-    "shortcut",
-    "slices_per_class",
-    "specifications",
-    "table",
-    "three_bars",
-    "two_classes",
-    "wins",
-]

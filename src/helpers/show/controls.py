@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,12 +29,11 @@ def nulls(scores: Mapping[str, ArrayLike], marks: Mapping[str, float], *, source
     ----------
     scores : by kind, (maps,), in [-1, 1]; NaN are left out.
     marks : scores of other maps by name, drawn as lines; NaN are left out.
-    source : where the numbers come from, such as `run.label`.
 
     Chapter: notebooks/15_controls.md
     """
-    known = {name: np.asarray(values)[np.isfinite(values)] for name, values in scores.items()}
-    known = {name: values for name, values in known.items() if len(values)}
+    finite = {name: np.asarray(values)[np.isfinite(values)] for name, values in scores.items()}
+    known = {name: values for name, values in finite.items() if len(values)}
     if not known:
         raise InputError("scores has no finite score; there is nothing to draw")
     with style.picture(height=1.3 + 0.75 * len(known), source=source) as figure:
@@ -50,7 +50,9 @@ def nulls(scores: Mapping[str, ArrayLike], marks: Mapping[str, float], *, source
     return figure
 
 
-def _intervals(figure: Figure, table: pd.DataFrame, *, row: str, value: str, apart: float, width: float) -> Axes:
+def _intervals(
+    figure: Figure, table: pd.DataFrame, *, row: str, value: str, zero: float, apart: float, width: float
+) -> Axes:
     """An estimate with its ends for every `row` of the table, for each rival in a look of its own."""
     axes = figure.subplots()
     rows, rivals = list(table[row].unique()), list(table["rival"].unique())
@@ -60,6 +62,7 @@ def _intervals(figure: Figure, table: pd.DataFrame, *, row: str, value: str, apa
         axes.hlines(at, own["low"], own["high"], color=color, linestyle=line, linewidth=width)
         axes.plot(own[value], at, marker, color=color, ms=7, label=f"Grad-CAM {rival}")
     axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.axvline(zero, color="black", linewidth=1)
     return axes
 
 
@@ -69,15 +72,13 @@ def differences(tests: pd.DataFrame, *, source: str) -> Figure:
     Parameters
     ----------
     tests : columns run, minus (over whom), mean, low, high; from `findings.plan.primary`.
-    source : where the numbers come from.
 
     Chapter: notebooks/15_controls.md
     """
     style.require(tests, "tests", "run", "minus", "mean", "low", "high")
     runs, table = tests["run"].unique(), tests.assign(rival="minus " + tests["minus"])
     with style.picture(height=1.3 + 0.5 * len(runs), source=source) as figure:
-        axes = _intervals(figure, table, row="run", value="mean", apart=0.24, width=1.5)
-        axes.axvline(0, color="black", linewidth=1)
+        axes = _intervals(figure, table, row="run", value="mean", zero=0, apart=0.24, width=1.5)
         axes.set_yticks(range(len(runs)), [study.named(run) for run in runs])
         axes.set_xlabel("mean difference of frame scores, 95 % interval")
         figure.legend(loc="outside upper right", ncols=tests["minus"].nunique())
@@ -93,7 +94,6 @@ def randomisation(rows: pd.DataFrame, *, source: str) -> Figure:
     Parameters
     ----------
     rows : columns check ("MPRT" and "score"), order, layer, value; from `experiments.sanity.table`.
-    source : where the numbers come from, such as `run.label`.
 
     Chapter: notebooks/16_sanity.md
     """
@@ -107,15 +107,13 @@ def randomisation(rows: pd.DataFrame, *, source: str) -> Figure:
     with style.picture(height=7.6, source=source) as figure:
         similarity, score, empty = panels = figure.subplots(3, sharex=True, height_ratios=[3, 3, 1.5])
         for (order, label), (color, marker, line) in zip(looks.items(), style.MARKS, strict=False):
-            look = {"color": color, "marker": marker, "linestyle": line, "markersize": 5, "label": label}
-            own = rows[rows["order"] == order]
+            look: Any = {"color": color, "marker": marker, "linestyle": line, "markersize": 5, "label": label}
+            own = rows[rows["order"] == order].set_index(["check", "layer"])["value"]
             for axes, check in ((similarity, "MPRT"), (score, "score")):
-                values = own[own["check"] == check].groupby("layer")["value"]
-                low, middle, high = (values.quantile(q).reindex(layers) for q in (0.25, 0.5, 0.75))
-                axes.fill_between(at, low, high, color=color, alpha=0.15, linewidth=0)
-                axes.plot(at, middle, **look)
-            missing = own[own["check"] == "MPRT"].set_index("layer")["value"].isna()
-            empty.plot(at, missing.groupby("layer").mean().reindex(layers), **look)
+                quarters = own[check].groupby("layer").quantile([0.25, 0.5, 0.75]).unstack().loc[layers]
+                axes.fill_between(at, quarters[0.25], quarters[0.75], color=color, alpha=0.15, linewidth=0)
+                axes.plot(at, quarters[0.5], **look)
+            empty.plot(at, own["MPRT"].isna().groupby("layer").mean()[layers], **look)
         similarity.set_title("Similarity to the map of the trained network")
         score.set_title("Frame score on the trained network")
         empty.set_title("Clips without a similarity, because a map is empty")
@@ -139,7 +137,6 @@ def agreement(table: pd.DataFrame, *, source: str) -> Figure:
     Parameters
     ----------
     table : columns first, second (metrics), correlation (in [-1, 1] or NaN) and clips; see `findings.checks`.
-    source : where the numbers come from.
 
     Chapter: notebooks/17_metrics.md
     """
@@ -157,7 +154,9 @@ def agreement(table: pd.DataFrame, *, source: str) -> Figure:
             return figure
         sns.heatmap(
             values.fillna(0),
-            annot=values.map(_short),
+            annot=values.map(
+                lambda value: "–" if np.isnan(value) else f"{value:+.2f}".replace("0.", ".").replace("1.00", "1")
+            ),
             fmt="",
             annot_kws={"color": "black", "size": 10},
             mask=np.triu(np.ones(values.shape, dtype=bool), k=1),
@@ -170,18 +169,10 @@ def agreement(table: pd.DataFrame, *, source: str) -> Figure:
         )
         axes.tick_params(axis="x", rotation=50, labelrotation_mode="xtick", length=0)
         axes.tick_params(axis="y", rotation=0, length=0)
-        fewest, most = known.clips.min(), known.clips.max()
-        clips = f"{most}" if fewest == most else f"{fewest} to {most}"
+        clips = " to ".join(map(str, sorted({known.clips.min(), known.clips.max()})))
         axes.set(xlabel="", ylabel="")
         axes.set_title(f"Spearman correlation of two metrics over {clips} clips")
     return figure
-
-
-def _short(correlation: float) -> str:
-    """+.42, -.07 or +1: as short as a cell of `agreement` is narrow."""
-    if np.isnan(correlation):
-        return "–"
-    return f"{correlation:+.2f}".replace("0.", ".").replace("1.00", "1")
 
 
 def wins(table: pd.DataFrame, *, source: str) -> Figure:
@@ -191,7 +182,6 @@ def wins(table: pd.DataFrame, *, source: str) -> Figure:
     ----------
     table : columns metric, rival (name of a map), share (0 to 1 or NaN), low, high (its interval) and
         clips; from `findings.checks.wins`.
-    source : where the numbers come from.
 
     Chapter: notebooks/17_metrics.md
     """
@@ -199,8 +189,7 @@ def wins(table: pd.DataFrame, *, source: str) -> Figure:
     fewest = table.groupby("metric", sort=False)["clips"].min()
     table = table.assign(rival="above " + table["rival"])
     with style.picture(height=1.5 + 0.36 * len(fewest), source=source) as figure:
-        axes = _intervals(figure, table, row="metric", value="share", apart=0.3, width=2)
-        axes.axvline(0.5, color="black", linewidth=1)
+        axes = _intervals(figure, table, row="metric", value="share", zero=0.5, apart=0.3, width=2)
         axes.set_yticks(range(len(fewest)), [f"{name}, n = {n}" for name, n in fewest.items()])
         axes.set(xlabel="share of clips, 95 % interval", xlim=(-0.02, 1.02))
         axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
@@ -217,7 +206,6 @@ def specifications(table: pd.DataFrame, *, choices: Sequence[str], own: pd.Serie
     table : columns `choices`, estimate, low, high, null_low, null_high; see `findings.curve`.
     choices : columns that say what was chosen; those with one value are left out.
     own : (rows,), bool: the rows to be marked, the thesis's own.
-    source : where the numbers come from.
 
     Source: Simonsohn, Simmons & Nelson 2020. Chapter: notebooks/18_specifications.md
     """
@@ -229,8 +217,7 @@ def specifications(table: pd.DataFrame, *, choices: Sequence[str], own: pd.Serie
     at = np.arange(len(table))
     with style.picture(height=3.6 + 0.2 * len(rows), source=source) as figure:
         top, bottom = figure.subplots(2, sharex=True, height_ratios=(2.6, 0.2 * len(rows) + 0.1))
-        null = table["null_low"], table["null_high"]
-        top.fill_between(at, *null, color="0.8", label="maps that know nothing")
+        top.fill_between(at, table["null_low"], table["null_high"], color="0.8", label="maps that know nothing")
         top.vlines(at, table["low"], table["high"], color="0.45", linewidth=0.5, label="95 % interval")
         top.plot(at, table["estimate"], ".", color=style.BLUE, ms=3, label="median score")
         thesis = {"color": style.ORANGE, "mec": "black", "ms": 7, "label": "as the thesis"}
@@ -242,8 +229,7 @@ def specifications(table: pd.DataFrame, *, choices: Sequence[str], own: pd.Serie
             has = at[(table[choice] == value).to_numpy()]
             color = style.MARKS[varied.index(choice) % 4][0]
             bottom.plot(has, np.full(len(has), row), "|", color=color, ms=6, mew=0.6)
-        names = [f"{choice.replace('_', ' ')}: {value}" for choice, value in rows]
-        bottom.set_yticks(range(len(rows)), names)
+        bottom.set_yticks(range(len(rows)), [f"{choice.replace('_', ' ')}: {value}" for choice, value in rows])
         bottom.tick_params(axis="y", length=0)
         bottom.set(ylim=(len(rows) - 0.4, -0.6), xlabel="specifications, lowest median first")
     return figure

@@ -1,7 +1,13 @@
 """Figures of sounds, their representations and their maps.
 
 A clip is drawn as the network is given it: rows are coefficients of an MFCC, mel bands of any other
-representation; a frame fills the time from its start to the next frame's.
+representation; a frame fills the time from its start to the next frame's. What several functions take:
+
+features : (rows, frames), in the representation's units.
+seconds_per_frame : hop length / sampling rate, s.
+sounding_frames : number of frames that hold sound; the rest is hatched as padding.
+representation, explainer : as in `Run`; what made the features and the maps.
+title : what sounds, written at the top.
 
 Chapter: notebooks/01_introduction.md to notebooks/06_explanations.md; each function names its own.
 """
@@ -10,6 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -45,13 +53,13 @@ class _Clip:
 
     def draw(self, axes: Axes) -> AxesImage:
         """The values in greys."""
-        if self.representation != "mfcc":
-            return self._image(axes, self.values, cmap="gray")
-        # Logarithmic beyond the median size: coefficient 0 is 10 to 100 times larger than the others.
-        sizes = np.abs(self.values[self.values != 0]) if self.values.any() else np.ones(1)
-        limit = float(sizes.max())
-        norm = SymLogNorm(linthresh=min(float(np.median(sizes)), 0.9 * limit), vmin=-limit, vmax=limit)
-        return self._image(axes, self.values, cmap="gray", norm=norm)
+        look: dict[str, Any] = {"cmap": "gray"}
+        if self.representation == "mfcc":
+            # Logarithmic beyond the median size: coefficient 0 is 10 to 100 times larger than the others.
+            sizes = np.abs(self.values[self.values != 0]) if self.values.any() else np.ones(1)
+            limit = float(sizes.max())
+            look["norm"] = SymLogNorm(min(float(np.median(sizes)), 0.9 * limit), vmin=-limit, vmax=limit)
+        return self._image(axes, self.values, **look)
 
     def draw_map(self, axes: Axes, importance: np.ndarray) -> AxesImage:
         """A map in colours, transparent where it is 0: the same scale holds alone and over the greys."""
@@ -60,13 +68,11 @@ class _Clip:
         cmap = LinearSegmentedColormap.from_list("importance", stops)
         return self._image(axes, importance, cmap=cmap, vmin=0, vmax=1)
 
-    def _image(self, axes: Axes, values: np.ndarray, **options) -> AxesImage:
-        rows, _ = values.shape
-        kind = "coefficient" if self.representation == "mfcc" else "mel band"
-        axes.set(ylabel=kind, yticks=[0, rows // 2, rows - 1])
-        extent = (0, self.seconds, -0.5, rows - 0.5)  # row 0 at the foot
-        options |= {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "extent": extent}
-        return axes.imshow(values, **options)
+    def _image(self, axes: Axes, values: np.ndarray, **look: Any) -> AxesImage:
+        rows = len(values)
+        axes.set(ylabel="coefficient" if self.representation == "mfcc" else "mel band", yticks=[0, rows // 2, rows - 1])
+        look |= {"extent": (0, self.seconds, -0.5, rows - 0.5), "interpolation": "nearest"}
+        return axes.imshow(values, origin="lower", aspect="auto", **look)  # row 0 at the foot
 
     def mark_padding(self, panels: Sequence[Axes], sounding_frames: int | None) -> None:
         frames = self.values.shape[1]
@@ -108,38 +114,25 @@ def two_classes(
 
     Parameters
     ----------
-    features : (rows, frames), in the representation's units.
     maps : (classes, rows, frames), importance in [0, 1], one map per class.
     classes : names, in the order of `maps`.
-    seconds_per_frame : hop length / sampling rate, s.
     events : name of a sound -> its true (start, end) in s, or several such pairs.
-    sounding_frames : number of frames that hold sound; the rest is hatched as padding.
-    representation, explainer : as in `Run`; what made the features and the maps.
-    source : where the numbers come from, such as `run.label`.
-
-    Raises
-    ------
-    InputError
-        A shape or range is wrong.
 
     Chapter: notebooks/01_introduction.md
     """
     clip = _Clip(style.matrix(features, "features"), seconds_per_frame, representation)
     if len(maps) != len(classes):
         raise InputError(f"maps holds {len(maps)} maps for {len(classes)} classes; give one each")
-    named = {
-        name: style.importance(values, f"map of {name}", like=clip.values)
-        for name, values in zip(classes, maps, strict=True)
-    }
-    spans = {name: np.reshape(pairs, (-1, 2)) for name, pairs in (events or {}).items()}
+    pairs = zip(classes, maps, strict=True)
+    named = {name: style.importance(found, f"map of {name}", like=clip.values) for name, found in pairs}
+    spans = {name: np.reshape(times, (-1, 2)) for name, times in (events or {}).items()}
     heights = ([0.45] if spans else []) + [1] * (1 + len(named))
     with style.picture(height=0.8 + 1.45 * sum(heights), source=source) as figure:
         panels = list(figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0])
         if spans:
             truth = panels.pop(0)
-            for row, pairs in enumerate(spans.values()):
-                color, hatch = style.MARKS[row % len(style.MARKS)][0], ("//", "..", "xx")[row % 3]
-                widths = [(start, end - start) for start, end in pairs]
+            for row, (times, (color, *_)) in enumerate(zip(spans.values(), cycle(style.MARKS), strict=False)):
+                hatch, widths = ("//", "..", "xx")[row % 3], [(start, end - start) for start, end in times]
                 truth.broken_barh(widths, (row - 0.35, 0.7), facecolor="white", edgecolor=color, hatch=hatch)
             truth.set_yticks(range(len(spans)), list(spans))
             truth.set(title="Where each sound really is", ylim=(len(spans) - 0.5, -0.5))
@@ -156,16 +149,6 @@ def two_classes(
         panels[-1].set_xlabel("time (s)")
         _scale(figure, image, panels, explainer=explainer)
     return figure
-
-
-def _alone(figure: Figure, axes: Axes, clip: _Clip, *, title: str = "") -> None:
-    """What the network is given, with its scale."""
-    image = clip.draw(axes)
-    rows, frames = clip.values.shape
-    named = f"{clip.title}, {rows} × {frames} frames"
-    axes.set(title=f"{title}: {named}" if title else named, xlabel="time (s)")
-    logarithmic = isinstance(image.norm, SymLogNorm)
-    figure.colorbar(image, ax=axes, label="value (log scale)" if logarithmic else "value")
 
 
 def representations(
@@ -186,10 +169,6 @@ def representations(
         network is given stands alone.
     rate : samples per second.
     features : (rows, frames), in the representation's units; those after the waveform are hatched as padding.
-    seconds_per_frame : hop length / sampling rate of the features, s.
-    representation : as in `Run`; what made the features.
-    title : what sounds, written at the top.
-    source : where the numbers come from, such as `run.label`.
 
     Raises
     ------
@@ -199,33 +178,42 @@ def representations(
     Chapter: notebooks/01_introduction.md
     """
     clip = _Clip(style.matrix(features, "features"), seconds_per_frame, representation)
-    if waveform is None:
-        with style.picture(height=2.6, source=source) as figure:
-            _alone(figure, figure.subplots(), clip, title=title)
-        return figure
+    with style.picture(height=2.6 if waveform is None else 6, source=source) as figure:
+        panels = figure.subplots(1 if waveform is None else 3, sharex=True, squeeze=False)[:, 0]
+        bottom = panels[-1]
+        if waveform is not None:
+            figure.suptitle(title)
+            duration = _sound(panels[0], panels[1], waveform, rate)
+        image = clip.draw(bottom)
+        rows, frames = clip.values.shape
+        named = f"{clip.title}, {rows} × {frames} frames"
+        bottom.set(title=f"{title}: {named}" if waveform is None else named, xlabel="time (s)")
+        scale = "value (log scale)" if isinstance(image.norm, SymLogNorm) else "value"
+        figure.colorbar(image, ax=bottom, label=scale)
+        if waveform is not None:
+            _hatch(bottom, start=duration, end=clip.seconds)
+            bottom.set_xlim(0, max(duration, clip.seconds))
+    return figure
+
+
+def _sound(top: Axes, middle: Axes, waveform: ArrayLike, rate: int) -> float:
+    """Draws a sound as waveform and spectrogram; returns how long it lasts, s."""
     samples = style.matrix(np.atleast_2d(np.asarray(waveform)), "waveform")
     if len(samples) != 1:
         raise InputError(f"waveform has {len(samples)} channels; average them first")
     samples = samples[0]
-    duration = len(samples) / rate
     window = min(2048, len(samples))
     hertz, seconds, power = signal.spectrogram(samples, rate, nperseg=window, noverlap=window // 2, detrend=False)
     floor = 1e-8  # 80 dB below the loudest cell; also keeps digital silence off log(0)
     level = 10 * np.log10(np.maximum(power / max(power.max(), np.finfo(float).tiny), floor))
-    with style.picture(height=6, source=source) as figure:
-        top, middle, bottom = figure.subplots(3, sharex=True)
-        figure.suptitle(title)
-        top.plot(np.arange(len(samples)) / rate, samples, color=style.BLUE, linewidth=0.5)
-        top.set(title="Waveform", ylabel="amplitude")
-        # Row 0 (0 Hz) has no place on a logarithmic axis.
-        mesh = middle.pcolormesh(seconds, hertz[1:], level[1:], cmap="magma", vmin=-80, vmax=0)
-        middle.set(title="Spectrogram", ylabel="frequency", yscale="log", ylim=(50, rate / 2))
-        middle.yaxis.set_major_formatter(EngFormatter(unit="Hz"))
-        figure.colorbar(mesh, ax=middle, label="level (dB re loudest)")
-        _alone(figure, bottom, clip)
-        _hatch(bottom, start=duration, end=clip.seconds)
-        bottom.set_xlim(0, max(duration, clip.seconds))
-    return figure
+    top.plot(np.arange(len(samples)) / rate, samples, color=style.BLUE, linewidth=0.5)
+    top.set(title="Waveform", ylabel="amplitude")
+    # Row 0 (0 Hz) has no place on a logarithmic axis.
+    mesh = middle.pcolormesh(seconds, hertz[1:], level[1:], cmap="magma", vmin=-80, vmax=0)
+    middle.set(title="Spectrogram", ylabel="frequency", yscale="log", ylim=(50, rate / 2))
+    middle.yaxis.set_major_formatter(EngFormatter(unit="Hz"))
+    middle.figure.colorbar(mesh, ax=middle, label="level (dB re loudest)")
+    return len(samples) / rate
 
 
 def slices_per_class(slices: pd.DataFrame, *, source: str) -> Figure:
@@ -235,14 +223,12 @@ def slices_per_class(slices: pd.DataFrame, *, source: str) -> Figure:
     ----------
     slices : columns class, fold, salience ("foreground" or "background"), slices (count); the folds
         are added up.
-    source : where the numbers come from, such as `run.label`.
 
     Chapter: notebooks/02_dataset.md
     """
     style.require(slices, "slices", "class", "salience", "slices")
-    counts = slices.pivot_table(
-        index="class", columns="salience", values="slices", aggfunc="sum", fill_value=0
-    ).reindex(columns=["foreground", "background"], fill_value=0)
+    counts = slices.groupby(["class", "salience"])["slices"].sum().unstack(fill_value=0)
+    counts = counts.reindex(columns=["foreground", "background"], fill_value=0)
     total = counts.sum(axis=1).sort_values(kind="stable")
     front, back = counts.loc[total.index].to_numpy().T
     with style.picture(height=1.4 + 0.36 * len(counts), source=source) as figure:
@@ -273,12 +259,6 @@ def three_bars(
     Parameters
     ----------
     map : (rows, frames), importance in [0, 1].
-    features : (rows, frames), in the representation's units.
-    title : the clip and its class, written at the top.
-    seconds_per_frame : hop length / sampling rate, s.
-    sounding_frames : number of frames that hold sound; the rest is hatched as padding.
-    representation, explainer : as in `Run`; what made the features and the map.
-    source : where the numbers come from, such as `run.label`.
 
     Raises
     ------

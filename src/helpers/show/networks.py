@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,31 +42,17 @@ def _block(axes: Axes, *, layers: str, residual: str, out: str) -> None:
     flow = {"arrowstyle": "-|>", "color": "black", "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
     weak = {**flow, "color": "0.4", "linestyle": (0, (2, 2))} if idle else flow
     short = {**flow, "color": style.BLUE, "linewidth": 3}
-    for start, end, look in [
-        ((1.2, 0), (2.1, 0), weak),
-        ((4.3, 0), (5.5, 0), weak),
-        ((6.0, 0), (6.7, 0), flow),
-        ((7.9, 0), (8.4, 0), flow),
-    ]:
-        axes.annotate("", end, start, arrowprops=look)
+    for start, end, look in (1.2, 2.1, weak), (4.3, 5.5, weak), (6.0, 6.7, flow), (7.9, 8.4, flow):
+        axes.annotate("", (end, 0), (start, 0), arrowprops=look)
     axes.plot([0.7, 1.2], [0, 0], color="black", linewidth=1.5)
     axes.plot([1.2, 1.2, 5.75], [0, -1, -1], color=style.BLUE, linewidth=3)
     axes.annotate("", (5.75, -0.25), (5.75, -1), arrowprops=short)
-    box = FancyBboxPatch((2.2, -0.5), 2.0, 1.0, boxstyle="round,pad=0.1", facecolor="0.9", edgecolor="black")
-    if idle:
-        box.set(facecolor="white", edgecolor="0.4", hatch="///")
-    axes.add_patch(box)
+    face: Any = {"facecolor": "white", "edgecolor": "0.4", "hatch": "///"} if idle else {"facecolor": "0.9"}
+    axes.add_patch(FancyBboxPatch((2.2, -0.5), 2.0, 1.0, boxstyle="round,pad=0.1", **{"edgecolor": "black"} | face))
     axes.add_patch(Circle((5.75, 0), 0.25, facecolor="white", edgecolor="black", linewidth=1.5))
     axes.add_patch(Rectangle((6.7, -0.35), 1.2, 0.7, facecolor="0.9", edgecolor="black"))
-    for x, y, text in [
-        (0.45, 0, "x"),
-        (3.2, 0, layers),
-        (4.9, 0.3, residual),
-        (5.75, 0, "+"),
-        (3.4, -1.3, "shortcut: x unchanged"),
-        (7.3, 0, "ReLU"),
-        (9.3, 0, out),
-    ]:
+    named = [(0.45, "x"), (3.2, layers), (4.9, residual), (5.75, "+"), (3.4, "shortcut: x unchanged")]
+    for (x, text), y in zip([*named, (7.3, "ReLU"), (9.3, out)], (0, 0, 0.3, 0, -1.3, 0, 0), strict=True):
         paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5} if idle and text == layers else None
         axes.text(x, y, text, ha="center", va="center", bbox=paper)
 
@@ -77,7 +64,6 @@ def history(history: pd.DataFrame, *, test_fold: int, source: str) -> Figure:
     ----------
     history : columns epoch, fold (0: the training folds together), loss (nats), accuracy (0 to 1).
     test_fold : drawn before other folds that were only watched.
-    source : where the numbers come from, such as `run.label`.
 
     Chapter: notebooks/05_training.md
     """
@@ -90,8 +76,7 @@ def history(history: pd.DataFrame, *, test_fold: int, source: str) -> Figure:
         for axes, what in ((loss, "loss"), (accuracy, "accuracy")):
             for (fold, label), (color, marker, line) in zip(labels.items(), cycle(looks), strict=False):
                 own = history[history["fold"] == fold]
-                look = {"color": color, "marker": marker, "linestyle": line, "markersize": 4}
-                axes.plot(own["epoch"], own[what], label=label, **look)
+                axes.plot(own["epoch"], own[what], color=color, marker=marker, ls=line, ms=4, label=label)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set(xlabel="epoch", ylim=(0, None))
             axes.grid(color="0.9")
@@ -109,12 +94,6 @@ def confusion(predictions: pd.DataFrame, *, classes: Sequence[str], source: str)
     ----------
     predictions : columns label and predicted, integers from 0 to len(classes) - 1, a row per clip.
     classes : class names in the order of these integers.
-    source : where the numbers come from, such as `run.label`.
-
-    Raises
-    ------
-    InputError
-        A column is missing or names a class that `classes` does not have.
 
     Chapter: notebooks/05_training.md
     """

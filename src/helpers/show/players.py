@@ -24,23 +24,12 @@ LONGEST = 30  # s; a page carries its sounds
 
 
 class Heard(Protocol):
-    """What can be heard."""
+    """What can be heard: mono `samples` at `rate` Hz, if at hand, from a `second` of a `recording` at Freesound."""
 
-    @property
-    def samples(self) -> np.ndarray | None:
-        """Mono, float32, at `rate`."""
-
-    @property
-    def rate(self) -> int:
-        """Hz."""
-
-    @property
-    def recording(self) -> int:
-        """Its number at Freesound."""
-
-    @property
-    def second(self) -> float:
-        """Where it starts in the recording."""
+    samples: np.ndarray | None
+    rate: int
+    recording: int
+    second: float
 
 
 def player(samples: ArrayLike, rate: int, *, label: str, credit: str = "") -> HTML:
@@ -68,27 +57,22 @@ def player(samples: ArrayLike, rate: int, *, label: str, credit: str = "") -> HT
     if rate != int(rate) or rate < 1:
         raise InputError(f"rate is {rate}; give a positive whole number of samples per second")
     sound = np.asarray(samples, dtype=np.float64)
-    if sound.ndim == 2 and len(sound) == 1:
-        sound = sound[0]
+    sound = sound[0] if sound.ndim == 2 and len(sound) == 1 else sound
     if sound.ndim != 1 or not 0 < len(sound) <= LONGEST * rate:
-        raise InputError(
-            f"samples of {label} has shape {sound.shape} at {rate} Hz; give one channel of at most {LONGEST} s"
-        )
+        had = f"samples of {label} has shape {sound.shape} at {rate} Hz"
+        raise InputError(f"{had}; give one channel of at most {LONGEST} s")
     if not np.isfinite(sound).all():  # the MP3 encoder would end the whole process
         raise InputError(f"samples of {label} holds values that are not finite; mend the sound")
     playable = min((known for known in RATES if known >= rate), default=RATES[-1])
     if playable != rate:
         sound = signal.resample_poly(sound, playable, int(rate))
     file = io.BytesIO()
-    loud = np.abs(sound).max()
-    soundfile.write(file, (sound / max(1, loud)).astype(np.float32), playable, format="MP3")
-    shown = html.escape(label)
-    small = f"<br><small>{html.escape(credit)}</small>" if credit else ""
+    soundfile.write(file, (sound / max(1, np.abs(sound).max())).astype(np.float32), playable, format="MP3")
+    held = base64.b64encode(file.getvalue()).decode()
+    shown, small = html.escape(label), f"<br><small>{html.escape(credit)}</small>" if credit else ""
     return HTML(
-        f'<figure class="player"><figcaption>{shown}{small}</figcaption>'
-        f'<audio controls preload="none" aria-label="{shown}" '
-        f'src="data:audio/mpeg;base64,{base64.b64encode(file.getvalue()).decode()}">'
-        "</audio></figure>"
+        f'<figure class="player"><figcaption>{shown}{small}</figcaption><audio controls preload="none" '
+        f'aria-label="{shown}" src="data:audio/mpeg;base64,{held}"></audio></figure>'
     )
 
 
@@ -100,15 +84,6 @@ def listen_at(recording: int, second: float, *, label: str) -> HTML:
     recording : its id at Freesound, the fsID of UrbanSound8K.
     second : where the sound starts in the recording, s.
     label : what sounds there; shown.
-
-    Returns
-    -------
-    HTML: a `figure` of class "player" with a link in place of the `audio`.
-
-    Raises
-    ------
-    InputError
-        The recording is not a positive whole number, or the second not finite and at least 0.
 
     Chapter: notebooks/02_dataset.md
     """

@@ -37,7 +37,6 @@ def density(scores: pd.DataFrame, *, thesis_modes: Sequence[tuple[float, float, 
     ----------
     scores : columns score (in [-1, 1] or NaN) and architecture, one row per clip.
     thesis_modes : (low, high, label) of each range of scores to shade.
-    source : where the numbers come from, such as `run.label`.
 
     Chapter: notebooks/08_scores.md
     """
@@ -84,12 +83,6 @@ def effects(map_values: ArrayLike, effects: ArrayLike, *, source: str) -> Figure
     ----------
     map_values : (blocks,), importance that the map gives each block.
     effects : (blocks,), measured effect of each block on the network.
-    source : where the numbers come from, such as `run.label`.
-
-    Raises
-    ------
-    InputError
-        The two differ in length, or a value is not finite.
 
     Chapter: notebooks/07_metric.md
     """
@@ -100,15 +93,12 @@ def effects(map_values: ArrayLike, effects: ArrayLike, *, source: str) -> Figure
     with style.picture(height=4.6, source=source) as figure:
         axes = figure.subplots()
         axes.plot(stats.rankdata(said), stats.rankdata(done), "o", color=style.BLUE, ms=5, mfc="none")
+        verdict = "undefined, one side is constant"
         if np.ptp(said) and np.ptp(done):
             verdict = f"{stats.spearmanr(said, done).statistic:+.2f}"
-        else:
-            verdict = "undefined, one side is constant"
-        axes.set(
-            title=f"Spearman correlation {verdict} ({len(said)} blocks)",
-            xlabel="rank of the block in the map (1 = least important)",
-            ylabel="rank of the block's measured effect",
-        )
+        axes.set_title(f"Spearman correlation {verdict} ({len(said)} blocks)")
+        axes.set_xlabel("rank of the block in the map (1 = least important)")
+        axes.set_ylabel("rank of the block's measured effect")
         axes.axline((1, 1), slope=1, color="0.4", linestyle="--", label="same order")
         figure.legend(loc="outside upper right")
         axes.grid(color="0.9")
@@ -124,7 +114,6 @@ def convergence(scores: pd.DataFrame, *, source: str) -> Figure:
     ----------
     scores : columns method (name), values (replacement values per block, a count) and score (in [-1, 1]
         or NaN, which is left out); one row per computed score.
-    source : where the numbers come from, such as `run.label`.
 
     Chapter: notebooks/12_engine.md
     """
@@ -139,7 +128,7 @@ def convergence(scores: pd.DataFrame, *, source: str) -> Figure:
             axes.plot([], [], color=color, marker=marker, mfc="none", linestyle=line, label=name)
         counts = sorted(scores["values"].unique())
         axes.set(xscale="log", xlabel="replacement values per block", ylabel="score (Spearman correlation)")
-        axes.set_xticks(counts, [str(count) for count in counts])
+        axes.set_xticks(counts, map(str, counts))
         axes.set_xticks([], minor=True)
         axes.grid(color="0.9")
         figure.legend(loc="outside upper right", ncols=len(scores.method.unique()))
@@ -152,12 +141,6 @@ def pairs(scores: pd.DataFrame, *, source: str) -> Figure:
     Parameters
     ----------
     scores : columns clip, architecture (two of them) and score (in [-1, 1] or NaN).
-    source : where the numbers come from.
-
-    Raises
-    ------
-    InputError
-        There are not two networks, or no clip has a score by both.
 
     Chapter: notebooks/13_reference.md
     """
@@ -169,8 +152,7 @@ def pairs(scores: pd.DataFrame, *, source: str) -> Figure:
     first, second = wide.columns
     with style.picture(height=4.6, source=source) as figure:
         axes = figure.subplots()
-        label = f"{len(wide)} clips"
-        axes.plot(wide[first], wide[second], "o", color=style.BLUE, ms=6, mfc="none", label=label)
+        axes.plot(wide[first], wide[second], "o", color=style.BLUE, ms=6, mfc="none", label=f"{len(wide)} clips")
         axes.axline((0, 0), slope=1, color="0.4", linestyle="--", label="equal scores")
         axes.axvline(0, color="black", linewidth=1)
         axes.axhline(0, color="black", linewidth=1)
@@ -190,7 +172,6 @@ def readings(scores: pd.DataFrame, *, source: str) -> Figure:
     Parameters
     ----------
     scores : columns reading (name) and score (in [-1, 1] or NaN, left out and counted).
-    source : where the numbers come from.
 
     Chapter: notebooks/13_reference.md
     """

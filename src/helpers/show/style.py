@@ -2,7 +2,8 @@
 
 Grey is the sound, colour is the importance a map gives it, in every figure that shows both. Colours
 are Okabe and Ito's (safe for colour-blind readers) and always come with a marker, a line style, a
-hatch or a number. Lettering has its true size at 700 px, the width of the book's text column.
+hatch or a number. Lettering has its true size at 700 px, the width of the book's text column. At the foot of
+every figure stands its `source`, where its numbers come from, such as `run.label`.
 
 Chapter: notebooks/01_introduction.md to notebooks/09_results.md; each function names its own.
 """
@@ -80,15 +81,10 @@ def importance(values: ArrayLike, name: str, *, like: np.ndarray) -> np.ndarray:
     return checked
 
 
-def known(table: pd.DataFrame, name: str, *columns: str) -> None:
-    """Refuse a table without one of these columns."""
+def require(table: pd.DataFrame, name: str, *columns: str, rows: bool = True) -> None:
+    """Refuse a table without one of these columns, or without rows."""
     missing = [column for column in columns if column not in table]
     if missing:
         raise InputError(f"{name} lacks the column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
-
-
-def require(table: pd.DataFrame, name: str, *columns: str) -> None:
-    """Refuse a table without rows or without one of these columns."""
-    known(table, name, *columns)
-    if table.empty:
+    if rows and table.empty:
         raise InputError(f"{name} has no rows; there is nothing to draw")

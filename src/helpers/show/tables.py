@@ -62,7 +62,8 @@ def table(
     digits_of, rename, widths, percent = digits_of or {}, rename or {}, widths or {}, set(percent)
     ends = intervals if isinstance(intervals, Mapping) else dict.fromkeys(intervals, ("low", "high"))
     within = {end for pair in ends.values() for end in pair}
-    style.known(frame, "table", *percent, *digits_of, *ends, *within, *(columns or ()), *rename, *widths)
+    named = (*percent, *digits_of, *ends, *within, *(columns or ()), *rename, *widths)
+    style.require(frame, "table", *named, rows=False)
     shown = frame.astype(object)
     for name in frame.columns:
         spec = digits_of.get(name, 0 if name in percent else digits)
@@ -70,18 +71,13 @@ def table(
             sign = "+" if name in ends and name not in percent else ""
             spec = f"{sign}.{spec}{'%' if name in percent else 'f'}"
         whole = name in {*percent, *digits_of, *ends}
-        shown[name] = [_text(value, spec, whole=whole, missing=missing) for value in frame[name]]
-        if name in ends:
-            rows = zip(shown[name], *(frame[end] for end in ends[name]), strict=True)
-            shown[name] = [
-                text if pd.isna(low) or pd.isna(high) else f"{text} ({low:{spec}} to {high:{spec}})"
-                for text, low, high in rows
-            ]
+        texts = [_text(value, spec, whole=whole, missing=missing) for value in frame[name]]
+        for i, (low, high) in enumerate(zip(*(frame[end] for end in ends.get(name, ())), strict=True)):
+            texts[i] += "" if pd.isna(low) or pd.isna(high) else f" ({low:{spec}} to {high:{spec}})"
+        shown[name] = texts
     shown = shown[list(columns)] if columns else shown.drop(columns=list(within))
     styler = Styler(shown.rename(columns=rename), caption=caption, cell_ids=False)
-    look: dict[Any, Any] = {
-        rename.get(name, name): [{"selector": "", "props": [("width", width)]}] for name, width in widths.items()
-    }
+    look: Any = {rename.get(n, n): [{"selector": "", "props": [("width", width)]}] for n, width in widths.items()}
     styler.set_table_styles(look)
     return styler if index else styler.hide(axis="index")
 
@@ -111,8 +107,7 @@ def compare(
 
     Returns
     -------
-    A row per run: clips, NaN among them, accuracy, median score, share of scores below 0, and the median over
-    clips of the score minus the first run's, with the number of clips that both have.
+    A row per run; "median difference" is over clips, of the score minus the first run's.
 
     Chapter: notebooks/09_results.md
     """
@@ -125,12 +120,12 @@ def compare(
         if own[name].empty:
             known = ", ".join(found["specification"].unique())
             raise InputError(f'{name} has no scores of "{specification}"; choose from {known}')
-    rows = []
+    rows: list[dict] = []
     for name, score in own.items():
         change = (score - next(iter(own.values()))).dropna()
         row = {"run": name, "clips": len(score), "NaN": score.isna().sum(), "accuracy": accuracy.get(name)}
         row |= {"median score": score.median(), "share below 0": (score.dropna() < 0).mean()}
-        rows.append(row | {"median difference": change.median(), "clips in both": len(change)})
-    rows[0]["median difference"] = None
-    digits: dict[str, int | str] = {"accuracy": 1, "median score": "+.2f", "median difference": "+.2f"}
+        row |= {"median difference": change.median() if rows else None, "clips in both": len(change)}
+        rows.append(row)
+    digits: Any = {"accuracy": 1, "median score": "+.2f", "median difference": "+.2f"}
     return table(pd.DataFrame(rows), caption, percent=["accuracy", "share below 0"], digits_of=digits)
