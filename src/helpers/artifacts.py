@@ -43,10 +43,7 @@ _PACKAGES += ["soundfile", "grad-cam", "quantus", "captum"]
 _PLUMBING = {"study", "artifacts", "tables", "book", "show"}
 # What these write are sound files, whose digests every recipe holds.
 _SOUNDS = {"audio.standin", "audio.download"}
-_ALWAYS = {
-    "data",
-    "profile",
-}  # fields that any artefact may read: they say where it lies and how it is called
+_ALWAYS = {"data", "profile"}  # fields that any artefact may read: they say where it lies and how it is called
 LONG = 20  # seconds of work that are announced
 ALL: dict[str, Artefact] = {}
 
@@ -176,10 +173,7 @@ class Artefact:
             less = f"; smaller: {', '.join(self.smaller)}" if self.smaller else ""
             # like a progress bar, so that pages leave it out as they leave bars out
             minutes, rest = divmod(int(seconds), 60)
-            print(
-                f"{self.name}: about {seconds / 60:.0f} min{less} [00:00<{minutes:02d}:{rest:02d}]",
-                file=sys.stderr,
-            )
+            print(f"{self.name}: about {seconds / 60:.0f} min{less} [00:00<{minutes:02d}:{rest:02d}]", file=sys.stderr)
 
     def _recorded(self, run: Run, path: Path) -> Path:
         if not record_path(path).exists():

@@ -95,12 +95,7 @@ class Run(BaseModel):
     )
     n_fft: int = _choice(2048, "length of a window", section="2.2", unit="samples", ge=64, le=16_384)
     hop_length: int = _choice(
-        1024,
-        "from one window to the next; torchaudio's default",
-        section="2.2",
-        unit="samples",
-        ge=32,
-        le=16_384,
+        1024, "from one window to the next; torchaudio's default", section="2.2", unit="samples", ge=32, le=16_384
     )
     n_mels: int = _choice(128, "bands of the mel scale; torchaudio's default", section="2.2", ge=8, le=512)
     n_mfcc: int = _choice(13, "coefficients kept, at most n_mels", section="2.2", ge=2, le=512)
@@ -135,10 +130,7 @@ class Run(BaseModel):
     # which maps
     explainer: str = _choice("Grad-CAM", "makes the maps", section="2.4", names=EXPLAINERS)
     layer: str = _choice(
-        "",
-        "the last block; .conv: its last convolution",
-        section="2.5",
-        pattern=r"^\w+(\[-?\d+\])?(\.\w+)*$|^$",
+        "", "the last block; .conv: its last convolution", section="2.5", pattern=r"^\w+(\[-?\d+\])?(\.\w+)*$|^$"
     )
     explained: Literal["predicted", "true"] = _choice("predicted", "the class a map explains", section="2.5")
     explanations: int = _choice(50, "random test clips that are explained", section="2.5", scaled=True, ge=1)
@@ -366,11 +358,9 @@ def comment(name: str) -> str:
         by = ", ".join(f"{p} {table_[name]}" for p, table_ in profiles().items() if p != "thesis")
         shown = f"the profile's ({by}; the thesis {profiles()['thesis'][name]}), or a number {range_of(name)}".rstrip()
     elif name in ("training_folds", "layer", "features_in_step"):
-        shown = {
-            "training_folds": 'folds, such as "1 2"',
-            "layer": "a layer's name",
-            "features_in_step": "a number",
-        }[name]
+        shown = {"training_folds": 'folds, such as "1 2"', "layer": "a layer's name", "features_in_step": "a number"}[
+            name
+        ]
         return f"{info.description}; or {shown}"
     unit = f", {extra['unit']}" if extra["unit"] else ""
     return f"{shown}{unit}: {info.description}" if shown else f"{info.description}{unit}"

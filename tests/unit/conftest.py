@@ -1,10 +1,12 @@
 """A small world for the tests: few clips, a short profile, and no path into the real data folder."""
 
+import os
 import re
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from torch import nn
 
 from helpers import artifacts, study
@@ -61,9 +63,13 @@ def tiny():
 
 @pytest.fixture(scope="session")
 def stand_in(tmp_path_factory):
-    """The generated stand-in with one clip per class and fold; read only."""
-    folder = tmp_path_factory.mktemp("sounds") / "stand-in"
-    standin.generate(folder, clips=1, seed=0)
+    """The generated stand-in with one clip per class and fold; read only, one for all workers of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "sounds" / "stand-in"
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(folder.with_name("lock")):
+        if not folder.exists():
+            standin.generate(folder, clips=1, seed=0)
     return folder
 
 

@@ -50,8 +50,7 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
             digest = " ".join(sounds.digest(runs[0], fold)["clips"] for fold in folds)
         changed = "; ".join(f"{n} {study.said(v)}" for n, v in runs[0].changed.items())
         print(
-            f"Profile {profile}, architectures {architectures}{changed and '; ' + changed}, {cores} cores.",
-            flush=True,
+            f"Profile {profile}, architectures {architectures}{changed and '; ' + changed}, {cores} cores.", flush=True
         )
     given = {"profile": profile, "archs": architectures, "data": data, "digest": digest, "parts": parts}
     with _only_run():

@@ -25,14 +25,8 @@ from helpers import InputError, artifacts, study
 from helpers.book import contents, site
 
 _EACH = re.compile(r"^% each architecture\n(.*?)^% end\n?", re.MULTILINE | re.DOTALL)
-
-
 _AUDIO = re.compile(r'src="data:audio/mpeg;base64,([A-Za-z0-9+/=]+)"')
-
-
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
-
 # What tqdm leaves behind: "training ResNet18:  40%|####   | 4/10 [00:01<00:02,  2.50batch/s]"
 _PROGRESS = re.compile(r"^.*\[(?:\d+:)?\d+:\d\d[<,].*\]\s*$|^\s*$", re.MULTILINE)
 
@@ -78,8 +72,7 @@ def execute(
     architectures = values.get("architectures", values.get("architecture", contents.TEMPLATE)).split()
     for cell in notebook.cells:
         cell.source = _EACH.sub(
-            lambda block: "".join(contents.for_architecture(block[1], name) for name in architectures),
-            cell.source,
+            lambda block: "".join(contents.for_architecture(block[1], name) for name in architectures), cell.source
         )
     page = contents.Page.of(output.as_posix()) if output.is_relative_to(contents.EXECUTED) else None
     if page:
@@ -178,8 +171,7 @@ def _make_page(notebook: NotebookNode, *, source: Path, root: str, values: dict,
                 continue  # a library's progress bar for JupyterLab; dead in a page
             if root and "text/html" in shown.get("data", {}):
                 shown.data["text/html"] = _AUDIO.sub(
-                    lambda match: f'src="{root}/_static/audio/{_lift_sound(match[1])}"',
-                    shown.data["text/html"],
+                    lambda match: f'src="{root}/_static/audio/{_lift_sound(match[1])}"', shown.data["text/html"]
                 )
             kept.append(shown)
         cell.outputs = kept

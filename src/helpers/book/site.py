@@ -15,8 +15,6 @@ from helpers import study
 from helpers.book import contents
 
 BUILD = study.ROOT / "_build"
-
-
 SITE = BUILD / "html"
 
 

@@ -66,11 +66,7 @@ def left_out_labels(parts: tuple[str, ...]) -> dict[str, str]:
         notebook = contents.read(source)
         title = next(line for line in notebook.cells[0].source.splitlines() if line.startswith("# "))
         for label in contents.labels_of(notebook):
-            for suffix in (
-                "",
-                "-copy",
-                *(f"-{name}{end}" for name in study.NETWORKS for end in ("", "-copy")),
-            ):
+            for suffix in ("", "-copy", *(f"-{name}{end}" for name in study.NETWORKS for end in ("", "-copy"))):
                 found[f"{label}{suffix}"] = title.removeprefix("# ")
     return found
 
