@@ -81,6 +81,9 @@ def test_there_are_chapters():
 # Twins
 
 
+OWN_NETWORK = {"20_known_truth": "framenet"}  # chapters about one network
+
+
 @EVERY
 def test_the_twin_is_in_step_and_has_no_outputs(source):
     twin = source.with_suffix(".ipynb")
@@ -128,6 +131,8 @@ def test_every_parameter_has_its_fields_default(source):
             assert value == {}
         elif name == "architectures":
             study.check(name, value, where=source.name)
+        elif name == "architecture" and source.stem in OWN_NETWORK:
+            assert value == OWN_NETWORK[source.stem]
         elif name == "data":  # what needs several recorded runs begins with them
             assert value == "" or (value == "recorded" and source.stem in RECORDED_ONLY)
         else:
