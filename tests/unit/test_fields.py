@@ -16,7 +16,7 @@ from helpers.networks import training
 
 # Another legal value of each field, and the first artefacts that it keys; what is made from these follows.
 FEATURES, NETWORK, SAMPLE, MAPS = "features.npz", "network", "sample.npz", "explanations.npz"
-METRICS, CURVE = "metrics.csv", "specifications.csv"
+METRICS, CURVE, TRUTH = "metrics.csv", "specifications.csv", "known-truth.csv"
 FIELDS = {
     "clips": (1, [FEATURES]),
     "data_seed": (1, [FEATURES]),
@@ -48,17 +48,17 @@ FIELDS = {
     "sample_seed": (1, [SAMPLE]),
     "scored": ("true", ["scores.csv", "quantus.csv"]),
     "draws": (3, ["scores.csv", "quantus.csv", "quantus-older.csv"]),
-    "features_in_step": (26, ["scores.csv", "quantus.csv", "quantus-older.csv", METRICS, CURVE]),
+    "features_in_step": (26, ["scores.csv", "quantus.csv", "quantus-older.csv", METRICS, TRUTH, CURVE]),
     "perturb_baseline": ("black", ["scores.csv", "quantus.csv", "quantus-older.csv"]),
     "baseline": ("zero", ["scores.csv"]),
-    "metric_seed": (1, ["scores.csv", "quantus.csv", "quantus-older.csv", METRICS]),
+    "metric_seed": (1, ["scores.csv", "quantus.csv", "quantus-older.csv", METRICS, TRUTH]),
     "stock_clips": (7, ["quantus.csv"]),
     "drawn_clips": (7, ["scores.csv"]),
-    "control_clips": (7, ["effects.npz", "sanity.csv", METRICS, CURVE]),
+    "control_clips": (7, ["effects.npz", "sanity.csv", METRICS, TRUTH, CURVE]),
     "null_maps": (7, ["controls.csv"]),
     "null_seed": (1, ["controls.csv"]),
     "efficient_seed": (1, ["sanity.csv"]),
-    "removal_step": (20, [METRICS]),
+    "removal_step": (20, [METRICS, TRUTH]),
     "layers": (("layer4[-1]",), [CURVE]),
     "readings": (("true/explained",), [CURVE]),
     "baselines": (("zero",), [CURVE]),

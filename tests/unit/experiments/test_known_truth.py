@@ -81,5 +81,5 @@ def test_the_table_has_every_metric_of_every_map(settings, stand_in, monkeypatch
     assert list(table["map"].unique()) == list(known_truth.MAPS)
     assert table.groupby(["clip", "map"])["metric"].nunique().eq(table["metric"].nunique()).all()
     frame = table[table["metric"] == "MC uniform"].pivot(index="clip", columns="map", values="value")
-    assert (frame["truth (uniform)"] > 0.9).all()
+    assert (frame["truth (uniform)"] > 0.5).all()
     assert (frame["truth (uniform)"] >= frame["truth in nodes"]).all()
