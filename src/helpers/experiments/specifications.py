@@ -247,4 +247,4 @@ def _effects(
 
 
 def _ceiling(effects: np.ndarray, again: np.ndarray) -> float:
-    return float(pd.Series(effects).corr(pd.Series(again), method="spearman"))
+    return float(correlation.spearman(effects[None], again[None])[0])

@@ -32,7 +32,7 @@ def frame_scores(profiles: np.ndarray, effects: np.ndarray) -> np.ndarray:
     if not len(profiles):
         return np.empty(0)
     answers = np.isfinite(profiles).all(axis=1) & np.isfinite(effects).all() & (profiles > 0).any(axis=1)
-    return np.where(answers, _correlation(np.abs(profiles), effects[None]), np.nan)
+    return np.where(answers, spearman(np.abs(profiles), effects[None]), np.nan)
 
 
 def score(
@@ -81,7 +81,7 @@ def score(
     answers = np.isfinite(maps).all(axis=(1, 2)) & np.isfinite(effects).all(axis=1) & (maps > 0).any(axis=(1, 2))
     known("order", order, blocking.ORDERS)
     cells = blocking.tied(maps).reshape(len(maps), -1) if order == "stable" else blocking.scaled(maps)
-    rho = _correlation(_sums(cells, labels.reshape(len(labels), -1), order), effects)
+    rho = spearman(_sums(cells, labels.reshape(len(labels), -1), order), effects)
     return np.where(answers, rho, np.nan)
 
 
@@ -100,8 +100,15 @@ def _sums(cells: np.ndarray, labels: np.ndarray, order: str) -> np.ndarray:
     return ranked.reshape(len(cells), blocks, -1).sum(axis=2)
 
 
-def _correlation(given: np.ndarray, effects: np.ndarray) -> np.ndarray:
-    """Spearman correlation of each row of (maps, blocks) with one of (maps or 1, blocks); NaN where one is constant."""
+def spearman(given: np.ndarray, effects: np.ndarray) -> np.ndarray:
+    """Spearman correlation of each row of (maps, blocks) with one of (maps or 1, blocks), by exact ranks.
+
+    Returns
+    -------
+    (maps,), float64, in [-1, 1]; NaN where one of the two is the same everywhere.
+
+    Chapter: notebooks/12_engine.md
+    """
     a, v = rankdata(given, axis=1), rankdata(effects, axis=1)
     a, v = a - a.mean(axis=1, keepdims=True), v - v.mean(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):  # 0 / 0: all the same
