@@ -5,6 +5,7 @@ Chapter: notebooks/20_known_truth.md
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from scipy.ndimage import gaussian_filter1d
 from torch import nn
 
 from helpers import InputError, artifacts, tables
-from helpers.artifacts import Artefact
 from helpers.audio import representations
 from helpers.experiments import controls, metrics
 from helpers.maps import explainers, nulls
@@ -146,14 +146,6 @@ def _make(run: Run, target: Path) -> dict:
     return {"clips": len(parts), "nan": int(rows["value"].isna().sum())}
 
 
-KNOWN = Artefact(
-    "known-truth.csv",
-    make=_make,
-    chapter="20_known_truth",
-    fields=("metric_seed", "control_clips", "features_in_step", "removal_step"),
-    inputs=(explainers.EXPLANATIONS, training.NETWORK, representations.FEATURES.each("training_folds")),
-    packages=("torch", "quantus"),
-    table=tables.KNOWN_TRUTH,
-    work=lambda run: float(run.explanations if run.control_clips == "all" else run.control_clips),
-    smaller=("control_clips", "explanations"),
+KNOWN = dataclasses.replace(  # made from what the other metrics are made from
+    metrics.METRICS, name="known-truth.csv", make=_make, chapter="20_known_truth", table=tables.KNOWN_TRUTH
 )

@@ -142,11 +142,8 @@ def wins(rows: pd.DataFrame) -> pd.DataFrame:
     for metric in own:
         for rival in metrics.MAPS[1:]:
             difference = own[metric] - _wide(rows, rival)[metric]
-            known = difference.dropna()
-            won = (known > 0) + (known == 0) / 2
-            low, high = statistics.share(won, recordings[known.index])
-            facts = {"metric": metric, "rival": rival, "share": won.mean(), "low": low, "high": high}
-            found.append(facts | {"clips": len(known), "NaN": len(difference) - len(known)})
+            facts = {"metric": metric, "rival": rival}
+            found.append(facts | statistics.higher(difference, recordings[difference.index]))
     return pd.DataFrame(found)
 
 

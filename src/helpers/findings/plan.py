@@ -152,10 +152,8 @@ def standing(rows: pd.DataFrame) -> pd.DataFrame:
         below = rows[f"{name} below 0"] if f"{name} below 0" in rows else (values < 0)[values.notna()]
         facts["below 0"] = below.mean()
         if name != "Grad-CAM":
-            lead = (rows["Grad-CAM"] - values).dropna()
-            higher = (np.sign(lead) + 1) / 2
-            facts["Grad-CAM higher"] = higher.mean()
-            facts["low"], facts["high"] = statistics.share(higher, rows.loc[lead.index, "recording"])
+            higher = statistics.higher(rows["Grad-CAM"] - values, rows["recording"])
+            facts |= {"Grad-CAM higher": higher["share"], "low": higher["low"], "high": higher["high"]}
         found.append(facts)
     return pd.DataFrame(found)
 

@@ -98,6 +98,29 @@ def share(counts: ArrayLike, recordings: ArrayLike, *, draws: int = 5000) -> tup
     return interval(np.mean, counts, recordings, draws=draws)
 
 
+def higher(lead: ArrayLike, recordings: ArrayLike, *, draws: int = 5000) -> dict:
+    """On which share of clips one map has more than another.
+
+    Parameters
+    ----------
+    lead : (clips,), how much more; NaN where one of them has no value.
+    recordings, draws : as in `interval`.
+
+    Returns
+    -------
+    share of clips with a lead above 0, ties counted half, with its 95 % interval low, high; clips, with a lead; NaN,
+    the others.
+
+    Source: Vargha & Delaney 2000. Chapter: notebooks/15_controls.md
+    """
+    lead, recordings = np.asarray(lead, dtype=float), np.asarray(recordings)
+    known = np.isfinite(lead)
+    won = (np.sign(lead[known]) + 1) / 2
+    low, high = share(won, recordings[known], draws=draws)
+    facts = {"share": won.mean() if known.any() else np.nan, "low": low, "high": high}
+    return facts | {"clips": int(known.sum()), "NaN": int((~known).sum())}
+
+
 def densest(scores: ArrayLike) -> float:
     """Where the density of scores is highest: the peak of a Gaussian kernel estimate, to 0.005.
 
@@ -223,7 +246,7 @@ def _needed(mean: float, half: float, clips: int, *, power: float = 0.8) -> floa
 
 
 def _superiority(difference: np.ndarray) -> float:
-    return float(((difference > 0) + (difference == 0) / 2).mean())
+    return float((np.sign(difference) + 1).mean() / 2)
 
 
 def _turned(sums: np.ndarray, *, seed: int) -> float:

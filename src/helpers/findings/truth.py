@@ -5,7 +5,6 @@ Chapter: notebooks/20_known_truth.md
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from helpers.findings import statistics
@@ -48,12 +47,9 @@ def wins(rows: pd.DataFrame, *, draws: int = 1000) -> pd.DataFrame:
         wide = part.pivot(index="clip", columns="map", values="value")
         true = wide[truth_of(str(metric))]
         for rival in (*SPOILT, *IMPOSTORS):
-            lead = (true - wide[rival]).dropna()
-            won = (np.sign(lead) + 1) / 2
-            low, high = statistics.share(won, recordings[lead.index], draws=draws)
+            lead = true - wide[rival]
             facts = {"metric": metric, "rival": rival, "true": true.median(), "gap": lead.median()}
-            facts |= {"share": won.mean(), "low": low, "high": high}
-            found.append(facts | {"clips": len(lead), "NaN": len(wide) - len(lead)})
+            found.append(facts | statistics.higher(lead, recordings[lead.index], draws=draws))
     return pd.DataFrame(found)
 
 

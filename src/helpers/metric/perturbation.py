@@ -16,7 +16,7 @@ from helpers import InputError
 from helpers.metric import baselines, blocking, known
 from helpers.metric import forward as forwards
 
-ROUNDING = 32  # epsilons by which logits of one clip differ between two ways to compute them (tests/unit/metric)
+ROUNDING = 32  # epsilons by which a logit in one precision may be wrong: tests/unit/metric/test_perturbation.py
 
 
 def effects(
@@ -88,7 +88,7 @@ def effects(
             raise InputError(f"the network's logits for clip {i} are not finite; check its weights")
         if not 0 <= category[i] < len(clean):
             raise InputError(f"classes has {category[i]} for clip {i}; give a class from 0 to {len(clean) - 1}")
-        least, clean = floor(readout, clean.dtype), clean.double().cpu()
+        rounding, clean = ROUNDING * torch.finfo(clean.dtype).eps, clean.double().cpu()
         batches = _batches(low, high, len(base.weights), batch, columns=shape[2], narrow=network.narrow)
         for block, node, first, width in batches:
             # a whole input is its block's own node, and every cell of it counts as the block's
@@ -97,25 +97,26 @@ def effects(
             asked = _replaced(clip, *mine, first, width)
             change = read(network.logits(asked, first).double().cpu(), clean, category[i]).numpy()
             np.add.at(result[i], block.numpy(), base.weights[node.numpy()] * change)
-        result[i, np.abs(result[i]) < least] = 0
+        result[i, np.abs(result[i]) < floor(read, clean, category[i], rounding=rounding)] = 0
     return result
 
 
-def floor(readout: str, precision: torch.dtype) -> float:
-    """The size below which an effect is rounding: what a change of the logits by `ROUNDING` epsilons does.
+def floor(read: Callable[[Tensor, Tensor, int], Tensor], clean: Tensor, category: int, *, rounding: float) -> float:
+    """The size below which an effect is rounding: what a read-out makes of a logit that is wrong by `rounding`.
+
+    It depends on the clip: where the probability is near 1, a wrong logit hardly changes it, and much smaller effects are
+    still real. In float32 and with p = 1/2 it is 3.6e-12 for "probability", with p = 0.999 1.5e-17.
 
     Parameters
     ----------
-    readout : a name of `READOUTS`. precision : of the network's weights.
-
-    Returns
-    -------
-    In the unit of the effects; 1.5e-11 for squared changes and 3.8e-6 for "cross-entropy" in float32.
+    read : one of `READOUTS`. clean : (classes,), float64, the logits of the clip. category : the class that is read.
+    rounding : of a logit; `ROUNDING` epsilons of the network's precision.
 
     Chapter: notebooks/12_engine.md
     """
-    change = ROUNDING * torch.finfo(precision).eps
-    return change if known("readout", readout, READOUTS) == "cross-entropy" else change**2
+    wrong = clean.clone()
+    wrong[category] += rounding
+    return abs(float(read(wrong, clean, category)))
 
 
 def _probability(logits: Tensor, clean: Tensor, category: int) -> Tensor:

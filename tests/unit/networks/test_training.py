@@ -134,14 +134,20 @@ def test_every_optimizer_that_may_be_chosen_exists():
     assert set(training.OPTIMIZERS) == set(study.legal("optimizer"))
 
 
-def test_a_cosine_falls_from_the_learning_rate_to_nearly_nothing(train, monkeypatch):
-    rates, step = [], torch.optim.AdamW.step
+@pytest.fixture
+def rates(monkeypatch):
+    """The learning rate of every step of AdamW, in order."""
+    found, step = [], torch.optim.AdamW.step
 
     def note(self, *given, **options):
-        rates.append(self.param_groups[0]["lr"])
+        found.append(self.param_groups[0]["lr"])
         return step(self, *given, **options)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", note)
+    return found
+
+
+def test_a_cosine_falls_from_the_learning_rate_to_nearly_nothing(train, rates):
     train("a", epochs=4, schedule="cosine", batch_size=37)
     assert rates == pytest.approx([1e-3, 1e-3 * (1 + 0.5**0.5) / 2, 5e-4, 1e-3 * (1 - 0.5**0.5) / 2])
     rates.clear()
@@ -149,14 +155,7 @@ def test_a_cosine_falls_from_the_learning_rate_to_nearly_nothing(train, monkeypa
     assert rates == [1e-3] * 3
 
 
-def test_one_cycle_rises_to_the_learning_rate_and_falls_to_nearly_nothing(train, monkeypatch):
-    rates, step = [], torch.optim.AdamW.step
-
-    def note(self, *given, **options):
-        rates.append(self.param_groups[0]["lr"])
-        return step(self, *given, **options)
-
-    monkeypatch.setattr(torch.optim.AdamW, "step", note)
+def test_one_cycle_rises_to_the_learning_rate_and_falls_to_nearly_nothing(train, rates):
     train("a", epochs=10, schedule="one-cycle", batch_size=4)
     assert rates[0] == pytest.approx(1e-3 / 25)  # Smith & Topin 2018, as torch has it
     assert max(rates) == pytest.approx(1e-3, rel=1e-3)
