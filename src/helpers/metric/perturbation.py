@@ -104,8 +104,8 @@ def effects(
 def floor(read: Callable[[Tensor, Tensor, int], Tensor], clean: Tensor, category: int, *, rounding: float) -> float:
     """The size below which an effect is rounding: what a read-out makes of a logit that is wrong by `rounding`.
 
-    It depends on the clip: where the probability is near 1, a wrong logit hardly changes it, and much smaller effects are
-    still real. In float32 and with p = 1/2 it is 3.6e-12 for "probability", with p = 0.999 1.5e-17.
+    It depends on the clip: where the probability is near 1, a wrong logit hardly changes it, and much smaller effects
+    are still real. In float32 and with p = 1/2 it is 3.6e-12 for "probability", with p = 0.999 1.5e-17.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def floor(read: Callable[[Tensor, Tensor, int], Tensor], clean: Tensor, category
     """
     wrong = clean.clone()
     wrong[category] += rounding
-    return abs(float(read(wrong, clean, category)))
+    return abs(float(read(wrong[None], clean, category)[0]))
 
 
 def _probability(logits: Tensor, clean: Tensor, category: int) -> Tensor:

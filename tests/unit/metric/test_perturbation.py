@@ -1,5 +1,7 @@
 """Effects written down by hand, and what they do not depend on."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -8,11 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from helpers import InputError, study
-from helpers.metric import perturbation
+from helpers.maps import explainers
+from helpers.metric import forward, perturbation
 from helpers.metric.baselines import Baseline
 from helpers.metric.blocking import rank_blocks
+from helpers.metric.correlation import spearman
 from helpers.metric.perturbation import effects
-from helpers.networks import models
+from helpers.networks import models, training
 from tests.unit.metric.probes import WEIGHT, Probe, Slope, X, example, linear
 
 
@@ -145,3 +149,42 @@ def test_the_read_outs_are_the_legal_ones_and_a_new_one_is_a_line(monkeypatch):
 
     monkeypatch.setitem(perturbation.READOUTS, "rise", rise)
     np.testing.assert_allclose(linear("frame", "zero", "rise"), -(WEIGHT * X).sum(axis=0), rtol=1e-12)
+
+
+# Rounding
+
+
+def test_what_rounding_alone_can_make_is_exactly_0_and_the_rest_is_kept():
+    # log-odds fall by 20, 1e-13 and 1e-15; a float64 logit may be wrong by 32 epsilons, 7.1e-15
+    network, x = Probe([[20.0, 1e-13, 1e-15]]).eval(), np.ones((1, 1, 1, 3))
+    found = effects(network, x, [0], blocks="cell", baseline="zero", readout="log-odds")[0]
+    assert found[:2] == pytest.approx([400, 1e-26], rel=0.1)
+    assert found[2] == 0
+    # p is within 2e-9 of 1, so that its relative change is as much smaller: still real, and still kept
+    found = effects(network, x, [0], blocks="cell", baseline="zero")[0]
+    assert found[1] == pytest.approx((1e-13 / (1 + np.exp(20))) ** 2, rel=0.1)
+    assert found[2] == 0
+
+
+@pytest.mark.parametrize(("readout", "half", "sure"), [("probability", 1 / 4, 1e-6), ("log-odds", 1, 1)])
+def test_the_floor_is_what_a_wrong_logit_makes_of_the_read_out(readout, half, sure):
+    read = perturbation.READOUTS[readout]
+    for p, factor in ((0.5, half), (0.999, sure)):
+        clean = torch.tensor([p, 1 - p], dtype=torch.float64).log()
+        found = perturbation.floor(read, clean, 0, rounding=1e-6)
+        assert found == pytest.approx(1e-12 * factor, rel=1e-2)
+
+
+@pytest.mark.slow
+def test_in_half_the_digits_the_real_network_ranks_the_frames_the_same():
+    """Effects of float32 above their floor are no noise: float64 has them in the same order, also where p is near 1."""
+    run = study.traveller()
+    network, maps = training.network(run), explainers.explanations(run)
+    exact = copy.deepcopy(network).double()
+    single, double = (forward.prepare(one, shape=maps.inputs.shape[1:]) for one in (network, exact))
+    for i in (0, 32):
+        x, c = torch.from_numpy(maps.inputs[i]), maps.explained[[i]]
+        apart = (single.remember(x) - double.remember(x.double())).abs().max()
+        assert apart < perturbation.ROUNDING * torch.finfo(torch.float32).eps
+        one, two = effects(single, x[None], c)[0], effects(double, x[None].double(), c)[0]
+        assert spearman(one[None], two[None])[0] > 0.999
