@@ -118,6 +118,11 @@ def two_classes(
     classes : names, in the order of `maps`.
     events : name of a sound -> its true (start, end) in s, or several such pairs.
 
+    Raises
+    ------
+    InputError
+        A shape or range is wrong.
+
     Chapter: notebooks/01_introduction.md
     """
     clip = _Clip(style.matrix(features, "features"), seconds_per_frame, representation)

@@ -95,6 +95,11 @@ def confusion(predictions: pd.DataFrame, *, classes: Sequence[str], source: str)
     predictions : columns label and predicted, integers from 0 to len(classes) - 1, a row per clip.
     classes : class names in the order of these integers.
 
+    Raises
+    ------
+    InputError
+        A column is missing or names a class that `classes` does not have.
+
     Chapter: notebooks/05_training.md
     """
     style.require(predictions, "predictions", "label", "predicted")

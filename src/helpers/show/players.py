@@ -85,6 +85,15 @@ def listen_at(recording: int, second: float, *, label: str) -> HTML:
     second : where the sound starts in the recording, s.
     label : what sounds there; shown.
 
+    Returns
+    -------
+    HTML: a `figure` of class "player" with a link in place of the `audio`.
+
+    Raises
+    ------
+    InputError
+        The recording is not a positive whole number, or the second not finite and at least 0.
+
     Chapter: notebooks/02_dataset.md
     """
     if recording != int(recording) or recording < 1:

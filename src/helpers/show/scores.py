@@ -84,6 +84,11 @@ def effects(map_values: ArrayLike, effects: ArrayLike, *, source: str) -> Figure
     map_values : (blocks,), importance that the map gives each block.
     effects : (blocks,), measured effect of each block on the network.
 
+    Raises
+    ------
+    InputError
+        The two differ in length, or a value is not finite.
+
     Chapter: notebooks/07_metric.md
     """
     said, done = np.ravel(map_values), np.ravel(effects)
@@ -141,6 +146,11 @@ def pairs(scores: pd.DataFrame, *, source: str) -> Figure:
     Parameters
     ----------
     scores : columns clip, architecture (two of them) and score (in [-1, 1] or NaN).
+
+    Raises
+    ------
+    InputError
+        There are not two networks, or no clip has a score by both.
 
     Chapter: notebooks/13_reference.md
     """
