@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 import soundfile
 
-from helpers.audio import overlaps
+from helpers import study
+from helpers.audio import overlaps, urbansound
+from tests.conftest import RECORDINGS
 
 RATE = 8000
 
@@ -51,3 +53,30 @@ def test_the_recorded_pairs_lie_two_seconds_apart():
     assert (table["2.0 s"] > 0.9).mean() > 0.99
     assert (table["0.5 s"] < 0.9).all()
     assert overlaps.RECORDED.with_name("overlaps.md").read_text() == overlaps.said()
+
+
+def hours(starts: pd.Series, lengths: pd.Series, recordings: pd.Series) -> float:
+    """How long the distinct sound of all clips lasts."""
+    total = 0.0
+    for _, part in pd.DataFrame({"start": starts, "end": starts + lengths}).groupby(recordings.to_numpy()):
+        reached = -np.inf
+        for start, end in part.sort_values("start").to_numpy():
+            total, reached = total + max(0.0, end - max(start, reached)), max(reached, end)
+    return total / 3600
+
+
+@pytest.mark.skipif(not RECORDINGS.exists(), reason="no official table beside the repository")
+def test_what_the_page_says_of_the_official_table_is_so():
+    page = (study.ROOT / "book" / "urbansound8k.md").read_text()
+    table = urbansound.read_table(RECORDINGS)
+    later = table["slice_file_name"].str.extract(urbansound.NAME)[3].astype(int) > 0
+    assert f"{later.sum()} of the {len(table)} rows" in page
+    lengths, recordings = table["end"] - table["start"], table["fsID"]
+    true = urbansound.true_starts(table).reset_index(drop=True)
+    said = [lengths.sum() / 3600, hours(true, lengths, recordings), hours(table["start"], lengths, recordings)]
+    assert (
+        "{:.2f} hours of clips hold {:.2f} hours of distinct sound, where the table's seconds say {:.2f}".format(*said)
+        in page
+    )
+    assert len(urbansound.leakage(table)) == 5
+    assert "but for five recordings" in page
