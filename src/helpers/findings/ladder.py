@@ -5,8 +5,11 @@ Chapter: notebooks/15_controls.md
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from helpers.experiments.controls import RUNGS
 from helpers.findings import statistics
@@ -14,14 +17,49 @@ from helpers.maps import nulls
 
 WHERE = {"all frames": "", "inside the sound": " inside"}
 FLOOR, CEILING = "random nodes", "ceiling in nodes"  # 0 and 1 of the normalised score
+ONE_CURVE = "one random curve"  # the rung beside RUNGS: a map that knows nothing, but the same for every clip
 
 
-def ladder(rows: pd.DataFrame, *, draws: int = 1000) -> pd.DataFrame:
+def one_curve(curves: np.ndarray, effects: np.ndarray, frames: np.ndarray) -> dict[str, np.ndarray]:
+    """What curves score that are the same for every clip: by luck one of them may fit the way clips are cut.
+
+    Parameters
+    ----------
+    curves : (curves, frames), such as profiles of random nodes. effects : (clips, frames). frames : (clips,), int, how
+        many hold sound.
+
+    Returns
+    -------
+    By place of `WHERE` the mean score over clips of every curve, (curves,); clips whose effects, or curves that, are
+    the same everywhere have no score and are left out.
+
+    Chapter: notebooks/15_controls.md
+    """
+    found = {}
+    for where, ends in zip(WHERE, (np.full(len(frames), effects.shape[1]), frames), strict=True):
+        scores = np.full((len(curves), len(effects)), np.nan)
+        for end in np.unique(ends):  # clips of one length share the ranks of the curves
+            own = ends == end
+            scores[:, own] = _unit(curves[:, :end]) @ _unit(effects[own, :end]).T
+        found[where] = np.nanmean(scores, axis=1)
+    return found
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    """Ranks of each row, centred and of length 1, so that a product of two is Spearman's correlation."""
+    ranks = rankdata(rows, axis=1)
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # 0 / 0: all the same
+        return ranks / np.linalg.norm(ranks, axis=1, keepdims=True)
+
+
+def ladder(rows: pd.DataFrame, *, curves: Mapping[str, np.ndarray] | None = None, draws: int = 1000) -> pd.DataFrame:
     """The mean score of every rung, all on the same clips.
 
     Parameters
     ----------
-    rows : one run's controls (`controls.table`). draws : bootstrap samples of each interval.
+    rows : one run's controls (`controls.table`). curves : from `one_curve`, a rung more: the mean over these curves,
+        and where 95 of 100 of them lie. draws : bootstrap samples of each interval.
 
     Returns
     -------
@@ -37,6 +75,10 @@ def ladder(rows: pd.DataFrame, *, draws: int = 1000) -> pd.DataFrame:
         for rung, knows in RUNGS.items():
             if f"{rung}{suffix}" not in rows:  # inside the sound, sound or padding is the same everywhere
                 continue
+            if curves and rung == "bump":  # the first rung that is one curve for all clips
+                low, high = np.quantile(curves[where], [0.025, 0.975])
+                blind = {"rung": ONE_CURVE, "knows": knows, "where": where, "score": curves[where].mean()}
+                found.append(blind | {"low": low, "high": high})
             values = rows[f"{rung}{suffix}"]
             known = values.dropna()
             low, high = statistics.interval(np.mean, known, rows.loc[known.index, "recording"], draws=draws)

@@ -19,27 +19,46 @@ from helpers.study import Run
 SOURCE = "data/recorded: scores.csv and predictions.csv of each run"
 
 
-def runs(*having: Artefact) -> list[Run]:
-    """The recorded runs of the answer: those that learned from the folds of the first, and have these artefacts.
+def runs(*having: Artefact, like: Run | None = None) -> list[Run]:
+    """The recorded runs that share the folds of one, else of the study's first, and have these artefacts.
 
     Runs that share all of these, because they differ in what these do not depend on, count once.
+
+    Parameters
+    ----------
+    having : artefacts that are recorded. like : the run whose training folds and test fold are asked for.
 
     Chapter: notebooks/13_reference.md
     """
     every = study.entries()
+    folds = _folds(like or every[0])
     found: dict[tuple, Run] = {}
     for run in every:
-        if run.training_folds == every[0].training_folds and all(a.there(run) for a in (scores.SCORES, *having)):
+        if _folds(run) == folds and all(a.there(run) for a in (scores.SCORES, *having)):
             found.setdefault(tuple(one.path(run) for one in having or (scores.SCORES,)), run)
     return list(found.values())
 
 
+def _folds(run: Run) -> tuple[tuple[int, ...], int]:
+    return run.training_folds, run.test_fold
+
+
+def missing(run: Run, artefact: Artefact) -> list[Run]:
+    """The recorded study's runs of the same folds that are to have an artefact and do not have it yet.
+
+    Chapter: notebooks/21_confirmation.md
+    """
+    asked = [artefact.name.partition(".")[0] in entry.get("also", []) for entry in study.study("reference")]
+    every = [one for one, there in zip(study.entries(), asked, strict=True) if there]
+    return [one for one in every if _folds(one) == _folds(run) and not artefact.there(one)]
+
+
 def beside(run: Run, *having: Artefact) -> list[Run]:
-    """The runs that a chapter sets side by side: of a recorded run all recorded runs of the answer, else itself.
+    """The runs that a chapter sets side by side: of a recorded run all recorded ones of the same folds, else itself.
 
     Chapter: notebooks/15_controls.md
     """
-    return runs(*having) if run.source.kind == "recorded" else [run]
+    return runs(*having, like=run) if run.source.kind == "recorded" else [run]
 
 
 def verdicts() -> pd.DataFrame:

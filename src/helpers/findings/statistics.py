@@ -25,6 +25,7 @@ def interval(
     *,
     draws: int = 5000,
     seed: int = 0,
+    level: float = LEVEL,
 ) -> tuple[float, float]:
     """Cluster bootstrap, percentile method: whole recordings are drawn with replacement.
 
@@ -34,11 +35,11 @@ def interval(
     values : (clips, ...), one row per clip.
     recordings : (clips,), which recording each clip is cut from.
     draws : bootstrap samples; the few whose statistic is NaN are left out.
-    seed : of the samples.
+    seed : of the samples. level : how often such intervals hold the true value, 0 to 1.
 
     Returns
     -------
-    Lower and upper end of the 95 % interval; NaN without clips or where the statistic often has no value (one
+    Lower and upper end of the interval; NaN without clips or where the statistic often has no value (one
     sample in twenty or more). With one recording, or where every clip has the same value, both ends are the
     estimate: then the interval says nothing about other recordings.
 
@@ -69,7 +70,7 @@ def interval(
     known = found[~np.isnan(found)]
     if len(known) < LEVEL * draws:  # what is left would pretend to be sure
         return np.nan, np.nan
-    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

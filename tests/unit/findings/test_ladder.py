@@ -6,6 +6,7 @@ import pytest
 
 from helpers.experiments.controls import RUNGS
 from helpers.findings import ladder
+from helpers.metric import correlation
 
 pytestmark = pytest.mark.usefixtures("few")
 
@@ -43,3 +44,25 @@ def test_strata_that_disagree_stand_side_by_side():
     assert found.loc[("all frames", "shorter"), "lead"] == pytest.approx(0.2)
     assert found.loc[("all frames", "shorter"), ["clips", "recordings"]].tolist() == [3, 3]
     assert found.loc[("inside the sound", "longest"), "lead"] == pytest.approx(-0.1)
+
+
+def test_one_curve_for_all_clips_scores_as_on_each_clip_alone():
+    random = np.random.default_rng(3)
+    curves, effects = random.uniform(size=(4, 12)), random.exponential(size=(6, 12))
+    frames = np.array([12, 5, 5, 12, 7, 3])
+    effects[2] = 1.0  # a clip without a score
+    found = ladder.one_curve(curves, effects, frames)
+    for where, ends in {"all frames": np.full(6, 12), "inside the sound": frames}.items():
+        one_by_one = [correlation.frame_scores(curves[:, :end], v[:end]) for v, end in zip(effects, ends, strict=True)]
+        assert found[where] == pytest.approx(np.nanmean(one_by_one, axis=0))
+
+
+def test_one_curve_for_all_clips_is_a_rung_of_its_own():
+    curves = {"all frames": np.linspace(-0.4, 0.6, 101), "inside the sound": np.zeros(101)}
+    found = ladder.ladder(controls(), curves=curves).set_index(["where", "rung"])
+    assert list(found.loc["all frames"].index)[:4] == ["random nodes", "sound or padding", ladder.ONE_CURVE, "bump"]
+    own = found.loc[("all frames", ladder.ONE_CURVE)]
+    assert own["knows"] == "no clip"
+    assert own[["score", "low", "high"]].tolist() == pytest.approx([0.1, -0.375, 0.575])
+    assert np.isnan(own["normalised"])
+    assert ladder.ONE_CURVE in found.loc["inside the sound"].index

@@ -370,3 +370,13 @@ def test_the_seed_of_a_difference_is_used():
     assert one == same
     assert one["p"] != other["p"]
     assert one["low"] != other["low"]
+
+
+def test_the_share_with_a_lead_counts_ties_half_and_leaves_out_what_has_none():
+    found = statistics.higher([0.2, 0.0, -0.1, np.nan, 0.3], [1, 1, 2, 3, 4], draws=50)
+    assert found["share"] == pytest.approx((1 + 0.5 + 0 + 1) / 4)
+    assert (found["clips"], found["NaN"]) == (4, 1)
+    assert 0 <= found["low"] <= found["share"] <= found["high"] <= 1
+    nothing = statistics.higher([np.nan], [1])
+    assert np.isnan([nothing["share"], nothing["low"], nothing["high"]]).all()
+    assert (nothing["clips"], nothing["NaN"]) == (0, 1)
