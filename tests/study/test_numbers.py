@@ -8,7 +8,7 @@ import pytest
 
 from helpers import artifacts, study
 from helpers.experiments import controls
-from helpers.findings import curve, reference
+from helpers.findings import confirmation, curve, plan, reference
 
 HERE = Path(__file__).parent
 
@@ -74,3 +74,31 @@ def test_what_is_recorded_is_whole():
     assert not list(folder.rglob("*.wav"))
     marked = {study.traveller().architecture}
     assert {path.parents[1].name for path in folder.rglob("*.safetensors")} == marked
+
+
+def test_the_second_plan_says_what_the_recorded_runs_say():
+    page = (study.ROOT / "book" / "plan_again.md").read_text()
+    rows = artifacts.across(reference.runs(controls.CONTROLS), controls.CONTROLS.read)
+    leads = confirmation.leads(rows)
+    tests = confirmation.primary(leads)
+    tests = tests.assign(kind=confirmation.names(tests), said=plan.said(tests))
+    for kind, part in tests.groupby("kind"):
+        a, c = part.set_index("comparison").loc[["A", "C"], "said"]
+        assert f"| {kind} | {part['seeds'].max()} | {a} | {c} |" in page
+    known = confirmation.power(leads, recordings=80)
+    for kind, part in known.groupby(confirmation.names(known)):
+        a, c = part.set_index("comparison").loc[["A", "C"], "power"]
+        assert f"| {kind} | {a:.2f} | {c:.2f} |" in page
+    # the bound is the smallest that gives every test a power of four in five
+    assert known["power"].min() > 0.8
+    assert confirmation.power(leads, recordings=80, bound=0.06)["power"].min() < 0.8
+    strata = confirmation.strata(leads)
+    fine = strata[strata["setting"].str.contains("512") & (strata["comparison"] == "A")]
+    shorter = fine[fine["clips that are"] == "shorter"]["lead"]
+    assert " and ".join(f"{lead:+.2f}" for lead in shorter) in page
+    assert (fine[fine["clips that are"] == "longest"]["lead"] < 0).all()
+    inside = rows.groupby("run", sort=False)[[f"{name} inside" for name in ("bump", "mean map", "random nodes")]].mean()
+    lag = (inside["random nodes inside"] - inside["mean map inside"]).sort_values(ascending=False)
+    assert f"(by {lag.iloc[0]:.2f} and {lag.iloc[1]:.2f})" in page
+    assert lag.iloc[2:].abs().max() < 0.05
+    assert (inside["bump inside"] < inside["random nodes inside"]).all()
