@@ -72,6 +72,11 @@ METRICS = Schema(
     {"metric": pa.Column(str), "map": pa.Column(str)} | _CLIP | {"value": _NUMBER, "status": pa.Column(str)}
 )
 KNOWN_TRUTH = Schema(METRICS.columns | {"frames": pa.Column(int, pa.Check.ge(1))})
+PLANTED = Schema(
+    _CLIP
+    | {"label": _CLASS, "predicted": _CLASS, "level": _NUMBER, "filled": _SHARE}
+    | {"map": pa.Column(str), "metric": pa.Column(str), "value": _NUMBER}
+)
 _READING = {name: pa.Column(str) for name in ("layer", "explained", "scored", "effect", "blocks", "baseline")}
 SPECIFICATIONS = Schema(_CLIP | _READING | {"score": _SCORE, "ceiling": _SCORE}, more=True)
 CURVE = Schema(

@@ -392,14 +392,25 @@ def _short(kind: Kind, rng: Generator) -> int:
     return int(np.ceil(RATE * max(0.05, SECONDS * rng.beta(4 * mean, 4 - 4 * mean))))
 
 
+def street(voice: Generator, rng: Generator, n: int) -> np.ndarray:
+    """The noise of a street: (n,), float64, at `RATE` Hz.
+
+    Parameters
+    ----------
+    voice : draws the place, the range and tilt of its spectrum. rng : draws what happens there. n : samples.
+
+    Chapter: notebooks/23_planted.md
+    """
+    low, high, tilt = voice.uniform([20, 300, 3], [80, 4000, 7])
+    return _noise(rng, n, low=low, high=high, tilt=tilt) * _curve(rng, n, low=0.6, high=1, every=1)
+
+
 def _mixture(kind: Kind, voice: Generator, rng: Generator, n: int, snr: tuple) -> Sound:
     """One occurrence: its sound, swaying in strength, over the street noise of its place."""
     level, excess, sway = voice.normal(kind.level, kind.spread), voice.normal(), voice.uniform(0, 9)
-    low, high, tilt = voice.uniform([20, 300, 3], [80, 4000, 7])
-    street = _noise(rng, n, low=low, high=high, tilt=tilt)
-    street *= _curve(rng, n, low=0.6, high=1, every=1) * 10 ** (-(snr[0] + snr[1] * excess) / 20)
+    noise = street(voice, rng, n) * 10 ** (-(snr[0] + snr[1] * excess) / 20)
     sound = kind.make(voice, rng, n)
-    wave = _even(sound.wave * 10 ** (_curve(rng, n, low=-sway, high=0, every=0.5) / 20)) + street
+    wave = _even(sound.wave * 10 ** (_curve(rng, n, low=-sway, high=0, every=0.5) / 20)) + noise
     wave = _even(wave) * 10 ** (level / 20)
     return Sound(np.clip(wave, -1, 1), sound.spans, sound.band)
 

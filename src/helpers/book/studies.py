@@ -20,7 +20,17 @@ import torch
 from helpers import InputError, artifacts, study
 from helpers.artifacts import Artefact, Changed
 from helpers.book import contents
-from helpers.experiments import controls, frame_effects, known_truth, metrics, peers, sanity, scores, specifications
+from helpers.experiments import (
+    controls,
+    frame_effects,
+    known_truth,
+    metrics,
+    peers,
+    planted,
+    sanity,
+    scores,
+    specifications,
+)
 from helpers.findings import curve
 from helpers.maps import examples, explainers
 from helpers.networks import training
@@ -38,6 +48,7 @@ EVERY = (
     known_truth,
     sanity,
     metrics,
+    planted,
     specifications,
     curve,
 )

@@ -71,15 +71,25 @@ def loudness(run: Run, names: Sequence[str] | np.ndarray) -> np.ndarray:
     folder = artifacts.whole(run).source.folder
     found = np.zeros((len(names), run.frames), dtype=np.float32)
     for i, name in enumerate(tqdm(names, desc="loudness", unit="clip")):
-        samples, rate = urbansound.load_audio(folder / paths[name])
-        wave = representations.prepared(torch.from_numpy(samples)[None], rate, run)
-        wave = functional.pad(wave, (run.n_fft // 2,) * 2, "reflect")  # as the MFCC's own frames
-        frames = wave[0].unfold(0, run.n_fft, run.hop_length)[: run.frames]
-        values = frames.square().mean(1).sqrt().numpy()
-        found[i, : len(values)] = values
-        if run.padding == "repeat_frames":
-            found[i] = np.resize(values, run.frames)
+        found[i] = frame_loudness(*urbansound.load_audio(folder / paths[name]), run)
     return found
+
+
+def frame_loudness(samples: np.ndarray, rate: int, run: Run) -> np.ndarray:
+    """`loudness` of one sound: (frames,), float32.
+
+    Parameters
+    ----------
+    samples : (samples,), float32. rate : in Hz.
+
+    Chapter: notebooks/15_controls.md
+    """
+    wave = representations.prepared(torch.from_numpy(samples)[None], rate, run)
+    wave = functional.pad(wave, (run.n_fft // 2,) * 2, "reflect")  # as the MFCC's own frames
+    values = wave[0].unfold(0, run.n_fft, run.hop_length)[: run.frames].square().mean(1).sqrt().numpy()
+    if run.padding == "repeat_frames":
+        return np.resize(values, run.frames)
+    return np.pad(values, (0, run.frames - len(values)))
 
 
 def partial(score_of: np.ndarray, effects: np.ndarray, given: np.ndarray) -> float:
