@@ -81,7 +81,8 @@ def test_there_are_chapters():
 # Twins
 
 
-OWN_NETWORK = {"20_known_truth": "framenet"}  # chapters about one network
+# chapters about one network, or about one fold
+OWN_DEFAULT = {"20_known_truth": {"architecture": "framenet"}, "21_confirmation": {"test_fold": 3}}
 
 
 @EVERY
@@ -131,8 +132,8 @@ def test_every_parameter_has_its_fields_default(source):
             assert value == {}
         elif name == "architectures":
             study.check(name, value, where=source.name)
-        elif name == "architecture" and source.stem in OWN_NETWORK:
-            assert value == OWN_NETWORK[source.stem]
+        elif name in OWN_DEFAULT.get(source.stem, {}):
+            assert value == OWN_DEFAULT[source.stem][name]
         elif name == "data":  # what needs several recorded runs begins with them
             assert value == "" or (value == "recorded" and source.stem in RECORDED_ONLY)
         else:

@@ -17,10 +17,11 @@ from helpers.networks import training
 # Another legal value of each field, and the first artefacts that it keys; what is made from these follows.
 FEATURES, NETWORK, SAMPLE, MAPS = "features.npz", "network", "sample.npz", "explanations.npz"
 METRICS, CURVE, TRUTH = "metrics.csv", "specifications.csv", "known-truth.csv"
+PLANTED = "planted.csv"
 FIELDS = {
     "clips": (1, [FEATURES]),
     "data_seed": (1, [FEATURES]),
-    "test_fold": (9, ["predictions.csv", SAMPLE, "mixture.npz"]),
+    "test_fold": (9, ["predictions.csv", SAMPLE, PLANTED, "mixture.npz"]),
     "training_folds": ((1, 2), [NETWORK, METRICS, CURVE]),
     "representation": ("log-mel", [FEATURES]),
     "sampling_rate": (22_050, [FEATURES]),
@@ -41,11 +42,11 @@ FIELDS = {
     "optimizer": ("SGD", [NETWORK]),
     "schedule": ("cosine", [NETWORK]),
     "augmentation": ("mask", [NETWORK]),
-    "explainer": ("HiResCAM", [MAPS]),
-    "layer": ("layer3[-1]", [MAPS]),
+    "explainer": ("HiResCAM", [MAPS, PLANTED]),
+    "layer": ("layer3[-1]", [MAPS, PLANTED]),
     "explained": ("true", [MAPS]),
-    "explanations": (7, [SAMPLE]),
-    "sample_seed": (1, [SAMPLE]),
+    "explanations": (7, [SAMPLE, PLANTED]),
+    "sample_seed": (1, [SAMPLE, PLANTED]),
     "scored": ("true", ["scores.csv", "quantus.csv"]),
     "draws": (3, ["scores.csv", "quantus.csv", "quantus-older.csv"]),
     "features_in_step": (26, ["scores.csv", "quantus.csv", "quantus-older.csv", METRICS, TRUTH, CURVE]),
@@ -56,7 +57,7 @@ FIELDS = {
     "drawn_clips": (7, ["scores.csv"]),
     "control_clips": (7, ["effects.npz", "sanity.csv", METRICS, TRUTH, CURVE]),
     "null_maps": (7, ["controls.csv"]),
-    "null_seed": (1, ["controls.csv"]),
+    "null_seed": (1, ["controls.csv", PLANTED]),
     "efficient_seed": (1, ["sanity.csv"]),
     "removal_step": (20, [METRICS, TRUTH]),
     "layers": (("layer4[-1]",), [CURVE]),

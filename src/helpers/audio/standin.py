@@ -399,7 +399,7 @@ def street(voice: Generator, rng: Generator, n: int) -> np.ndarray:
     ----------
     voice : draws the place, the range and tilt of its spectrum. rng : draws what happens there. n : samples.
 
-    Chapter: notebooks/23_planted.md
+    Chapter: notebooks/22_planted.md
     """
     low, high, tilt = voice.uniform([20, 300, 3], [80, 4000, 7])
     return _noise(rng, n, low=low, high=high, tilt=tilt) * _curve(rng, n, low=0.6, high=1, every=1)

@@ -1,6 +1,6 @@
 """Events at known times: does a map point at them, and does its score say so?
 
-Chapter: notebooks/23_planted.md
+Chapter: notebooks/22_planted.md
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def plant(event: np.ndarray, street: np.ndarray, *, at: int, level: float) -> np
     event, street : (samples,), at one rate, the event not longer than what is left of the street.
     at : first sample of the event. level : dB of the event's root mean square over the street's.
 
-    Chapter: notebooks/23_planted.md
+    Chapter: notebooks/22_planted.md
     """
     wave = street / np.sqrt(np.mean(street**2))
     wave[at : at + len(event)] += event / np.sqrt(np.mean(event**2)) * 10 ** (level / 20)
@@ -73,7 +73,7 @@ def cases(run: Run) -> Iterator[Case]:
     recordings: clips of the test fold in the foreground and at most `LONGEST` long, one of each recording, planted at
     each of `LEVELS` into a street that a program makes. At most `run.explanations` clips, drawn at random.
 
-    Chapter: notebooks/23_planted.md
+    Chapter: notebooks/22_planted.md
     """
     source = artifacts.whole(run).source
     table = sounds.in_fold(run, run.test_fold)
@@ -112,7 +112,7 @@ def cases(run: Run) -> Iterator[Case]:
 def within(spans: tuple[tuple[float, float], ...], run: Run) -> np.ndarray:
     """Which frames have their middle in an event: (frames,), bool.
 
-    Chapter: notebooks/23_planted.md
+    Chapter: notebooks/22_planted.md
     """
     middle = np.arange(run.frames) * run.seconds_per_frame  # a frame is centred on its hop
     return np.any([(start <= middle) & (middle <= end) for start, end in spans], axis=0)
@@ -131,7 +131,7 @@ def localised(curves: np.ndarray, event: np.ndarray) -> dict[str, np.ndarray]:
     share of the curve in the event; "rank", which share of the highest frames, as many as the event has, lie in it.
     0 to 1.
 
-    Source: quantus 0.6.0. Chapter: notebooks/23_planted.md
+    Source: quantus 0.6.0. Chapter: notebooks/22_planted.md
     """
     import quantus  # takes seconds, which a page that only loads results need not spend
 
@@ -156,7 +156,7 @@ def table(run: Run) -> pd.DataFrame:
     the event), map, metric (`METRICS`, and "frame score" inside the sound), value. "effects" is what the frames really
     mean to the network, "random nodes" the mean over maps that know nothing: what chance gives.
 
-    Chapter: notebooks/23_planted.md
+    Chapter: notebooks/22_planted.md
     """
     return PLANTED.read(run)
 
@@ -219,7 +219,7 @@ def _mean(values: np.ndarray) -> float:
 PLANTED = Artefact(
     "planted.csv",
     make=_make,
-    chapter="23_planted",
+    chapter="22_planted",
     fields=("explainer", "layer", "explanations", "sample_seed", "null_seed", "test_fold", "clips"),
     inputs=(training.NETWORK, representations.FEATURES.each("test_fold")),
     packages=("torch", "grad-cam", "quantus"),

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.findings import planted
+from helpers.findings import pointing
 
 pytestmark = pytest.mark.usefixtures("few")
 
@@ -23,7 +23,7 @@ def rows(scores=(0.1, 0.2, 0.3, 0.4), masses=(0.2, 0.3, 0.6, 0.7), level=10.0) -
 def test_a_map_is_held_against_chance_sound_by_sound():
     table = rows()
     table.loc[(table["clip"] == "0.wav") & (table["map"] == "Grad-CAM"), "value"] = np.nan
-    found = planted.summary(table, draws=20).set_index(["metric", "map"])
+    found = pointing.summary(table, draws=20).set_index(["metric", "map"])
     own = found.loc[("mass", "Grad-CAM")]
     assert (own["level"], own["sounds"], own["NaN"]) == ("10 dB", 3, 1)
     assert own["value"] == pytest.approx(1.6 / 3)
@@ -32,18 +32,18 @@ def test_a_map_is_held_against_chance_sound_by_sound():
 
 
 def test_generated_sounds_have_no_level():
-    found = planted.summary(rows(level=np.nan), draws=20)
+    found = pointing.summary(rows(level=np.nan), draws=20)
     assert found["level"].unique().tolist() == ["as generated"]
     assert found["sounds"].unique().tolist() == [4]
 
 
 @pytest.mark.parametrize(("masses", "rho"), [((0.2, 0.3, 0.6, 0.7), 1), ((0.7, 0.6, 0.3, 0.2), -1)])
 def test_a_score_agrees_with_a_metric_when_both_rank_the_sounds_alike(masses, rho):
-    found = planted.agreement(rows(masses=masses), draws=20)
+    found = pointing.agreement(rows(masses=masses), draws=20)
     assert found["metric"].tolist() == ["mass"]
     assert found["correlation"].item() == pytest.approx(rho)
     assert found["sounds"].item() == 4
 
 
 def test_nothing_agrees_with_a_constant():
-    assert np.isnan(planted.agreement(rows(masses=(0.5,) * 4), draws=20)["correlation"].item())
+    assert np.isnan(pointing.agreement(rows(masses=(0.5,) * 4), draws=20)["correlation"].item())

@@ -1,6 +1,6 @@
 """Do maps point at events whose times are known, and do their scores say so?
 
-Chapter: notebooks/23_planted.md
+Chapter: notebooks/22_planted.md
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def summary(rows: pd.DataFrame, *, draws: int = 1000) -> pd.DataFrame:
     interval over recordings low, high; over chance: on which share of sounds it is higher than the mean of random
     nodes; sounds (with a value), NaN.
 
-    Chapter: notebooks/23_planted.md
+    Chapter: notebooks/22_planted.md
     """
     found, keyed = [], rows.assign(level=said(rows))
     for (level, metric), part in keyed.groupby(["level", "metric"], sort=False):
@@ -48,7 +48,7 @@ def summary(rows: pd.DataFrame, *, draws: int = 1000) -> pd.DataFrame:
 def said(rows: pd.DataFrame) -> pd.Series:
     """The level of each row in words: "20 dB", or "as generated".
 
-    Chapter: notebooks/23_planted.md
+    Chapter: notebooks/22_planted.md
     """
     return rows["level"].map(lambda level: "as generated" if np.isnan(level) else f"{level:.0f} dB").rename("level")
 
@@ -65,7 +65,7 @@ def agreement(rows: pd.DataFrame, *, draws: int = 1000) -> pd.DataFrame:
     One row per localisation metric: metric, correlation (Spearman, -1 to 1) of Grad-CAM's frame score with its value
     above chance, 95 % interval over recordings low, high, sounds.
 
-    Chapter: notebooks/23_planted.md
+    Chapter: notebooks/22_planted.md
     """
     keyed = rows.assign(level=said(rows))
     wide = keyed.pivot(index=[*KEYS, "recording"], columns=["map", "metric"], values="value")
