@@ -12,29 +12,9 @@ import pandas as pd
 
 from helpers import study
 from helpers.experiments import specifications
-from helpers.findings import curve, ledger, plan, readings, statistics
+from helpers.findings import confirmation, curve, ledger, plan, readings, statistics
 
 ENDS = ("survives", "does not survive", "undecided", "not testable here")
-
-# What a first-year student should take home, by `plan.verdict`.
-PLAIN = {
-    "informed": "maps score higher than maps that know nothing, and higher than a curve of how loud the sound is",
-    "no better than loudness": (
-        "maps score higher than maps that know nothing, but not higher than a curve of how loud the sound is, which "
-        "never saw the network"
-    ),
-    "uninformed": "maps do not score higher than maps that know nothing",
-    "undecided": "maps were not tested at both settings, or give different answers there, so we cannot say",
-}
-
-# The same inside the sound, by the settings at which Grad-CAM leads there.
-WITHIN = {
-    "none": "inside the sound, without the blank added behind it, no lead over maps that know nothing was found at any "
-    "setting, which does not show that there is none",
-    "some": "inside the sound, without the blank added behind it, they lead over maps that know nothing at one setting "
-    "and not at another",
-    "all": "also inside the sound, without the blank added behind it, they lead over maps that know nothing",
-}
 
 
 def claims(verdicts: pd.DataFrame, controls: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
@@ -143,44 +123,74 @@ def _verdict(signs: pd.Series, named: dict[str, str]) -> tuple[str, str]:
     return end, f"{why} The maps by the first plan's rule, which asks something else: {beside}."
 
 
-def plain(controls: pd.DataFrame) -> str:
-    """The answer for somebody who has never seen a correlation, as Markdown: one entry per network.
-
-    All but the first sentence is exploratory: at how many settings of the first seed the lead over random maps is above
-    0 (by its interval) inside the sound, and where one curve for all clips scores higher than the clip's own map.
+def three(verdicts: pd.DataFrame, controls: pd.DataFrame, curves: pd.DataFrame, confirmed: pd.DataFrame) -> str:
+    """The answer in three sentences, each with its numbers and what it does not say, as Markdown.
 
     Parameters
     ----------
-    controls : as for `claims`, with the columns of `plan.inside` and "mean map".
+    verdicts, controls, curves : as for `claims`. confirmed : controls of the second plan's runs.
 
     Chapter: notebooks/19_answer.md
     """
-    found = plan.kinds(plan.primary(controls))
-    first = controls[controls["seed"] == 0]
-    within = plan.primary(plan.inside(first)).query("comparison == 'A'")
-    lines = []
-    for name in found["architecture"].unique():
-        leads = within.loc[within["architecture"] == name, "low"] > 0
-        where = WITHIN["all" if leads.all() else "some" if leads.any() else "none"]
-        own = first[first["architecture"] == name]
-        lines.append(
-            f"- **{study.named(name)}**: Grad-CAM's {PLAIN[plan.verdict(found, name)]}. Looked at afterwards: {where}. "
-            f"{_fixed(own)}"
-        )
-    return "\n".join(lines)
+    return "\n".join([_negative(verdicts, curves), _blank(controls), _inside(confirmed)])
 
 
-def _fixed(controls: pd.DataFrame) -> str:
-    """How one curve for all clips, the mean map of other recordings, compares with the clips' own maps."""
-    higher = lower = 0
-    for _, part in controls.groupby("run", sort=False):
-        lead = (part["mean map"] - part["Grad-CAM"]).fillna(0)
-        low, high = statistics.interval(np.mean, lead, part["recording"])
-        higher, lower = higher + (low > 0), lower + (high < 0)
-    settings = controls["run"].nunique()
+def _negative(verdicts: pd.DataFrame, curves: pd.DataFrame) -> str:
+    own = verdicts[verdicts["claim"].str.endswith("-sign")].sort_values("value")
+    least, most = (f"{r['value']:.0%} ({r['low']:.0%} to {r['high']:.0%})" for _, r in own.iloc[[0, -1]].iterrows())
+    blind = curve.ignorance(curves)["below 0"]
     return (
-        "A single curve for all clips, the mean of the network's maps of other recordings, scores higher than the "
-        f"clips' own maps at {higher} of {settings} settings and lower at {lower}."
+        f"1. The thesis found most scores below 0. Here that is so in **{(own['verdict'] == 'reproduced').sum()} of "
+        f"{len(own)} networks**: with its own metric {least} to {most} of {own['clips'].max()} clips lie below 0. "
+        "*This does not say* that the maps are right. Of maps that know nothing, this metric puts "
+        f"{blind.min():.0%} to {blind.max():.0%} below 0, so its sign says little."
+    )
+
+
+def _blank(controls: pd.DataFrame) -> str:
+    own = controls.groupby("run", sort=False)["Grad-CAM"].mean()
+    beaten = {
+        rival: sum(
+            statistics.interval(np.mean, (part[rival] - part["Grad-CAM"]).fillna(0), part["recording"])[0] > 0
+            for _, part in controls.groupby("run", sort=False)
+        )
+        for rival in ("mean map", "loudness")
+    }
+    return (
+        f"2. Over all frames, Grad-CAM's maps score {own.min():+.2f} to {own.max():+.2f} on average. But **one curve "
+        f"that is the same for every clip scores higher in {beaten['mean map']} of {len(own)} networks**, and how loud "
+        f"the sound is in {beaten['loudness']}. *This does not say* that a map is wrong where there is sound. Behind "
+        "the sound comes a blank that hardly matters to a network, and every such curve is dark there."
+    )
+
+
+def _inside(confirmed: pd.DataFrame) -> str:
+    leads = confirmation.leads(confirmed)
+    tests = confirmation.primary(leads)
+    tests, groups = (table.assign(kind=confirmation.names(table)) for table in (tests, confirmation.strata(leads)))
+    tests["lead"], groups["lead"] = plan.said(tests), plan.said(groups, of="lead")
+    ends = confirmation.ends(tests)
+    said = []
+    for kind, end in zip(confirmation.names(ends), ends["end"], strict=True):
+        if kind not in confirmation.FAMILY:
+            continue
+        own = tests[tests["kind"] == kind].set_index("comparison")
+        apart = groups[(groups["kind"] == kind) & (groups["comparison"] == "C")]
+        parts = [f"{row['lead']} in the {row['clips that are']}" for row in apart.to_dict("records")]
+        said.append(
+            f"   - {kind} ({own['seeds'].max()} trained): {own.loc['A', 'lead']} above maps that know nothing, "
+            f"{own.loc['C', 'lead']} above one curve for all clips ({', '.join(parts)} clips). By the rule: **{end}**."
+        )
+    clips, recordings = tests[["clips", "recordings"]].max()
+    return "\n".join(
+        [
+            f"3. On new sounds ({clips} clips of {recordings} recordings), only where there is sound, and tested by a "
+            "plan that was written before, Grad-CAM's maps score this much higher:",
+            *said,
+            "",
+            f"   {len(said)} of {len(confirmation.FAMILY)} planned kinds of network are computed. *This does not say* "
+            "what another layer, another explainer or another kind of network would do.",
+        ]
     )
 
 
@@ -190,12 +200,8 @@ def summary(
     verdicts: pd.DataFrame,
     *,
     training_folds: Iterable[int],
-    controls: pd.DataFrame | None = None,
-    curves: pd.DataFrame | None = None,
 ) -> str:
-    """What several runs say of the thesis's verdict, as Markdown: a table, what the controls say, the sign.
-
-    The README, the first page and the conclusions show it.
+    """What several runs say of the thesis's verdict, as Markdown: a table and what it is of.
 
     Parameters
     ----------
@@ -204,9 +210,8 @@ def summary(
     predictions : of the same runs, as for `readings.accuracy`.
     verdicts : from `ledger.verdicts`, of the same runs.
     training_folds : of all runs.
-    controls, curves : as for `claims` and `plain`; without them their paragraphs are left out.
 
-    Chapter: notebooks/10_conclusions.md
+    Chapter: notebooks/19_answer.md
     """
     known = {(row["claim"], row["run"]): row for row in verdicts.to_dict("records")}
     listens = readings.accuracy(predictions).set_index("run")["accuracy"]
@@ -228,24 +233,20 @@ def summary(
         f"UrbanSound8K, training on folds {folds} (the thesis: nine), test on fold 10; the thesis's metric "
         "with Quantus' own random values; intervals over recordings.",
     ]
-    if controls is not None:
-        lines += ["", "What the controls say, on all clips of fold 10:", "", plain(controls)]
-    if curves is not None:
-        lines += ["", curve.reading(curves)]
     return "\n".join(lines) + "\n"
 
 
-def sheet(verdicts: pd.DataFrame, controls: pd.DataFrame, curves: pd.DataFrame) -> str:
-    """The answer on one page, as Markdown: in plain words, the planned tests, and what the claims come to.
+def sheet(verdicts: pd.DataFrame, controls: pd.DataFrame, curves: pd.DataFrame, confirmed: pd.DataFrame) -> str:
+    """The answer on one page, as Markdown: three sentences, the first plan's tests, and what the claims come to.
 
     Parameters
     ----------
-    verdicts, controls, curves : as for `claims` and `plain`.
+    verdicts, controls, curves, confirmed : as for `three`.
 
     Chapter: notebooks/19_answer.md
     """
     tests = plan.primary(controls)
-    lines = ["**In plain words.**", "", plain(controls), "", curve.reading(curves), ""]
+    lines = [three(verdicts, controls, curves, confirmed), "", "**The first plan's tests**, over all frames.", ""]
     lines += ["| network | hop | Grad-CAM minus random marks | higher on | minus loudness | higher on |"]
     lines += ["|---|---|---|---|---|---|"]
     tests = tests[tests["seed"] == 0]

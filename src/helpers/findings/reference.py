@@ -61,6 +61,14 @@ def beside(run: Run, *having: Artefact) -> list[Run]:
     return runs(*having, like=run) if run.source.kind == "recorded" else [run]
 
 
+def confirmed() -> list[Run]:
+    """The recorded runs of the second plan: on its fold, by the networks that learned from more folds.
+
+    Chapter: notebooks/21_confirmation.md, notebooks/19_answer.md
+    """
+    return runs(controls.CONTROLS, like=study.traveller().with_(test_fold=3))
+
+
 def verdicts() -> pd.DataFrame:
     """The ledger of the recorded runs, computed from their scores and predictions.
 
@@ -87,16 +95,16 @@ def write() -> None:
     own = artifacts.across(runs(controls.CONTROLS), controls.CONTROLS.read)
     curves = artifacts.across(runs(curve.CURVE), curve.CURVE.read)
     artifacts.write_text(study.RECORDED / "verdicts.csv", found.to_csv(index=False))
-    said = answer.summary(
+    new = artifacts.across(confirmed(), controls.CONTROLS.read)
+    table = answer.summary(
         artifacts.across(every, scores.table),
         artifacts.across(every, training.predictions),
         found,
         training_folds=every[0].training_folds,
-        controls=own,
-        curves=curves,
     )
+    said = f"{answer.three(found, own, curves, new)}\n\nThe networks of the first two sentences:\n\n{table}"
     artifacts.write_text(study.RECORDED / "answer.md", said)
-    artifacts.write_text(study.RECORDED / "sheet.md", answer.sheet(found, own, curves))
+    artifacts.write_text(study.RECORDED / "sheet.md", answer.sheet(found, own, curves, new))
     readme = study.ROOT / "README.md"
     marked = re.compile(r"(<!-- answer: .*? -->\n).*(<!-- /answer -->)", re.DOTALL)
     text = marked.sub(lambda found: f"{found[1]}{said}{found[2]}", readme.read_text())

@@ -6,7 +6,7 @@ import pytest
 
 from helpers.experiments import specifications
 from helpers.findings import answer, curve, plan
-from tests.unit.findings.made import DOWN, LOUD, NOTHING, UP, outcomes, within
+from tests.unit.findings.made import LOUD, NOTHING
 
 pytestmark = pytest.mark.usefixtures("few")
 
@@ -159,46 +159,65 @@ def test_a_negative_score_shows_no_failure_where_ignorance_is_negative_too(claim
     assert "70% for r0" in found["why"]
 
 
-def test_every_family_has_an_end_and_a_sentence():
-    assert set(answer.PLAIN) == set(plan.FAMILIES)
+# In three sentences
 
 
-# In plain words
+def told(monkeypatch, *, signs=(NO, NO), leads=(0.3, -0.1), rival=0.1, seeds=(0, 1)) -> list[str]:
+    """The sentences: two networks of the first plan; of the second one kind, with leads A and C."""
+    values = np.linspace(0.02, 0.18, len(signs))
+    verdicts = pd.DataFrame(
+        {"claim": "R18-sign", "value": values, "low": 0, "high": 0.3, "clips": 50, "verdict": signs}
+    )
+    monkeypatch.setattr(curve, "ignorance", lambda table: pd.DataFrame({"below 0": [0.62, 0.77]}))
+    clips = np.arange(40)
+    parts = []
+    for run in ("one", "two"):
+        part = pd.DataFrame({"run": run, "recording": clips // 2, "Grad-CAM": 0.5 if run == "one" else 0.7})
+        parts.append(part.assign(**{"mean map": 0.5 + rival, "loudness": 0.9}))
+    confirmed = []
+    for seed in seeds:
+        part = pd.DataFrame({"clip": clips.astype(str), "recording": clips // 2, "seed": seed, "Grad-CAM inside": 0.4})
+        part["architecture"], part["setting"] = "resnet18", f"seed={seed} hop_length=1024 test_fold=3"
+        part["frames"] = np.where(clips % 2, 100, 173)
+        wobble = np.where(clips // 2 % 2, 0.01, -0.01)
+        for name, lead in zip(("random nodes", "mean map"), leads, strict=True):
+            part[f"{name} inside"] = 0.4 - lead + wobble
+        confirmed.append(part)
+    return answer.three(verdicts, pd.concat(parts), pd.DataFrame(), pd.concat(confirmed)).splitlines()
 
 
-def test_the_answer_in_plain_words_has_an_entry_per_network(monkeypatch):
-    one, two = ("resnet101", 0, "x", UP, UP), ("resnet18", 0, "x", DOWN, UP)
-    again = [(*row[:2], "y", *row[3:]) for row in (one, two)]
-    kinds = plan.kinds(outcomes(one, two, *again, ("resnet101", 1, "x", UP, UP)))
-    monkeypatch.setattr(plan, "kinds", lambda tests: kinds)
-    rows = within(*[(name, hop, 0.3) for name in ("resnet101", "resnet18") for hop in "xy"])
-    other = within(("resnet18", "z", 0.3)).assign(seed=1, **{"Grad-CAM inside": -2.0})
-    first, second = answer.plain(pd.concat([rows, other])).splitlines()
-    after = f"Looked at afterwards: {answer.WITHIN['all']}. A single curve"
-    assert first.startswith(f"- **ResNet101**: Grad-CAM's {answer.PLAIN['informed']}. {after}")
-    assert second.startswith(f"- **ResNet18**: Grad-CAM's {answer.PLAIN['uninformed']}. {after}")
+def test_the_first_sentence_counts_networks_whose_scores_are_mostly_negative(monkeypatch):
+    first = told(monkeypatch)[0]
+    assert "**0 of 2 networks**: with its own metric 2% (0% to 30%) to 18% (0% to 30%) of 50 clips" in first
+    assert "62% to 77% below 0" in first
+    assert "**1 of 2 networks**" in told(monkeypatch, signs=(YES, MAYBE))[0]
+
+
+def test_the_second_sentence_counts_networks_that_one_curve_beats(monkeypatch):
+    second = told(monkeypatch)[1]
+    assert "score +0.50 to +0.70 on average" in second
+    assert "higher in 1 of 2 networks**, and how loud the sound is in 2" in second
+    assert "higher in 0 of 2 networks**" in told(monkeypatch, rival=-0.1)[1]
 
 
 @pytest.mark.parametrize(
-    ("means", "said"),
+    ("leads", "end"),
     [
-        ((0.1, 0.2), "at 2 of 2 settings and lower at 0"),
-        ((-0.1, 0.2), "at 1 of 2 settings and lower at 1"),
-        ((0.0, 0.0), "at 0 of 2 settings and lower at 0"),
+        ((0.3, 0.2), "about this clip"),
+        ((0.3, 0.0), "like one curve for all clips"),
+        ((0.3, -0.2), "below one curve for all clips"),
+        ((0.0, 0.2), "uninformed"),
     ],
 )
-def test_one_curve_for_all_clips_stands_beside_the_clips_own(means, said):
-    rows = within(("resnet18", "x", 0.3), ("resnet18", "y", 0.3))
-    rows["mean map"] = rows["Grad-CAM"] + np.where(rows["setting"] == "x", *means)
-    assert said in answer.plain(rows)
-
-
-@pytest.mark.parametrize(
-    ("leads", "where"), [((0.3, 0.3), "all"), ((0.3, -0.3), "some"), ((-0.3, 0.0), "none"), ((0.3,), "all")]
-)
-def test_where_the_lead_is_within_the_sound_is_said_in_plain_words(leads, where):
-    rows = within(*[("resnet18", hop, lead) for hop, lead in zip("xyz", leads, strict=False)])
-    assert f"Looked at afterwards: {answer.WITHIN[where]}. A single" in answer.plain(rows)
+def test_the_third_sentence_has_a_line_per_kind_its_leads_and_its_end(monkeypatch, leads, end):
+    lines = told(monkeypatch, leads=leads)
+    assert lines[2].startswith("3. On new sounds (40 clips of 20 recordings)")
+    assert lines[3].startswith("   - ResNet18, MFCC, hop 1024, padded (2 trained): ")
+    for lead in leads:
+        assert f"{lead:+.2f} (" in lines[3].replace("-0.00", "+0.00")
+    assert "in the longest, " in lines[3]
+    assert lines[3].endswith(f"By the rule: **{end}**.")
+    assert "1 of 3 planned kinds" in lines[-1]
 
 
 def test_the_sheet_has_the_tests_of_the_first_seed_and_the_ends(monkeypatch):
@@ -207,15 +226,14 @@ def test_the_sheet_has_the_tests_of_the_first_seed_and_the_ends(monkeypatch):
     first = row | {"comparison": "A", "mean": 0.5, "low": 0.4, "high": 0.6, "superiority": 0.9}
     rows = [row, first, row | {"seed": 1, "mean": 7}]
     monkeypatch.setattr(plan, "primary", lambda rows_: pd.DataFrame(rows))
-    monkeypatch.setattr(answer, "plain", lambda rows: "- plain")
-    monkeypatch.setattr(curve, "reading", lambda table: "the sign")
+    monkeypatch.setattr(answer, "three", lambda *given: "1. three")
     ends = pd.DataFrame({"statement": ["A.", "B.", "C."], "end": ["survives", "undecided", "survives"]})
     monkeypatch.setattr(answer, "claims", lambda *given: ends)
-    lines = answer.sheet(pd.DataFrame(), pd.DataFrame(), pd.DataFrame()).splitlines()
+    lines = answer.sheet(*[pd.DataFrame()] * 4).splitlines()
     assert "| ResNet18 | 512 | +0.50 (+0.40 to +0.60) | 90% | -0.13 (-0.20 to +0.00) | 25% |" in lines
     assert not [line for line in lines if "+7.00" in line]
     assert lines[-2:] == ["- *survives*: A. C.", "- *undecided*: B."]
-    assert {"- plain", "the sign"} <= set(lines)
+    assert lines[0] == "1. three"
 
 
 # The table of the first page
@@ -244,15 +262,3 @@ def test_the_summary_has_a_line_per_run_with_the_thesiss_metric():
     assert first == "| ResNet101 | 1024 | 0 | 50% | 33% of 3 (0% to 75%) | +0.13 | undecided |"
     assert second == "| ResNet18 | 512 | 1 | 100% | 100% of 1 (50% to 100%) | -0.25 | reproduced |"
     assert where.startswith("UrbanSound8K, training on folds 1 and 2 and 4 (the thesis: nine), test on fold 10;")
-
-
-def test_the_summary_ends_with_what_was_given(monkeypatch):
-    controls, curves = pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]})
-    monkeypatch.setattr(answer, "plain", lambda rows: f"- plain {list(rows)}")
-    monkeypatch.setattr(curve, "reading", lambda table: f"the sign {list(table)}")
-    given = runs_to_sum_up() | {"training_folds": (1,)}
-    short, long = answer.summary(**given), answer.summary(**given, controls=controls, curves=curves)
-    more = "\nWhat the controls say, on all clips of fold 10:\n\n- plain ['a']\n"
-    assert long == f"{short}{more}\nthe sign ['b']\n"
-    assert answer.summary(**given, controls=controls) == short + more
-    assert answer.summary(**given, curves=curves) == f"{short}\nthe sign ['b']\n"
