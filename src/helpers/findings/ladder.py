@@ -31,7 +31,7 @@ def one_curve(curves: np.ndarray, effects: np.ndarray, frames: np.ndarray) -> di
     Returns
     -------
     By place of `WHERE` the mean score over clips of every curve, (curves,); clips whose effects, or curves that, are
-    the same everywhere have no score and are left out.
+    the same everywhere have no score and are left out; NaN for a curve that has none on any clip.
 
     Chapter: notebooks/15_controls.md
     """
@@ -41,7 +41,8 @@ def one_curve(curves: np.ndarray, effects: np.ndarray, frames: np.ndarray) -> di
         for end in np.unique(ends):  # clips of one length share the ranks of the curves
             own = ends == end
             scores[:, own] = _unit(curves[:, :end]) @ _unit(effects[own, :end]).T
-        found[where] = np.nanmean(scores, axis=1)
+        # a curve may have no score on any clip, where it is 0 in all frames that hold sound
+        found[where] = pd.DataFrame(scores).mean(axis=1).to_numpy()
     return found
 
 
@@ -76,8 +77,8 @@ def ladder(rows: pd.DataFrame, *, curves: Mapping[str, np.ndarray] | None = None
             if f"{rung}{suffix}" not in rows:  # inside the sound, sound or padding is the same everywhere
                 continue
             if curves and rung == "bump":  # the first rung that is one curve for all clips
-                low, high = np.quantile(curves[where], [0.025, 0.975])
-                blind = {"rung": ONE_CURVE, "knows": knows, "where": where, "score": curves[where].mean()}
+                low, high = np.nanquantile(curves[where], [0.025, 0.975])
+                blind = {"rung": ONE_CURVE, "knows": knows, "where": where, "score": np.nanmean(curves[where])}
                 found.append(blind | {"low": low, "high": high})
             values = rows[f"{rung}{suffix}"]
             known = values.dropna()

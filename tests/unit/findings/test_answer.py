@@ -220,6 +220,11 @@ def test_the_third_sentence_has_a_line_per_kind_its_leads_and_its_end(monkeypatc
     assert "1 of 3 planned kinds" in lines[-1]
 
 
+def test_a_lead_that_is_sure_and_small_is_called_both(monkeypatch):
+    assert "), which is sure and less than 0.08 above maps" in told(monkeypatch, leads=(0.05, 0.0))[3]
+    assert "sure" not in told(monkeypatch, leads=(0.3, 0.0))[3]
+
+
 def test_the_sheet_has_the_tests_of_the_first_seed_and_the_ends(monkeypatch):
     row = {"seed": 0, "setting": "seed=0 hop_length=512", "architecture": "resnet18", "comparison": "B"}
     row |= {"mean": -0.126, "low": -0.2, "high": 0.0, "superiority": 0.25, "clips": 40}

@@ -51,10 +51,13 @@ def test_one_curve_for_all_clips_scores_as_on_each_clip_alone():
     curves, effects = random.uniform(size=(4, 12)), random.exponential(size=(6, 12))
     frames = np.array([12, 5, 5, 12, 7, 3])
     effects[2] = 1.0  # a clip without a score
+    curves = np.vstack([curves, [*[0.0] * 11, 1]])  # dark wherever the short clips have sound
+    frames[[0, 3]] = 11
     found = ladder.one_curve(curves, effects, frames)
     for where, ends in {"all frames": np.full(6, 12), "inside the sound": frames}.items():
         one_by_one = [correlation.frame_scores(curves[:, :end], v[:end]) for v, end in zip(effects, ends, strict=True)]
-        assert found[where] == pytest.approx(np.nanmean(one_by_one, axis=0))
+        assert found[where] == pytest.approx(pd.DataFrame(one_by_one).mean().to_numpy(), nan_ok=True)
+    assert np.isnan(found["inside the sound"]).tolist() == [False] * 4 + [True]
 
 
 def test_one_curve_for_all_clips_is_a_rung_of_its_own():
