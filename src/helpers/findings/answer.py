@@ -177,11 +177,13 @@ def _inside(confirmed: pd.DataFrame) -> str:
         own = tests[tests["kind"] == kind].set_index("comparison")
         apart = groups[(groups["kind"] == kind) & (groups["comparison"] == "C")]
         parts = [f"{row['lead']} in the {row['clips that are']}" for row in apart.to_dict("records")]
+        apart_for_sure = apart["low"].max() > apart["high"].min()
+        parts[-1] += " clips, which disagree" if apart_for_sure else " clips"
         small = own["equal"] & (own["p_holm"] < confirmation.LEVEL)
         lead = own["lead"] + np.where(small, f", which is sure and less than {confirmation.BOUND}", "")
         said.append(
             f"   - {kind} ({own['seeds'].max()} trained): {lead['A']} above maps that know nothing; {lead['C']} above "
-            f"one curve for all clips ({', '.join(parts)} clips). By the rule: **{end}**."
+            f"one curve for all clips ({', '.join(parts)}). By the rule: **{end}**."
         )
     clips, recordings = tests[["clips", "recordings"]].max()
     return "\n".join(

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers.experiments import specifications
-from helpers.findings import answer, curve, plan
+from helpers.findings import answer, confirmation, curve, plan
 from tests.unit.findings.made import LOUD, NOTHING
 
 pytestmark = pytest.mark.usefixtures("few")
@@ -218,6 +218,18 @@ def test_the_third_sentence_has_a_line_per_kind_its_leads_and_its_end(monkeypatc
     assert "in the longest, " in lines[3]
     assert lines[3].endswith(f"By the rule: **{end}**.")
     assert "1 of 3 planned kinds" in lines[-1]
+
+
+def test_strata_that_disagree_are_said_to(monkeypatch):
+    assert "disagree" not in told(monkeypatch)[3]
+    rows = pd.DataFrame({"low": [-0.2, 0.0], "high": [-0.1, 0.1], "lead": [-0.15, 0.05]})
+    rows = rows.assign(**{"clips that are": ["longest", "shorter"], "comparison": "C"})
+    kind = {"architecture": "resnet18", "setting": "hop_length=1024 test_fold=3"}
+    monkeypatch.setattr(confirmation, "strata", lambda leads: rows.assign(**kind))
+    found = told(monkeypatch)[3]
+    assert (
+        "-0.15 (-0.20 to -0.10) in the longest, +0.05 (+0.00 to +0.10) in the shorter clips, which disagree)" in found
+    )
 
 
 def test_a_lead_that_is_sure_and_small_is_called_both(monkeypatch):
