@@ -138,7 +138,7 @@ def three(verdicts: pd.DataFrame, controls: pd.DataFrame, curves: pd.DataFrame, 
 def _negative(verdicts: pd.DataFrame, curves: pd.DataFrame) -> str:
     own = verdicts[verdicts["claim"].str.endswith("-sign")].sort_values("value")
     least, most = (f"{r['value']:.0%} ({r['low']:.0%} to {r['high']:.0%})" for _, r in own.iloc[[0, -1]].iterrows())
-    blind = curve.ignorance(curves)["below 0"]
+    blind = curve.ignorance(curves[curves["run"].isin(own["run"])])["below 0"]
     return (
         f"1. The thesis found most scores below 0. Here that is so in **{(own['verdict'] == 'reproduced').sum()} of "
         f"{len(own)} networks**: with its own metric {least} to {most} of {own['clips'].max()} clips lie below 0. "
@@ -180,16 +180,16 @@ def _inside(confirmed: pd.DataFrame) -> str:
         apart_for_sure = apart["low"].max() > apart["high"].min()
         parts[-1] += " clips, which disagree" if apart_for_sure else " clips"
         small = own["equal"] & (own["p_holm"] < confirmation.LEVEL)
-        lead = own["lead"] + np.where(small, f", which is sure and less than {confirmation.BOUND}", "")
+        lead = own["lead"] + np.where(small, f", sure and smaller than {confirmation.BOUND}", "")
         said.append(
-            f"   - {kind} ({own['seeds'].max()} trained): {lead['A']} above maps that know nothing; {lead['C']} above "
-            f"one curve for all clips ({', '.join(parts)}). By the rule: **{end}**."
+            f"   - {kind} ({own['seeds'].max()} trained): minus maps that know nothing {lead['A']}; minus one "
+            f"curve for all clips {lead['C']} ({', '.join(parts)}). By the rule: **{end}**."
         )
     clips, recordings = tests[["clips", "recordings"]].max()
     return "\n".join(
         [
             f"3. On new sounds ({clips} clips of {recordings} recordings), only where there is sound, and tested by a "
-            "plan that was written before, Grad-CAM's maps score this much higher:",
+            "plan that was written before, this is the mean score of Grad-CAM's maps minus that of others:",
             *said,
             "",
             f"   {len(said)} of {len(confirmation.FAMILY)} planned kinds of network are computed. *This does not say* "

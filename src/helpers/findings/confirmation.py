@@ -14,6 +14,7 @@ from helpers import study
 from helpers.findings import statistics
 
 RIVALS = {"A": "random nodes", "C": "mean map"}  # Grad-CAM's score minus this one's; B is the first plan's
+FOLD = 3  # whose clips are the primary end point's
 INSIDE = " inside"  # the primary end point: scores among the frames that hold sound
 BOUND = 0.08  # of a mean lead: within it, either way, is called equal
 LEVEL = 0.05  # of the family of tests of a difference, and of each test of equality
@@ -47,7 +48,8 @@ def leads(rows: pd.DataFrame, *, where: str = INSIDE) -> pd.DataFrame:
 
     Parameters
     ----------
-    rows : controls of some runs (`artifacts.across`). where : " inside", or "" for all frames.
+    rows : controls of some runs (`artifacts.across`). where : " inside", or "" for all frames. Where clips are repeated
+        there is no padding: every frame holds sound, and both are the same.
 
     Returns
     -------
@@ -58,8 +60,10 @@ def leads(rows: pd.DataFrame, *, where: str = INSIDE) -> pd.DataFrame:
     """
     found = rows[["architecture", "clip", "recording", "frames", "seed"]].copy()
     found["setting"] = rows["setting"].str.replace(r"^seed=\d+ ", "", regex=True)
+    repeated = rows["padding"].str.startswith("repeat")
     for comparison, rival in RIVALS.items():
-        found[comparison] = rows[f"Grad-CAM{where}"] - rows[f"{rival}{where}"]
+        inside = rows[f"Grad-CAM{where}"] - rows[f"{rival}{where}"]
+        found[comparison] = inside.where(~repeated, rows["Grad-CAM"] - rows[rival])
     found["nan"] = found[list(RIVALS)].isna().any(axis=1)
     found = found.fillna(dict.fromkeys(RIVALS, 0.0))
     by = [*KIND, "clip", "recording", "frames"]

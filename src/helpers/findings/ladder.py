@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
 from helpers.experiments.controls import RUNGS
@@ -40,18 +41,11 @@ def one_curve(curves: np.ndarray, effects: np.ndarray, frames: np.ndarray) -> di
         scores = np.full((len(curves), len(effects)), np.nan)
         for end in np.unique(ends):  # clips of one length share the ranks of the curves
             own = ends == end
-            scores[:, own] = _unit(curves[:, :end]) @ _unit(effects[own, :end]).T
+            ranks = rankdata(curves[:, :end], axis=1), rankdata(effects[own, :end], axis=1)
+            scores[:, own] = 1 - cdist(*ranks, metric="correlation")
         # a curve may have no score on any clip, where it is 0 in all frames that hold sound
         found[where] = pd.DataFrame(scores).mean(axis=1).to_numpy()
     return found
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    """Ranks of each row, centred and of length 1, so that a product of two is Spearman's correlation."""
-    ranks = rankdata(rows, axis=1)
-    ranks -= ranks.mean(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore"):  # 0 / 0: all the same
-        return ranks / np.linalg.norm(ranks, axis=1, keepdims=True)
 
 
 def ladder(rows: pd.DataFrame, *, curves: Mapping[str, np.ndarray] | None = None, draws: int = 1000) -> pd.DataFrame:

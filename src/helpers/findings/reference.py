@@ -12,7 +12,7 @@ import pandas as pd
 from helpers import artifacts, study
 from helpers.artifacts import Artefact
 from helpers.experiments import controls, scores
-from helpers.findings import answer, curve, ledger
+from helpers.findings import answer, confirmation, curve, ledger
 from helpers.networks import training
 from helpers.study import Run
 
@@ -66,7 +66,7 @@ def confirmed() -> list[Run]:
 
     Chapter: notebooks/21_confirmation.md, notebooks/19_answer.md
     """
-    return runs(controls.CONTROLS, like=study.traveller().with_(test_fold=3))
+    return runs(controls.CONTROLS, like=study.traveller().with_(test_fold=confirmation.FOLD))
 
 
 def verdicts() -> pd.DataFrame:

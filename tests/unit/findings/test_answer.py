@@ -166,9 +166,11 @@ def told(monkeypatch, *, signs=(NO, NO), leads=(0.3, -0.1), rival=0.1, seeds=(0,
     """The sentences: two networks of the first plan; of the second one kind, with leads A and C."""
     values = np.linspace(0.02, 0.18, len(signs))
     verdicts = pd.DataFrame(
-        {"claim": "R18-sign", "value": values, "low": 0, "high": 0.3, "clips": 50, "verdict": signs}
+        {"claim": "R18-sign", "run": "one", "value": values, "low": 0, "high": 0.3, "clips": 50, "verdict": signs}
     )
-    monkeypatch.setattr(curve, "ignorance", lambda table: pd.DataFrame({"below 0": [0.62, 0.77]}))
+    # of a run that the ledger does not judge, nothing is said
+    shares = pd.DataFrame({"run": ["one", "one", "other"], "below 0": [0.62, 0.77, 0.01]})
+    monkeypatch.setattr(curve, "ignorance", lambda table: shares[shares["run"].isin(table["run"])])
     clips = np.arange(40)
     parts = []
     for run in ("one", "two"):
@@ -178,12 +180,15 @@ def told(monkeypatch, *, signs=(NO, NO), leads=(0.3, -0.1), rival=0.1, seeds=(0,
     for seed in seeds:
         part = pd.DataFrame({"clip": clips.astype(str), "recording": clips // 2, "seed": seed, "Grad-CAM inside": 0.4})
         part["architecture"], part["setting"] = "resnet18", f"seed={seed} hop_length=1024 test_fold=3"
-        part["frames"] = np.where(clips % 2, 100, 173)
+        part["frames"], part["padding"] = np.where(clips % 2, 100, 173), "zero"
+        part["Grad-CAM"] = part["random nodes"] = part["mean map"] = 0.9  # over all frames, which are not asked
         wobble = np.where(clips // 2 % 2, 0.01, -0.01)
         for name, lead in zip(("random nodes", "mean map"), leads, strict=True):
             part[f"{name} inside"] = 0.4 - lead + wobble
         confirmed.append(part)
-    return answer.three(verdicts, pd.concat(parts), pd.DataFrame(), pd.concat(confirmed)).splitlines()
+    return answer.three(
+        verdicts, pd.concat(parts), pd.DataFrame({"run": ["one", "other"]}), pd.concat(confirmed)
+    ).splitlines()
 
 
 def test_the_first_sentence_counts_networks_whose_scores_are_mostly_negative(monkeypatch):
@@ -233,7 +238,7 @@ def test_strata_that_disagree_are_said_to(monkeypatch):
 
 
 def test_a_lead_that_is_sure_and_small_is_called_both(monkeypatch):
-    assert "), which is sure and less than 0.08 above maps" in told(monkeypatch, leads=(0.05, 0.0))[3]
+    assert "), sure and smaller than 0.08; minus one curve" in told(monkeypatch, leads=(0.05, 0.0))[3]
     assert "sure" not in told(monkeypatch, leads=(0.3, 0.0))[3]
 
 

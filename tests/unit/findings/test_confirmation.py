@@ -19,9 +19,10 @@ def controls(lead: dict, *, seeds=(0, 1), recordings: int = 40, architecture: st
         part = pd.DataFrame({"clip": [f"{i}.wav" for i in clips], "recording": clips // 2, "seed": seed})
         part["architecture"], part["setting"] = architecture, f"seed={seed} hop_length=1024 test_fold=3"
         part["frames"] = np.where(clips % 2, 100, 173)
-        part["Grad-CAM inside"] = 0.3
+        part["padding"], part["Grad-CAM inside"], part["Grad-CAM"] = "zero", 0.3, 0.9
         for name, rival in confirmation.RIVALS.items():
             part[f"{rival} inside"] = 0.3 - np.broadcast_to(lead[name], len(clips))
+            part[rival] = 0.7  # over all frames
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
@@ -40,6 +41,13 @@ def test_a_lead_is_the_mean_over_seeds_and_a_run_without_a_score_counts_as_none(
     assert set(found["setting"]) == {"hop_length=1024 test_fold=3"}
     assert found.loc[0, ["A", "C", "nan"]].tolist() == pytest.approx([0.2, 0.05, 1])
     assert found.loc[1, ["A", "C", "nan"]].tolist() == pytest.approx([0.2, 0.1, 0])
+
+
+def test_over_all_frames_and_where_clips_are_repeated_every_frame_counts():
+    rows = controls({"A": 0.1, "C": 0.1})
+    assert confirmation.leads(rows)["A"].unique() == pytest.approx([0.1])
+    assert confirmation.leads(rows, where="")["A"].unique() == pytest.approx([0.2])
+    assert confirmation.leads(rows.assign(padding="repeat_waveform"))["A"].unique() == pytest.approx([0.2])
 
 
 def test_seeds_are_one_kind_and_networks_are_two():
