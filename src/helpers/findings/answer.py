@@ -241,7 +241,7 @@ def summary(
 
 
 def sheet(verdicts: pd.DataFrame, controls: pd.DataFrame, curves: pd.DataFrame, confirmed: pd.DataFrame) -> str:
-    """The answer on one page, as Markdown: three sentences, the first plan's tests, and what the claims come to.
+    """The answer on one page, as Markdown: three sentences, and what the claims come to.
 
     Parameters
     ----------
@@ -249,18 +249,7 @@ def sheet(verdicts: pd.DataFrame, controls: pd.DataFrame, curves: pd.DataFrame, 
 
     Chapter: notebooks/19_answer.md
     """
-    tests = plan.primary(controls)
-    lines = [three(verdicts, controls, curves, confirmed), "", "**The first plan's tests**, over all frames.", ""]
-    lines += ["| network | hop | Grad-CAM minus random marks | higher on | minus loudness | higher on |"]
-    lines += ["|---|---|---|---|---|---|"]
-    tests = tests[tests["seed"] == 0]
-    tests = tests.assign(lead=plan.said(tests))
-    for (architecture, setting), part in tests.groupby(["architecture", "setting"], sort=False):
-        cells = [study.named(str(architecture)), str(setting).rpartition("=")[2]]
-        for row in part.sort_values("comparison").to_dict("records"):
-            cells += [row["lead"], f"{row['superiority']:.0%}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", f"Means and 95 % intervals over {tests['clips'].max()} clips; higher on: share of clips."]
+    lines = [three(verdicts, controls, curves, confirmed)]
     lines += ["", "**The thesis's claims after the controls.**", ""]
     for end, part in claims(verdicts, controls, curves).groupby("end", sort=False):
         lines.append(f"- *{end}*: {' '.join(part['statement'])}")
