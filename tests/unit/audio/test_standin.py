@@ -194,17 +194,17 @@ def test_same_seed_same_bytes_another_seed_other_sounds(tmp_path, monkeypatch, c
 # --- occurrences and slices -----------------------------------------------------------------------
 
 
-def test_slices_of_an_occurrence_overlap_by_all_but_half_a_second(table, waves):
+def test_slices_of_an_occurrence_share_two_seconds(table, waves):
     parts = table.slice_file_name.str.extract(urbansound.NAME).astype(int)
     table = table.assign(occurrence=parts[2], part=parts[3])
     pairs = [g.sort_values("part") for _, g in table.groupby(["fsID", "occurrence"]) if len(g) > 1]
     assert len(pairs) > 20 * CLIPS
     for pair in pairs:
         assert pair.part.tolist() == [0, 1]
-        assert np.diff(pair.start).tolist() == [0.5]
+        assert np.diff(pair.start).tolist() == [2.0]
         assert pair.salience.nunique() == 1
         first, second = (waves[name] for name in pair.slice_file_name)
-        np.testing.assert_array_equal(first[11025:], second[:-11025])
+        np.testing.assert_array_equal(first[44100:], second[:-44100])
 
 
 def test_clips_of_one_recording_share_its_timbre():
