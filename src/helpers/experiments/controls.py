@@ -119,7 +119,7 @@ def table(run: Run) -> pd.DataFrame:
     Grad-CAM's score among them; the score of each of `RIVALS`: the loudness of the clip's frames, also squeezed into
     the layer's nodes, a "bump" at the middle of the input, the "mean map" of all other recordings, ...; "ceiling",
     the effects measured at other values, and "ceiling in nodes", the best map of the layer's shape that was found
-    (`helpers.metric.ceiling`); "... inside", scores of `INSIDE` among the frames that hold sound; "given ...",
+    (`helpers.metric.ceiling`); "... inside", scores of `INSIDE` among the frames that hold sound, which all do where clips are repeated; "given ...",
     Grad-CAM's score with a rival's part removed (`partial`); "no effect", the share of frames whose effect is 0.
 
     Chapter: notebooks/15_controls.md
@@ -183,7 +183,8 @@ def squeezed(curve: np.ndarray, nodes: tuple[int, int]) -> np.ndarray:
 def _row(
     run: Run, i: int, found: Effects, profiles: np.ndarray, mean: np.ndarray, inputs: np.ndarray, loud: np.ndarray
 ) -> dict:
-    v, sounding, nodes = found.effects[i], int(found.frames[i]), found.nodes.shape[1:]
+    v, nodes = found.effects[i], found.nodes.shape[1:]
+    sounding = len(v) if run.padding.startswith("repeat") else int(found.frames[i])  # repeated: sound everywhere
     facts = ("clips", "recordings", "labels", "predicted", "explained", "frames")
     heads = ("clip", "recording", "label", "predicted", "explained", "frames")
     row = {head: getattr(found, fact)[i] for head, fact in zip(heads, facts, strict=True)}

@@ -48,8 +48,7 @@ def leads(rows: pd.DataFrame, *, where: str = INSIDE) -> pd.DataFrame:
 
     Parameters
     ----------
-    rows : controls of some runs (`artifacts.across`). where : " inside", or "" for all frames. Where clips are repeated
-        there is no padding: every frame holds sound, and both are the same.
+    rows : controls of some runs (`artifacts.across`). where : " inside", or "" for all frames.
 
     Returns
     -------
@@ -60,10 +59,8 @@ def leads(rows: pd.DataFrame, *, where: str = INSIDE) -> pd.DataFrame:
     """
     found = rows[["architecture", "clip", "recording", "frames", "seed"]].copy()
     found["setting"] = rows["setting"].str.replace(r"^seed=\d+ ", "", regex=True)
-    repeated = rows["padding"].str.startswith("repeat")
     for comparison, rival in RIVALS.items():
-        inside = rows[f"Grad-CAM{where}"] - rows[f"{rival}{where}"]
-        found[comparison] = inside.where(~repeated, rows["Grad-CAM"] - rows[rival])
+        found[comparison] = rows[f"Grad-CAM{where}"] - rows[f"{rival}{where}"]
     found["nan"] = found[list(RIVALS)].isna().any(axis=1)
     found = found.fillna(dict.fromkeys(RIVALS, 0.0))
     by = [*KIND, "clip", "recording", "frames"]

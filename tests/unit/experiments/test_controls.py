@@ -275,6 +275,19 @@ def test_only_explained_clips_are_measured_again_and_no_map_of_the_layers_shape_
             assert not most > table[f"ceiling in nodes{where}"][i] + 1e-5
 
 
+def test_where_clips_are_repeated_every_frame_holds_sound(six, found):
+    profiles = nulls.profile(explainers.stretch(found.nodes, (13, 400)))
+    short = int(np.argmin(found.frames))
+    given = (short, found, profiles, profiles[short - 1], frame_effects.clips(six).inputs[short, 0], np.arange(400.0))
+    once, repeated = (controls._row(six.with_(padding=padding), *given) for padding in ("zero", "repeat_waveform"))
+    assert found.frames[short] < 400
+    for name in controls.INSIDE:
+        assert repeated[f"{name} inside"] == pytest.approx(repeated[name], abs=0.05 if "nodes" in name else 0, nan_ok=True)
+    assert once["loudness inside"] != once["loudness"]
+    assert once["loudness"] == repeated["loudness"]
+    assert np.isnan(repeated["sound or padding"])  # nothing is padded
+
+
 def given_table(run, monkeypatch, found, **changes) -> pd.DataFrame:
     """The table of a run whose effects are others."""
     monkeypatch.setattr(frame_effects, "frames", lambda run: dataclasses.replace(found, **changes))

@@ -43,11 +43,10 @@ def test_a_lead_is_the_mean_over_seeds_and_a_run_without_a_score_counts_as_none(
     assert found.loc[1, ["A", "C", "nan"]].tolist() == pytest.approx([0.2, 0.1, 0])
 
 
-def test_over_all_frames_and_where_clips_are_repeated_every_frame_counts():
+def test_the_lead_over_all_frames():
     rows = controls({"A": 0.1, "C": 0.1})
     assert confirmation.leads(rows)["A"].unique() == pytest.approx([0.1])
     assert confirmation.leads(rows, where="")["A"].unique() == pytest.approx([0.2])
-    assert confirmation.leads(rows.assign(padding="repeat_waveform"))["A"].unique() == pytest.approx([0.2])
 
 
 def test_seeds_are_one_kind_and_networks_are_two():
