@@ -17,7 +17,7 @@ from helpers.networks import training
 # Another legal value of each field, and the first artefacts that it keys; what is made from these follows.
 FEATURES, NETWORK, SAMPLE, MAPS = "features.npz", "network", "sample.npz", "explanations.npz"
 METRICS, CURVE, TRUTH = "metrics.csv", "specifications.csv", "known-truth.csv"
-PLANTED = "planted.csv"
+PLANTED, SLIPS = "planted.csv", "slips.csv"
 FIELDS = {
     "clips": (1, [FEATURES]),
     "data_seed": (1, [FEATURES]),
@@ -49,10 +49,10 @@ FIELDS = {
     "sample_seed": (1, [SAMPLE, PLANTED]),
     "scored": ("true", ["scores.csv", "quantus.csv"]),
     "draws": (3, ["scores.csv", "quantus.csv", "quantus-older.csv"]),
-    "features_in_step": (26, ["scores.csv", "quantus.csv", "quantus-older.csv", METRICS, TRUTH, CURVE]),
+    "features_in_step": (26, ["scores.csv", "quantus.csv", "quantus-older.csv", METRICS, TRUTH, CURVE, SLIPS]),
     "perturb_baseline": ("black", ["scores.csv", "quantus.csv", "quantus-older.csv"]),
     "baseline": ("zero", ["scores.csv"]),
-    "metric_seed": (1, ["scores.csv", "quantus.csv", "quantus-older.csv", METRICS, TRUTH]),
+    "metric_seed": (1, ["scores.csv", "quantus.csv", "quantus-older.csv", METRICS, TRUTH, SLIPS]),
     "stock_clips": (7, ["quantus.csv"]),
     "drawn_clips": (7, ["scores.csv"]),
     "control_clips": (7, ["effects.npz", "sanity.csv", METRICS, TRUTH, CURVE]),

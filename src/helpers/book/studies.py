@@ -29,6 +29,7 @@ from helpers.experiments import (
     planted,
     sanity,
     scores,
+    slips,
     specifications,
 )
 from helpers.findings import curve
@@ -49,6 +50,7 @@ EVERY = (
     sanity,
     metrics,
     planted,
+    slips,
     specifications,
     curve,
 )

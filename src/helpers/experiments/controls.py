@@ -119,8 +119,9 @@ def table(run: Run) -> pd.DataFrame:
     Grad-CAM's score among them; the score of each of `RIVALS`: the loudness of the clip's frames, also squeezed into
     the layer's nodes, a "bump" at the middle of the input, the "mean map" of all other recordings, ...; "ceiling",
     the effects measured at other values, and "ceiling in nodes", the best map of the layer's shape that was found
-    (`helpers.metric.ceiling`); "... inside", scores of `INSIDE` among the frames that hold sound, which all do where clips are repeated; "given ...",
-    Grad-CAM's score with a rival's part removed (`partial`); "no effect", the share of frames whose effect is 0.
+    (`helpers.metric.ceiling`); "... inside", scores of `INSIDE` among the frames that hold sound (where clips are
+    repeated, all do); "given ...", Grad-CAM's score with a rival's part removed (`partial`); "no effect", the share
+    of frames whose effect is 0.
 
     Chapter: notebooks/15_controls.md
     """

@@ -282,7 +282,9 @@ def test_where_clips_are_repeated_every_frame_holds_sound(six, found):
     once, repeated = (controls._row(six.with_(padding=padding), *given) for padding in ("zero", "repeat_waveform"))
     assert found.frames[short] < 400
     for name in controls.INSIDE:
-        assert repeated[f"{name} inside"] == pytest.approx(repeated[name], abs=0.05 if "nodes" in name else 0, nan_ok=True)
+        assert repeated[f"{name} inside"] == pytest.approx(
+            repeated[name], abs=0.05 if "nodes" in name else 0, nan_ok=True
+        )
     assert once["loudness inside"] != once["loudness"]
     assert once["loudness"] == repeated["loudness"]
     assert np.isnan(repeated["sound or padding"])  # nothing is padded
