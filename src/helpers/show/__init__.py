@@ -9,5 +9,5 @@ from helpers.show.interactive import curve
 from helpers.show.ladder import ladder
 from helpers.show.networks import confusion, history, shortcut
 from helpers.show.players import hear, listen_at, player, row
-from helpers.show.scores import convergence, density, effects, pairs, readings
+from helpers.show.scores import convergence, densities, density, effects, pairs, readings
 from helpers.show.tables import compare, table

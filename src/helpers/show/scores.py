@@ -5,13 +5,15 @@ Chapter: notebooks/07_metric.md to notebooks/09_results.md; each function names 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 from scipy import stats
 
@@ -202,4 +204,51 @@ def readings(scores: pd.DataFrame, *, source: str) -> Figure:
             below = f"{(finite < 0).mean():.0%} below 0" if len(finite) else "no score"
             names.append(f"{name}\n{below}, n = {len(finite)}{missing}")
         _score_rows(axes, names)
+    return figure
+
+
+def densities(
+    scores: pd.DataFrame, *, boxes: Mapping[str, pd.DataFrame], usual: str, source: str, columns: int = 2
+) -> Figure:
+    """Small figures side by side: how the scores of each slip spread, beside the densities that the thesis states.
+
+    Parameters
+    ----------
+    scores : columns slip and score (in [-1, 1] or NaN, left out).
+    boxes : by name, at most two, columns low, high and density: ranges of scores and how dense the thesis has them.
+    usual : the slip that is drawn in grey behind every other.
+
+    Chapter: notebooks/23_slips.md
+    """
+    style.require(scores, "scores", "slip", "score")
+    names = [name for name in scores["slip"].unique() if name != usual]
+    by_slip = {name: part.dropna() for name, part in scores.groupby("slip")["score"]}
+    rows = -(-len(names) // columns)
+    with style.picture(height=0.8 + 1.35 * rows, source=source) as figure:
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        looks = zip(boxes.items(), (("..", style.ORANGE), ("", style.PURPLE)), strict=False)
+        filled = {label: (ranges, look) for (label, ranges), look in looks}
+        for axes, name in zip(panels, names, strict=False):
+            for label, (ranges, (hatch, color)) in filled.items():
+                for low, high, density in ranges[["low", "high", "density"]].to_numpy():
+                    box = Rectangle(
+                        (low, 0), high - low, density, fill=False, hatch=hatch, edgecolor=color, label=label
+                    )
+                    axes.add_patch(box)
+            for slip, color, line in ((usual, "0.5", "--"), (name, style.BLUE, "-")):
+                if by_slip[slip].nunique() > 1:
+                    label = "without a slip" if slip == usual else "with the slip"
+                    sns.kdeplot(x=by_slip[slip], clip=(-1, 1), color=color, linestyle=line, ax=axes, label=label)
+            axes.axvline(0, color="black", linewidth=1)
+            axes.set(title=name, xlim=(-1, 1), ylim=(0, 4), xlabel="", ylabel="")
+        for axes in panels[len(names) :]:
+            axes.set_axis_off()
+        for axes in panels[max(len(names) - columns, 0) : len(names)]:
+            axes.set_xlabel("score")
+            axes.tick_params(labelbottom=True)
+        figure.supylabel("density")
+        known: dict[str, Artist] = {}
+        for axes in panels[: len(names)]:
+            known |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+        figure.legend(known.values(), known.keys(), loc="outside upper left", ncols=2)
     return figure

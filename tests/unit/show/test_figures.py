@@ -129,6 +129,12 @@ def specifications(table=SPECIFIED, own=None, choices=("layer", "effect", "block
     return show.specifications(table, **{"choices": choices, "own": own, "source": SOURCE, **options})
 
 
+def densities(**options):
+    boxes = {"figure 8": pd.DataFrame({"low": [-0.7], "high": [-0.5], "density": [1.4]})}
+    rows = pd.concat(SCORES.assign(slip=name) for name in ("none", "one", "two", "three"))
+    return show.densities(rows, **{"boxes": boxes, "usual": "none", "source": SOURCE, **options})
+
+
 EVERY = {
     "two_classes": lambda: two_classes(
         events={"dog_bark": (0.1, 0.3), "siren": [(0.2, 0.4), (0.5, 0.6)]}, sounding_frames=30
@@ -140,6 +146,7 @@ EVERY = {
     "confusion": lambda: show.confusion(PREDICTIONS, classes=NAMES, source=SOURCE),
     "three_bars": lambda: three_bars(sounding_frames=17),
     "density": lambda: show.density(SCORES, thesis_modes=MODES, source=SOURCE),
+    "densities": lambda: densities(),
     "effects": lambda: show.effects(MAP[0], MAP[0] ** 2, source=SOURCE),
     "convergence": lambda: show.convergence(DRAWN, source=SOURCE),
     "randomisation": lambda: show.randomisation(RANDOMISED, source=SOURCE),
