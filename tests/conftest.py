@@ -1,5 +1,6 @@
 """What several kinds of tests share: a copy of the working tree in which the study can run."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDINGS = ROOT.parent / "shared" / "urbansound8k"
@@ -43,8 +45,7 @@ class Tree:
     @property
     def executed(self) -> dict[str, bytes]:
         """The executed pages, by their place."""
-        folder = self.root / "book" / "executed"
-        return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.ipynb")}
+        return notebooks(self.root / "book" / "executed")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,10 @@ class Recorded:
     executed: dict[str, bytes]
     site: frozenset[str]
     data: frozenset[str]
+
+
+def notebooks(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.ipynb")}
 
 
 def copy_tree(target: Path) -> Tree:
@@ -68,17 +73,37 @@ def copy_tree(target: Path) -> Tree:
 
 
 @pytest.fixture(scope="session")
-def recorded(tmp_path_factory) -> Recorded:
-    """The recorded part of the book alone, built in a tree without sounds."""
-    tree = copy_tree(tmp_path_factory.mktemp("book"))
-    tree.build("PARTS=recorded")
-    pages = frozenset(p.relative_to(tree.site).as_posix() for p in tree.site.rglob("*.html"))
-    data = frozenset(p.name for p in (tree.root / "data").iterdir())
-    return Recorded(tree=tree, executed=tree.executed, site=pages, data=data)
+def shared(tmp_path_factory) -> Path:
+    """A folder that all workers of pytest-xdist share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(scope="session")
-def book(recorded) -> Tree:
+def recorded(shared) -> Recorded:
+    """The recorded part of the book alone, built in a tree without sounds; one for all workers."""
+    tree, kept = Tree(shared / "book"), shared / "recorded"
+    with FileLock(shared / "recorded.lock"):
+        if not kept.exists():
+            copy_tree(tree.root).build("PARTS=recorded")
+            shutil.copytree(tree.root / "book" / "executed", kept / "executed")
+            pages = [p.relative_to(tree.site).as_posix() for p in tree.site.rglob("*.html")]
+            (kept / "names.json").write_text(json.dumps([pages, [p.name for p in (tree.root / "data").iterdir()]]))
+    pages, data = json.loads((kept / "names.json").read_text())
+    return Recorded(tree=tree, executed=notebooks(kept / "executed"), site=frozenset(pages), data=frozenset(data))
+
+
+@pytest.fixture(scope="session")
+def book(recorded, shared) -> Tree:
     """The whole book: beside the recorded part the smoke study of both architectures on the stand-in."""
-    recorded.tree.build("PROFILE=smoke")
+    with FileLock(shared / "book.lock"):
+        if not (shared / "site").exists():
+            recorded.tree.build("PROFILE=smoke")
+            shutil.copytree(recorded.tree.site, shared / "site")
     return recorded.tree
+
+
+@pytest.fixture(scope="session")
+def site(book, shared) -> Path:
+    """The site of the whole book, which stays as it is while other tests change and build the book again."""
+    return shared / "site"

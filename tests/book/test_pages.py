@@ -34,8 +34,8 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def address(book):
-    handler = functools.partial(Quiet, directory=str(book.site))
+def address(site):
+    handler = functools.partial(Quiet, directory=str(site))
     with Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -53,9 +53,9 @@ MOVED = '<meta http-equiv="refresh"'  # an address from before the book had part
 
 
 @pytest.fixture(scope="module")
-def pages(book) -> list[str]:
-    found = sorted((book.site / "book").rglob("*.html"))
-    found = [p.relative_to(book.site).as_posix() for p in found if MOVED not in p.read_text()]
+def pages(site) -> list[str]:
+    found = sorted((site / "book").rglob("*.html"))
+    found = [p.relative_to(site).as_posix() for p in found if MOVED not in p.read_text()]
     for part in ("recorded", "copy"):
         assert sum(f"/executed/{part}/" in page for page in found) >= 15
     return found
@@ -72,23 +72,51 @@ def opened(context, address: str, path: str) -> Page:
     return page
 
 
-def test_every_page_loads_whole(address, browser, pages):
-    """No console error, no broken figure, no player without a sound, no page wider than a phone."""
-    faults = {}
+def broken(page: Page, path: str, address: str) -> list[str]:
+    """Console errors, broken figures, players without a sound, a page wider than a phone."""
+    found = [fault for fault in page.faults if address in fault or "http" not in fault]
+    found += page.eval_on_selector_all("article img", BLIND)
+    players = page.query_selector_all("audio")
+    found += [player.get_attribute("src") for player in players if not player.evaluate(PLAYS)]
+    size = page.viewport_size
+    page.set_viewport_size({"width": 390, "height": 800})
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    page.set_viewport_size(size)
+    # signatures and names of modules cannot be broken everywhere
+    return found + ([f"{wide} px wider than a phone"] if wide > 1 and not path.startswith("book/code") else [])
+
+
+def hindered(page: Page, rules: dict) -> list[tuple[str, str]]:
+    """What axe finds, and text of the very colour of its ground, which axe leaves for a person to judge."""
+    found = Axe().run(page, options=rules).response
+    faults = [(fault["id"], node["html"][:100]) for fault in found["violations"] for node in fault["nodes"]]
+    unseen = (node for fault in found["incomplete"] for node in fault["nodes"] if "equalRatio" in str(node["any"]))
+    return faults + [("invisible", node["html"][:100]) for node in unseen]
+
+
+@pytest.fixture(scope="module")
+def faults(address, browser, pages) -> dict[str, dict[str, list]]:
+    """Every page, opened once: what is broken, and what hinders a reader in the light and in the dark theme."""
+    found: dict[str, dict[str, list]] = {"broken": {}, "light": {}, "dark": {}}
+    context = browser.new_context(color_scheme="light", reduced_motion="reduce")
     for path in pages:
-        page = opened(browser, address, path)
-        found = [fault for fault in page.faults if address in fault or "http" not in fault]
-        found += page.eval_on_selector_all("article img", BLIND)
-        players = page.query_selector_all("audio")
-        found += [player.get_attribute("src") for player in players if not player.evaluate(PLAYS)]
-        page.set_viewport_size({"width": 390, "height": 800})
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        # signatures and names of modules cannot be broken everywhere
-        found += [f"{wide} px wider than a phone"] if wide > 1 and not path.startswith("book/code") else []
-        if found:
-            faults[path] = found
+        page = opened(context, address, path)
+        found["broken"][path] = broken(page, path, address)
+        for theme, rules in {"light": {"runOnly": WCAG}, "dark": {"runOnly": ["color-contrast"]}}.items():
+            page.emulate_media(color_scheme=theme)  # themes differ in their colours only
+            page.wait_for_function(f"document.documentElement.dataset.theme == '{theme}'")
+            found[theme][path] = hindered(page, rules)
         page.close()
-    assert faults == {}
+    return found
+
+
+def test_every_page_loads_whole(faults):
+    assert {path: found for path, found in faults["broken"].items() if found} == {}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing(faults, theme):
+    assert {path: found for path, found in faults[theme].items() if found} == {}
 
 
 def test_formulas_and_sounds_are_there(address, browser):
@@ -116,10 +144,10 @@ def test_the_curve_keeps_the_specifications_that_are_chosen(address, browser):
 
 
 @pytest.mark.parametrize("old", ["09_results", "resnet101/05_training"])
-def test_an_old_address_leads_to_the_page(book, old):
-    stub = book.site / "book" / "executed" / f"{old}.html"
+def test_an_old_address_leads_to_the_page(site, old):
+    stub = site / "book" / "executed" / f"{old}.html"
     target = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', stub.read_text())[1]
-    assert (stub.parent / target).resolve() == (book.site / f"book/executed/recorded/{old}.html").resolve()
+    assert (stub.parent / target).resolve() == (site / f"book/executed/recorded/{old}.html").resolve()
     assert (stub.parent / target).is_file()
 
 
@@ -148,28 +176,12 @@ def test_the_sheet_prints_on_one_page(address, browser, paper):
     page.close()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing(address, browser, pages, theme):
-    faults = set()
-    context = browser.new_context(color_scheme=theme, reduced_motion="reduce")
-    for path in pages:
-        page = opened(context, address, path)
-        assert page.evaluate("document.documentElement.dataset.theme") == theme
-        found = Axe().run(page, options={"runOnly": WCAG}).response
-        faults |= {(path, f["id"], node["html"][:100]) for f in found["violations"] for node in f["nodes"]}
-        # text of the very colour of its ground, which axe leaves for a person to judge
-        unseen = (node for f in found["incomplete"] for node in f["nodes"] if "equalRatio" in str(node["any"]))
-        faults |= {(path, "invisible", node["html"][:100]) for node in unseen}
-        page.close()
-    assert sorted(faults) == []
-
-
-def test_every_executed_page_says_whose_sounds_its_numbers_come_from(book, pages):
+def test_every_executed_page_says_whose_sounds_its_numbers_come_from(site, pages):
     said = {"recorded": "UrbanSound8K, recorded", "copy": "synthetic stand-in"}
     for page in pages:
         _, executed, part = page.partition("/executed/")
         part = part.partition("/")[0]
-        text = (book.site / page).read_text()
+        text = (site / page).read_text()
         if not executed or part not in said:
             assert "Data on this page" not in text, page
         else:
@@ -178,6 +190,6 @@ def test_every_executed_page_says_whose_sounds_its_numbers_come_from(book, pages
             assert f"Data on this page: {said[other]}" not in text, page
 
 
-def test_no_machine_path_in_the_site(book):
-    for page in book.site.rglob("*.html"):
+def test_no_machine_path_in_the_site(book, site):
+    for page in site.rglob("*.html"):
         assert str(book.root) not in page.read_text(), page

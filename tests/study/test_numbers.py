@@ -1,12 +1,15 @@
 """The recorded numbers: what is written follows from the recorded runs, and says what it said before."""
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from helpers import artifacts, study
+from helpers.book import picture
 from helpers.experiments import controls
 from helpers.findings import confirmation, curve, plan, reference
 
@@ -27,6 +30,13 @@ def computed() -> dict[str, str]:
 def test_what_is_written_is_what_the_recorded_runs_say_now(computed, name):
     folder = study.ROOT if name == "README.md" else study.RECORDED
     assert (folder / name).read_text() == computed[name]
+
+
+def test_the_picture_of_the_answer_is_drawn_from_the_recorded_runs(tmp_path):
+    now, kept = (path.read_text() for path in (picture.write(tmp_path / "ladder.svg"), study.RECORDED / "ladder.svg"))
+    one, two = (re.findall(r"-?\d+\.\d+", text) for text in (now, kept))
+    assert len(one) > 1000
+    assert np.allclose(np.array(one, float), np.array(two, float), atol=0.01)
 
 
 def test_the_page_of_changes_says_what_the_controls_say_now():

@@ -96,7 +96,7 @@ def _snakemake(*, cores: int, settings: dict) -> None:
 def record(*, name: str, data: str) -> None:
     """Write data/recorded: what a study's runs made, what follows, the official counts, times of a bench."""
     from helpers.audio import overlaps, sounds
-    from helpers.book import studies
+    from helpers.book import picture, studies
     from helpers.findings import reference
 
     study.study(name)  # refuses one that is not there before anything is written
@@ -119,6 +119,7 @@ def record(*, name: str, data: str) -> None:
         print(copied)
     print(overlaps.record(source.folder, sounds.clips(study.open(profile="thesis", data=data))))
     reference.write()
+    print(picture.write(study.RECORDED / "ladder.svg"))
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ def ladder(table: pd.DataFrame, *, source: str) -> Figure:
                 axes.hlines(at, row["low"], row["high"], color=color, linewidth=2)
                 axes.plot(row["score"], at, marker, color=color, ms=8)
             axes.axvline(0, color="black", linewidth=1)
-            axes.set(title=where, xlabel="mean frame score", xlim=(-0.25, 1.02))
+            axes.set(title=where, xlabel="mean frame score", xlim=(-0.25, 1.07))
             axes.grid(axis="x", color="0.9")
         # a line between groups of rungs that know the same
         for at in rungs.index[1:][rungs["knows"].to_numpy()[1:] != rungs["knows"].to_numpy()[:-1]]:

@@ -77,6 +77,13 @@ def test_many_draws_without_a_statistic_leave_no_interval():
     assert np.isnan(found).all()
 
 
+def test_the_fast_way_to_a_mean_draws_the_same_samples():
+    random = np.random.default_rng(0)
+    values, recordings = random.standard_normal(60), random.integers(0, 17, 60)
+    slow = statistics.interval(lambda v: v.mean(), values, recordings, draws=300)
+    assert statistics.interval(np.mean, values, recordings, draws=300) == pytest.approx(slow, abs=1e-14)
+
+
 def test_recordings_make_the_interval_wider():
     # ten recordings, each with eight equal clips: ten facts, not eighty
     recordings = np.repeat(np.arange(10), 8)
