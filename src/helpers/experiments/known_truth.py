@@ -37,7 +37,7 @@ def terms(network: nn.Module, x: np.ndarray, category: int) -> np.ndarray:
 
     Parameters
     ----------
-    network : `models.FrameNet`. x : (rows, frames), as the network is given it.
+    network : `architectures.FrameNet`. x : (rows, frames), as the network is given it.
 
     Chapter: notebooks/20_known_truth.md
     """

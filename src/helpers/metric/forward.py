@@ -13,16 +13,18 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 from torch.nn import functional
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from helpers import InputError
 from helpers.metric import known
+
+if TYPE_CHECKING:
+    from torchvision.models.resnet import ResNet
 
 FORWARDS = ("auto", "full", "windowed")
 
@@ -104,6 +106,8 @@ def windowable(network: nn.Module) -> bool:
 
     Chapter: notebooks/12_engine.md
     """
+    from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet  # here, because it takes seconds to import
+
     return (
         isinstance(network, ResNet)
         and type(network)._forward_impl is ResNet._forward_impl
@@ -144,7 +148,7 @@ class Summed(Full):
     narrow = True
 
     def __init__(self, network: nn.Module, *, shape: tuple[int, int, int]) -> None:
-        """`network` has a method `terms`, as `models.FrameNet`; `shape` as in `Full`."""
+        """`network` has a method `terms`, as `architectures.FrameNet`; `shape` as in `Full`."""
         super().__init__(network, shape=shape)
         self.whole: Any = copy.deepcopy(network)
 

@@ -9,7 +9,7 @@ import torch
 from helpers import InputError, study
 from helpers.experiments import known_truth
 from helpers.metric import perturbation
-from helpers.networks import models
+from helpers.networks import architectures, models
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_another_network_has_no_known_truth(run):
 
 
 def test_the_table_has_every_metric_of_every_map(settings, stand_in, monkeypatch):
-    monkeypatch.setattr(models, "build", lambda architecture, **given: models.NETWORKS[architecture]())
+    monkeypatch.setattr(models, "build", lambda architecture, **given: architectures.NETWORKS[architecture]())
     run = study.open(
         profile="smoke",
         data=str(stand_in),

@@ -13,7 +13,7 @@ from torchvision.models import resnet50, resnext50_32x4d, vgg11, vgg11_bn
 from benchmarks import bench
 from helpers import InputError
 from helpers.metric import forward, perturbation
-from helpers.networks import models
+from helpers.networks import architectures, models
 
 SHAPE = (1, 13, 75)
 
@@ -132,11 +132,11 @@ def test_a_network_that_cannot_be_traced_is_used_as_it_is():
 
 
 def test_only_plain_resnets_are_windowable():
-    class Changed(models.ResNet18):
+    class Changed(architectures.ResNet18):
         def forward(self, x):
             return super().forward(x - x.mean())  # one changed column now changes all
 
-    assert forward.windowable(models.ResNet18())
+    assert forward.windowable(architectures.ResNet18())
     assert forward.windowable(one_channel(resnext50_32x4d()))
     assert not forward.windowable(Changed())
     assert not forward.windowable(Untraceable())
@@ -144,7 +144,7 @@ def test_only_plain_resnets_are_windowable():
 
 def test_training_mode_is_refused():
     with pytest.raises(InputError, match=r"network is in training mode; call network\.eval\(\) first"):
-        forward.fold(models.ResNet18(), shape=SHAPE)
+        forward.fold(architectures.ResNet18(), shape=SHAPE)
 
 
 def test_threads_are_given_back():
@@ -175,8 +175,8 @@ def test_a_prepared_network_gives_the_same_effects():
 
 
 def test_preparing_takes_the_window_where_it_can():
-    assert isinstance(forward.prepare(models.ResNet18().eval(), shape=SHAPE), forward.Windowed)
-    assert isinstance(forward.prepare(models.ResNet18().eval(), shape=SHAPE, forward="full"), forward.Full)
+    assert isinstance(forward.prepare(architectures.ResNet18().eval(), shape=SHAPE), forward.Windowed)
+    assert isinstance(forward.prepare(architectures.ResNet18().eval(), shape=SHAPE, forward="full"), forward.Full)
     other = nn.Sequential(nn.Flatten(), nn.Linear(13 * 75, 10)).eval()
     assert isinstance(forward.prepare(other, shape=SHAPE), forward.Full)
 
@@ -205,6 +205,6 @@ def test_a_vgg_takes_the_full_forward_and_gives_its_own_answers(build):
 
 
 def test_a_network_prepared_for_another_shape_is_refused():
-    prepared = forward.prepare(models.ResNet18().eval(), shape=(1, 13, 100))
+    prepared = forward.prepare(architectures.ResNet18().eval(), shape=(1, 13, 100))
     with pytest.raises(InputError, match=r"prepared for inputs of shape \(1, 13, 100\), not \(1, 13, 75\)"):
         perturbation.effects(prepared, np.zeros((1, *SHAPE), np.float32), np.array([0]))

@@ -7,14 +7,14 @@ from torch import nn
 
 from helpers import InputError, study
 from helpers.metric import forward
-from helpers.networks import models
+from helpers.networks import architectures, models
 
 CLASSES = {
-    "resnet18": models.ResNet18,
-    "resnet34": models.ResNet34,
-    "resnet50": models.ResNet50,
-    "resnet101": models.ResNet101,
-    "resnet152": models.ResNet152,
+    "resnet18": architectures.ResNet18,
+    "resnet34": architectures.ResNet34,
+    "resnet50": architectures.ResNet50,
+    "resnet101": architectures.ResNet101,
+    "resnet152": architectures.ResNet152,
 }
 
 RESNETS = [name for name in study.NETWORKS if name.startswith("resnet")]
@@ -26,7 +26,7 @@ def shapes(network, *, shape=(13, 400), stages=STAGES):
 
 
 def test_every_name_in_the_registry_has_its_class():
-    assert list(models.NETWORKS) == list(study.NETWORKS)
+    assert list(architectures.NETWORKS) == list(study.NETWORKS)
 
 
 @pytest.fixture(scope="module")
