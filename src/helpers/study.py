@@ -241,7 +241,7 @@ class Run(BaseModel):
         """The same run with some fields changed, checked again; what follows from these by default follows anew."""
         kept: dict[str, Any] = {"data": self.data, "profile": self.profile, "architecture": self.architecture}
         kept |= {"training_folds": self.training_folds, **self.changed}
-        return settle({**kept, **given})
+        return settle({**kept, **{name: parse(name, value) for name, value in given.items()}})
 
     def _differs(self, upto: str = "") -> list[str]:
         names = list(type(self).model_fields)

@@ -258,6 +258,13 @@ def test_a_recorded_run_that_is_not_there_is_one_sentence_with_those_that_are():
         study.open(data="recorded", n_mfcc=20)
 
 
+def test_a_changed_run_takes_text_as_every_other_way_in_does(run):
+    assert run.with_(learning_rate="3e-4").learning_rate == 3e-4
+    assert run.with_(training_folds="1 2").training_folds == (1, 2)
+    with pytest.raises(InputError, match=r'^learning_rate "fast" is not possible; give a number'):
+        run.with_(learning_rate="fast")
+
+
 def test_a_study_that_is_not_known_is_refused():
     with pytest.raises(InputError, match='study "all" is not known; choose from reference, thesis'):
         study.study("all")
