@@ -105,6 +105,8 @@ def primary(found: pd.DataFrame, *, bound: float = BOUND) -> pd.DataFrame:
 def ends(tests: pd.DataFrame) -> pd.DataFrame:
     """What each kind's maps are called by the rule of book/plan_again.md, one of `ENDS`; outside `FAMILY` by plain p.
 
+    A lead that is sure and within the bound at once is named by its sign, as the rule says.
+
     Parameters
     ----------
     tests : from `primary`.
@@ -116,7 +118,8 @@ def ends(tests: pd.DataFrame) -> pd.DataFrame:
     Chapter: notebooks/21_confirmation.md
     """
     sure = tests["p_holm"].fillna(tests["p"]) < LEVEL
-    table = tests.assign(above=sure & (tests["mean"] > 0), below=sure & (tests["mean"] < 0))
+    above, below = sure & (tests["mean"] > 0), sure & (tests["mean"] < 0)
+    table = tests.assign(above=above, below=below, equal=tests["equal"] & ~sure)
     made = []
     for key, part in table.groupby(KIND, sort=False):
         a, c = (part[part["comparison"] == comparison].iloc[0] for comparison in RIVALS)

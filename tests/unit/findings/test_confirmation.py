@@ -84,8 +84,18 @@ def test_a_small_lead_can_be_sure_and_within_the_bound_at_once():
     c = tests.set_index("comparison").loc["C"]
     assert c["mean"] == pytest.approx(0.03)
     assert (c["p_holm"] < 0.05, c["equal"]) == (True, True)
-    # sure and positive comes first: the rule of the plan
+    # named by its sign: the rule of the plan
     assert confirmation.ends(tests)["end"].tolist() == ["about this clip"]
+    tests = confirmation.primary(confirmation.leads(controls({"A": 0.9 + wobble(), "C": -0.03 + wobble()})))
+    assert tests.set_index("comparison").loc["C", "equal"]
+    assert confirmation.ends(tests)["end"].tolist() == ["below one curve for all clips"]
+
+
+def test_a_small_sure_lead_over_nothing_is_not_called_uninformed():
+    # C is neither sure nor equal
+    tests = confirmation.primary(confirmation.leads(controls({"A": 0.03 + wobble(), "C": wobble(size=0.5)})))
+    assert tests.set_index("comparison").loc["A", "equal"]
+    assert confirmation.ends(tests)["end"].tolist() == ["undecided"]
 
 
 def test_the_planned_tests_are_one_family_of_six_whether_they_are_computed_or_not():
