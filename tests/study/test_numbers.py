@@ -52,6 +52,16 @@ def test_the_page_of_changes_says_what_the_controls_say_now():
         assert now == row["after"], row
 
 
+def test_the_page_of_changes_says_what_came_out_of_the_second_plan():
+    changes = pd.read_csv(study.RECORDED / "changes.csv", dtype=str)
+    p, name = changes[changes["run"].str.contains("fold 3")]["after"]
+    rows = artifacts.across(reference.confirmed(), controls.CONTROLS.read)
+    tests = confirmation.primary(confirmation.leads(rows))
+    tests, ends = (t[confirmation.names(t) == confirmation.FAMILY[0]] for t in (tests, confirmation.ends(tests)))
+    assert f"{tests.set_index('comparison').loc['C', 'p_holm']:.3f}" == p
+    assert ends["end"].tolist() == [name]
+
+
 def test_the_page_of_changes_says_how_many_effects_are_rounding_and_how_many_specifications_there_are():
     page = (study.ROOT / "book" / "changed.md").read_text()
     shares = [100 * controls.CONTROLS.read(run)["no effect"].mean() for run in reference.runs(controls.CONTROLS)]

@@ -214,32 +214,30 @@ def test_the_second_sentence_counts_networks_that_one_curve_beats(monkeypatch):
         ((0.0, 0.2), "uninformed"),
     ],
 )
-def test_the_third_sentence_has_a_line_per_kind_its_leads_and_its_end(monkeypatch, leads, end):
+def test_the_third_sentence_has_a_row_per_kind_its_leads_and_its_end(monkeypatch, leads, end):
     lines = told(monkeypatch, leads=leads)
     assert lines[2].startswith("3. On new sounds (40 clips of 20 recordings)")
-    assert lines[3].startswith("   - ResNet18, MFCC, hop 1024, padded (2 trained): ")
-    for lead in leads:
-        assert f"{lead:+.2f} (" in lines[3].replace("-0.00", "+0.00")
-    assert "in the longest, " in lines[3]
-    assert lines[3].endswith(f"By the rule: **{end}**.")
-    assert "1 of 3 planned kinds" in lines[-1]
+    assert f"**in {int(end == 'about this clip')} of 1 kinds of network do the maps score higher than both" in lines[2]
+    assert "1 of 3 planned kinds are computed" in lines[4]
+    cells = lines[-1].strip("| ").split(" | ")
+    assert cells[:2] == ["ResNet18, MFCC, hop 1024, padded", "2"]
+    assert [cell.replace("-0.00", "+0.00")[:7] for cell in cells[2:4]] == [f"{lead:+.2f} (" for lead in leads]
+    assert cells[-1] == f"**{end}**"
+    assert lines[-3].count("|") == lines[-2].count("|") == lines[-1].count("|") == 8
 
 
-def test_strata_that_disagree_are_said_to(monkeypatch):
-    assert "disagree" not in told(monkeypatch)[3]
+def test_longest_and_shorter_clips_stand_apart(monkeypatch):
     rows = pd.DataFrame({"low": [-0.2, 0.0], "high": [-0.1, 0.1], "lead": [-0.15, 0.05]})
     rows = rows.assign(**{"clips that are": ["longest", "shorter"], "comparison": "C"})
     kind = {"architecture": "resnet18", "setting": "hop_length=1024 test_fold=3"}
     monkeypatch.setattr(confirmation, "strata", lambda leads: rows.assign(**kind))
-    found = told(monkeypatch)[3]
-    assert (
-        "-0.15 (-0.20 to -0.10) in the longest, +0.05 (+0.00 to +0.10) in the shorter clips, which disagree)" in found
-    )
+    assert "| -0.15 (-0.20 to -0.10) | +0.05 (+0.00 to +0.10) | **" in told(monkeypatch)[-1]
 
 
 def test_a_lead_that_is_sure_and_small_is_called_both(monkeypatch):
-    assert "), sure and smaller than 0.08; minus one curve" in told(monkeypatch, leads=(0.05, 0.0))[3]
-    assert "sure" not in told(monkeypatch, leads=(0.3, 0.0))[3]
+    cells = told(monkeypatch, leads=(0.05, 0.0))[-1].split(" | ")
+    assert ["sure and small" in cell for cell in cells[2:4]] == [True, False]
+    assert "sure" not in told(monkeypatch, leads=(0.3, 0.0))[-1]
 
 
 def test_the_sheet_has_the_sentences_and_the_ends(monkeypatch):

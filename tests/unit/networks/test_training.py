@@ -377,7 +377,13 @@ def test_the_record_of_a_network_says_what_it_was_trained_on(run):
     }
     digests = {f"features.npz {k}": artifacts.digest_of(representations.FEATURES.get(run, k)) for k in range(1, 10)}
     assert known["recipe"]["inputs"] == digests
-    code = {"networks.training", "networks.architectures", "networks.models", "audio.representations", "audio.urbansound"}
+    code = {
+        "networks.training",
+        "networks.architectures",
+        "networks.models",
+        "audio.representations",
+        "audio.urbansound",
+    }
     assert code <= set(known["recipe"]["code"])
     made = known["made"]
     assert made["data"] == "synthetic stand-in"
