@@ -80,6 +80,7 @@ PLANTED = Schema(
 SLIPS = Schema({"slip": pa.Column(str)} | _CLIP | {"score": _SCORE, "status": pa.Column(str)})
 _READING = {name: pa.Column(str) for name in ("layer", "explained", "scored", "effect", "blocks", "baseline")}
 SPECIFICATIONS = Schema(_CLIP | _READING | {"score": _SCORE, "ceiling": _SCORE}, more=True)
+RANK_NULLS = Schema(_CLIP | _READING, more=True)
 CURVE = Schema(
     _READING
     | {"clips": pa.Column(int), "nan": pa.Column(int)}

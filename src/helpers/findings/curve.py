@@ -209,10 +209,34 @@ def _null(part: pd.DataFrame, *, draws: int) -> dict:
         return dict.fromkeys(names, np.nan)
     chosen = np.random.default_rng(0).integers(null.shape[1], size=(draws, len(null)))
     medians = np.nanmedian(null.to_numpy()[np.arange(len(null)), chosen], axis=1)
-    below = (null < 0).astype(float).where(null.notna()).mean(axis=1).dropna()
-    ends = statistics.share(below, part.loc[below.index, "recording"], draws=draws)
     quantiles = np.nanquantile(medians, [0.025, 0.5, 0.975])
-    return dict(zip(names, (*quantiles, below.mean(), *ends), strict=True))
+    return dict(zip(names, (*quantiles, *_below(part, draws=draws)), strict=True))
+
+
+def _below(part: pd.DataFrame, *, draws: int) -> tuple[float, float, float]:
+    null = part.filter(regex=r"^null \d+$").dropna(axis=1, how="all")
+    below = (null < 0).astype(float).where(null.notna()).mean(axis=1).dropna()
+    return (below.mean(), *statistics.share(below, part.loc[below.index, "recording"], draws=draws))
+
+
+def counted(run: Run, *, draws: int = 1000) -> pd.DataFrame:
+    """The row of `ignorance` of one run, counted anew from the raw scores of its random maps (`RANK_NULLS`).
+
+    Columns run, maps (with a score), "below 0" with its interval low, high.
+
+    Chapter: notebooks/18_specifications.md
+    """
+    rows = RANK_NULLS.read(run)
+    own = rows[thesis_own(rows)]
+    found = dict(zip(("below 0", "low", "high"), _below(own, draws=draws), strict=True))
+    return pd.DataFrame([{"run": run.key, "maps": int(own.filter(regex=r"^null \d+$").count().sum())} | found])
+
+
+def _rank_nulls(run: Run, target: Path) -> None:
+    rows = specifications.SPECIFICATIONS.read(run)
+    null = rows.columns[rows.columns.str.fullmatch(r"null \d+")]
+    rows = rows.loc[rows["blocks"] == "rank", ["clip", "recording", *specifications.CHOICES, *null]]
+    rows.dropna(axis=1, how="all").to_csv(target, index=False)
 
 
 def _make(run: Run, target: Path) -> None:
@@ -226,4 +250,11 @@ CURVE = Artefact(
     inputs=(specifications.SPECIFICATIONS,),
     packages=("numpy", "scipy"),
     table=tables.CURVE,
+)
+RANK_NULLS = Artefact(  # the raw scores behind the rule of the sign
+    "rank-nulls.csv",
+    make=_rank_nulls,
+    chapter="18_specifications",
+    inputs=(specifications.SPECIFICATIONS,),
+    table=tables.RANK_NULLS,
 )

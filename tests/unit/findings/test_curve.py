@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import tables
+from helpers import study, tables
 from helpers.experiments import specifications
 from helpers.findings import curve, statistics
 from tests.unit.findings.made import NAN
@@ -146,6 +146,29 @@ def test_the_curve_of_a_run_is_kept_as_its_table_is_declared(monkeypatch, tmp_pa
     kept = tables.CURVE.validate(pd.read_csv(tmp_path / "curve.csv"), "curve.csv")
     pd.testing.assert_frame_equal(kept, curve.curve(rows))
     assert curve.CURVE.inputs == (specifications.SPECIFICATIONS,)
+
+
+def test_the_share_of_random_maps_below_zero_can_be_counted_from_their_raw_scores(many, monkeypatch, tmp_path):
+    own = {"layer": "layer4[-1]", "explained": "predicted", "scored": "explained", "baseline": "uniform"}
+    own["effect"] = next(iter(specifications.EFFECTS))
+    scores = [[-0.1, 0.2, NAN], [-0.3, -0.4, NAN], [0.1, 0.2, NAN]]  # half of six lie below 0
+    rows = pd.concat(
+        [
+            specified([0.1] * 3, scores, **own, blocks="rank"),
+            specified([0.1] * 3, [[0.5] * 3] * 3, **own, blocks="frame"),
+            specified([0.1] * 3, [[-0.5] * 3] * 3, **own | {"layer": "layer3[-1]"}, blocks="rank"),
+        ]
+    ).assign(clip="a.wav")
+    monkeypatch.setattr(type(specifications.SPECIFICATIONS), "read", lambda self, run: rows)
+    curve._rank_nulls("a run", tmp_path / "kept.csv")
+    kept = tables.RANK_NULLS.validate(pd.read_csv(tmp_path / "kept.csv"), "rank-nulls.csv")
+    assert (len(kept), set(kept["blocks"])) == (6, {"rank"})
+    monkeypatch.setattr(type(curve.RANK_NULLS), "read", lambda self, run: kept)
+    found = curve.counted(study.Run()).iloc[0]
+    assert (found["maps"], found["below 0"]) == (6, 0.5)
+    whole = curve.curve(rows)
+    said = curve.ignorance(whole.assign(run="x")).iloc[0]
+    assert found[["below 0", "low", "high"]].tolist() == pytest.approx(said[["below 0", "low", "high"]].tolist())
 
 
 # The thesis's own specification
