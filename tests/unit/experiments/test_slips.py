@@ -12,6 +12,11 @@ from helpers.networks import training
 
 
 @pytest.fixture
+def run(run):
+    return run.with_(explanations=1, drawn_clips=0)
+
+
+@pytest.fixture
 def known(run):
     return slips.cases(run)
 

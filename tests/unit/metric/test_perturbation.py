@@ -182,9 +182,8 @@ def test_in_half_the_digits_the_real_network_ranks_the_frames_the_same():
     network, maps = training.network(run), explainers.explanations(run)
     exact = copy.deepcopy(network).double()
     single, double = (forward.prepare(one, shape=maps.inputs.shape[1:]) for one in (network, exact))
-    for i in (0, 32):
-        x, c = torch.from_numpy(maps.inputs[i]), maps.explained[[i]]
-        apart = (single.remember(x) - double.remember(x.double())).abs().max()
-        assert apart < perturbation.ROUNDING * torch.finfo(torch.float32).eps
-        one, two = effects(single, x[None], c)[0], effects(double, x[None].double(), c)[0]
-        assert spearman(one[None], two[None])[0] > 0.999
+    x, c = torch.from_numpy(maps.inputs[32]), maps.explained[[32]]  # whose p is near 1
+    apart = (single.remember(x) - double.remember(x.double())).abs().max()
+    assert apart < perturbation.ROUNDING * torch.finfo(torch.float32).eps
+    one, two = effects(single, x[None], c)[0], effects(double, x[None].double(), c)[0]
+    assert spearman(one[None], two[None])[0] > 0.999
