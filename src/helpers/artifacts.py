@@ -182,7 +182,7 @@ class Artefact:
             raise InputError(
                 f"{self.name} of {run.key} is not recorded{known}; name a folder of recordings (data) to make it"
             )
-        if content_digest(path) != record(path)["content"]:
+        if not path.exists() or content_digest(path) != record(path)["content"]:
             raise InputError(f"{path} has changed since it was recorded; `git checkout {path.name}` brings it back")
         return path
 
@@ -401,7 +401,15 @@ def digest_of(path: Path) -> str:
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's file names and contents."""
+    """SHA-256 of a file, or of a folder's file names and contents.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is neither: what is made from a misnamed input would never be stale.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist, so nothing can be made from it")
     if path.is_file():
         stat = path.stat()
         return _file_digest(path, stat.st_size, stat.st_mtime_ns)

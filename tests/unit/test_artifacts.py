@@ -476,3 +476,10 @@ def test_two_processes_that_ask_at_once_make_it_once(tmp_path):
     ]
     assert [call.communicate(timeout=60)[0] for call in calls] == ["made\n", "made\n"]
     assert len(list(tmp_path.glob("made-by-*"))) == 1
+
+
+def test_what_is_not_there_has_no_digest(tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist, so nothing can be made from it"):
+        artifacts.content_digest(tmp_path / "misnamed.csv")
+    (tmp_path / "empty").mkdir()
+    assert artifacts.content_digest(tmp_path / "empty")

@@ -210,6 +210,9 @@ def test_a_recorded_artefact_that_was_changed_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(study, "RECORDED", tmp_path)
     with pytest.raises(InputError, match="has changed since it was recorded"):
         scores.SCORES.read(run)
+    path.unlink()
+    with pytest.raises(InputError, match="has changed since it was recorded"):
+        scores.SCORES.read(run)
 
 
 def test_every_recorded_artefact_has_the_content_that_its_record_says():
