@@ -70,6 +70,14 @@ def test_the_page_of_changes_says_how_many_effects_are_rounding_and_how_many_spe
     assert f"{sum(map(len, own))} specifications where {2 * sum(map(len, own))} stood" in page
 
 
+def test_the_rule_of_the_sign_follows_from_the_raw_scores_of_random_maps():
+    run = study.traveller()
+    found, said = curve.counted(run).iloc[0], curve.ignorance(curve.CURVE.read(run).assign(run=run.key)).iloc[0]
+    assert found["maps"] == 150
+    for name in ("below 0", "low", "high"):
+        assert found[name] == pytest.approx(said[name], abs=1e-9)
+
+
 def test_the_ledger_has_the_numbers_that_it_had_before():
     before = pd.read_csv(HERE / "verdicts_before.csv")
     now = pd.read_csv(study.RECORDED / "verdicts.csv")
