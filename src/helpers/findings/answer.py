@@ -177,7 +177,7 @@ def _inside(confirmed: pd.DataFrame) -> str:
     for kind, seeds, end in ends[["kind", "seeds", "end"]].itertuples(index=False):
         own = tests[tests["kind"] == kind].set_index("comparison")["lead"]
         apart = groups[(groups["kind"] == kind) & (groups["comparison"] == "C")].set_index("clips that are")["lead"]
-        cells = [kind, seeds, own["A"], own["C"], apart["longest"], apart["shorter"], f"**{end}**"]
+        cells = [f"{kind} ({seeds})", own["A"], own["C"], apart["longest"], apart["shorter"], f"**{end}**"]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     clips, recordings = tests[["clips", "recordings"]].max()
     knowing = (ends["end"] == confirmation.ENDS[0]).sum()
@@ -189,11 +189,12 @@ def _inside(confirmed: pd.DataFrame) -> str:
             "should. *This does not say* what another layer, another explainer or another kind of network would do.",
             "",
             "Sentence 3 in numbers: the mean score of Grad-CAM's maps minus that of others. *Small* means nearer to 0 "
-            f"than {confirmation.BOUND}. {len(ends)} of {len(confirmation.FAMILY)} planned kinds are computed.",
+            f"than {confirmation.BOUND}; the longest and the shorter clips apart are minus one curve. "
+            f"{len(ends)} of {len(confirmation.FAMILY)} planned kinds are computed.",
             "",
-            "| network, input | trained | minus maps that know nothing | minus one curve for all clips "
-            "| the same, longest clips | shorter clips | by the rule |",
-            "|---|---|---|---|---|---|---|",
+            "| network, input (trained) | minus maps that know nothing | minus one curve for all clips "
+            "| longest clips | shorter clips | by the rule |",
+            "|---|---|---|---|---|---|",
             *lines,
         ]
     )
