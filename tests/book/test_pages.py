@@ -105,6 +105,7 @@ def faults(address, browser, pages) -> dict[str, dict[str, list]]:
         for theme, rules in {"light": {"runOnly": WCAG}, "dark": {"runOnly": ["color-contrast"]}}.items():
             page.emulate_media(color_scheme=theme)  # themes differ in their colours only
             page.wait_for_function(f"document.documentElement.dataset.theme == '{theme}'")
+            page.evaluate("Promise.allSettled(document.getAnimations().map(one => one.finished))")  # fading colours
             found[theme][path] = hindered(page, rules)
         page.close()
     return found
