@@ -10,8 +10,8 @@ import pytest
 
 from helpers import artifacts, study
 from helpers.book import picture
-from helpers.experiments import controls
-from helpers.findings import confirmation, curve, plan, reference
+from helpers.experiments import controls, slips
+from helpers.findings import confirmation, curve, ladder, plan, reference
 
 HERE = Path(__file__).parent
 
@@ -68,6 +68,20 @@ def test_the_page_of_changes_says_how_many_effects_are_rounding_and_how_many_spe
     assert f"{min(shares):.1f} to {max(shares):.1f} of 100 effects lie below it" in page
     own = [curve.CURVE.read(run) for run in reference.runs(curve.CURVE) if run.architecture == "resnet18"]
     assert f"{sum(map(len, own))} specifications where {2 * sum(map(len, own))} stood" in page
+
+
+def test_what_is_said_of_the_picture_and_of_the_slips_is_so():
+    rungs = ladder.ladder(controls.CONTROLS.read(reference.confirmed()[0])).set_index(["where", "rung"])["score"]
+    everywhere, inside = (rungs[where] for where in rungs.index.unique("where"))
+    assert (everywhere[["sound or padding", "loudness", "mean map", "Grad-CAM"]] > 0.5).all()
+    assert (inside.drop(["ceiling", "ceiling in nodes"]).dropna().abs() < 0.1).all()
+    assert (inside[["ceiling", "ceiling in nodes"]] > 3 * inside["Grad-CAM"]).all()
+    below = (
+        slips.table(study.traveller()).dropna(subset="score").groupby("slip")["score"].apply(lambda s: (s < 0).mean())
+    )
+    assert below[below == 1].index.tolist() == ["scaled to [0, 1]", "standardised late"]
+    assert (below[["maps out of step", "classes out of step", "map of ResNet101"]] < 0.5).all()
+    assert 0.25 < below["the text's effect"] < 0.75
 
 
 def test_the_rule_of_the_sign_follows_from_the_raw_scores_of_random_maps():

@@ -1,4 +1,4 @@
-"""The one picture of the answer, for the README, the first page and the sheet: written by `make record`.
+"""The one picture of the answer, for the README and the first page: written by `make record`.
 
 Chapter: notebooks/21_confirmation.md
 """

@@ -41,7 +41,7 @@ SLIPS = {
     "picture of the map": "the map is read back from its coloured picture, in grey",
     "the text's effect": "the loss is subtracted as the thesis's sentence says, with its sign",
     "untrained network": "the weights were never loaded",
-    "shuffled labels": "the network learned from shuffled labels: it knows nothing",
+    "shuffled labels": "the network learned from shuffled labels",
     "map of an untrained network": "the map is an untrained network's, the score the trained one's",
     "map of shuffled labels": "the map is that of the network of shuffled labels, the score the right one's",
     "map of ResNet101": "the map is the other network's (recorded, folds 1 and 2)",

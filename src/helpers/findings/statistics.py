@@ -59,15 +59,15 @@ def interval(
     if len(members) == 1:  # scipy asks for two
         return (float(statistic(values)),) * 2
 
+    fast = statistic is np.mean and values.ndim == 1
+    sums = np.array([(values[member].sum(), len(member)) for member in members]) if fast else np.empty((0, 2))
+
+    def mean(drawn: np.ndarray, axis: int) -> np.ndarray:  # of all samples at once, ten times as fast
+        return sums[drawn, 0].sum(axis=axis) / sums[drawn, 1].sum(axis=axis)
+
     def of(drawn: np.ndarray) -> float:
         return float(statistic(values[np.concatenate([members[number] for number in drawn])]))
 
-    sums = np.array([(values[member].sum(), len(member)) for member in members])
-
-    def mean(drawn: np.ndarray, axis: int) -> np.ndarray:  # of all samples at once, thirty times as fast
-        return sums[drawn, 0].sum(axis=axis) / sums[drawn, 1].sum(axis=axis)
-
-    fast = statistic is np.mean and values.ndim == 1
     with warnings.catch_warnings(action="ignore", category=stats.DegenerateDataWarning):  # of NaN
         found = stats.bootstrap(
             (np.arange(len(members)),),
