@@ -45,7 +45,12 @@ NETWORKS = {  # the layer that is explained when none is named: the last block
     "framenet": "layer4[-1]",
 }
 REPRESENTATIONS = ("mfcc", "log-mel")
-EXPLAINERS = ("Grad-CAM", "HiResCAM")
+EXPLAINERS = (  # of a layer's nodes, then of the input's cells
+    *("Grad-CAM", "HiResCAM", "XGradCAM", "Grad-CAM++", "LayerCAM", "EigenCAM", "ScoreCAM", "AblationCAM"),
+    *("RefineCAM", "saliency", "input x gradient", "integrated gradients", "SmoothGrad", "occlusion"),
+    *("feature ablation", "KernelSHAP", "RISE"),
+)
+SLOW = ("ScoreCAM", "AblationCAM", "occlusion", "feature ablation", "KernelSHAP", "RISE")  # they ask again and again
 BASELINES = ("uniform", "zero", "mean", "neighbours", "marginal")
 READOUTS = ("probability", "log-odds", "cross-entropy")
 QUANTUS_BASELINES = ("uniform", "black", "white", "mean")
@@ -135,6 +140,10 @@ class Run(BaseModel):
     explained: Literal["predicted", "true"] = _choice("predicted", "the class a map explains", section="2.5")
     explanations: int = _choice(50, "random test clips that are explained", section="2.5", scaled=True, ge=1)
     sample_seed: Count = _choice(2024, "of the clips that are explained", section="2.5")
+    explainer_samples: int = _choice(
+        500, "changed inputs that an explainer by sampling may try on a clip", scaled=True, ge=1
+    )
+    explainer_seed: Count = _choice(0, "of what explainers by sampling draw")
 
     # the metric
     scored: Literal["explained", "true"] = _choice("explained", "the class the metric reads", section="2.7")
@@ -152,6 +161,11 @@ class Run(BaseModel):
     null_seed: Count = _choice(0, "of the maps that know nothing")
     efficient_seed: Count = _choice(0, "of the random weights of eMPRT")
     removal_step: int = _choice(10, "frames replaced at a time along a curve", unit="frames", ge=1)
+
+    # explainers and layers side by side
+    compared_clips: All = _choice("all", "recordings of the test fold, one clip of each", scaled=True)
+    explainers: tuple[str, ...] = _choice((), "that are compared; all, of a deep network the quick ones")
+    compared_layers: tuple[str, ...] = _choice((), "whose Grad-CAM maps are compared; the last block of every stage")
 
     # the specification curve
     layers: tuple[str, ...] = _choice((), "of the curve; all that the network has, for a deep one two")
@@ -282,6 +296,8 @@ _AXES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "layers": (("layer4[-1]", "layer4[-1].conv", "layer3[-1]", "layer2[-1]"), ("layer4[-1]", "layer3[-1]")),
     "readings": (("predicted/explained", "predicted/true", "true/explained"), ("predicted/explained",)),
     "baselines": (("uniform", "zero", "mean", "neighbours", "marginal"), ("uniform",)),
+    "explainers": (EXPLAINERS, tuple(name for name in EXPLAINERS if name not in SLOW)),
+    "compared_layers": (("layer4[-1]", "layer3[-1]", "layer2[-1]", "layer1[-1]"),) * 2,
 }
 
 
@@ -298,9 +314,10 @@ def _defaults(architecture: str, profile: str, name: str, *, rows: int) -> Any:
         return rows
     if name in _AXES:  # of the specification curve: a deep network, ten times as slow, gets a part
         every, fewer = _AXES[name]
-        if name == "layers" and not architecture.startswith("resnet"):
+        if name.endswith("layers") and not architecture.startswith("resnet"):
             return (NETWORKS.get(architecture, ""),)
-        return every if architecture == "resnet18" else fewer
+        light = ("resnet18",) if name != "explainers" else ("resnet18", "efficientnet-lite0", "framenet")
+        return every if architecture in light and (name, profile) != ("explainers", "smoke") else fewer
     if name == "training_folds":
         return tuple(range(1, 10))  # the thesis's, whatever the test fold: names compare with it
     return FIELDS[name].default

@@ -77,6 +77,19 @@ PLANTED = Schema(
     | {"label": _CLASS, "predicted": _CLASS, "level": _NUMBER, "filled": _SHARE}
     | {"map": pa.Column(str), "metric": pa.Column(str), "value": _NUMBER}
 )
+COMPARISON = Schema(
+    _CLIP
+    | _ANSWERS
+    | {"frames": pa.Column(int, pa.Check.ge(1)), "explainer": pa.Column(str)}
+    | {"layer": pa.Column(str, nullable=True), "seconds": _NUMBER}
+    | {
+        f"{head}{where}": _SCORE
+        for where in ("", " inside")
+        for head in ("score", "mean map", "again", "random", "ceiling")
+    }
+    | {f"{name} inside": _SCORE for name in ("zero", "mean", "neighbours")}
+    | {"SRG": _SCORE, "insertion": _SHARE, "deletion": _SHARE}
+)
 SLIPS = Schema({"slip": pa.Column(str)} | _CLIP | {"score": _SCORE, "status": pa.Column(str)})
 _READING = {name: pa.Column(str) for name in ("layer", "explained", "scored", "effect", "blocks", "baseline")}
 SPECIFICATIONS = Schema(_CLIP | _READING | {"score": _SCORE, "ceiling": _SCORE}, more=True)

@@ -21,6 +21,7 @@ from helpers import InputError, artifacts, study
 from helpers.artifacts import Artefact, Changed
 from helpers.book import contents
 from helpers.experiments import (
+    comparison,
     controls,
     frame_effects,
     known_truth,
@@ -46,6 +47,7 @@ EVERY = (
     peers,
     frame_effects,
     controls,
+    comparison,
     known_truth,
     sanity,
     metrics,

@@ -18,7 +18,7 @@ from helpers.artifacts import Artefact
 from helpers.audio import representations
 from helpers.maps import explainers
 from helpers.metric import forward, perturbation
-from helpers.networks import models, training
+from helpers.networks import training
 from helpers.study import Run
 
 
@@ -73,8 +73,7 @@ def _make(run: Run, target: Path) -> dict:
     test = clips(run)
     predicted = training.predict(network, test.inputs).argmax(1).numpy()
     explained = predicted if run.explained == "predicted" else test.labels
-    layer = models.layer(network, run.layer)
-    nodes = explainers.nodes(network, test.inputs, layer=layer, classes=explained, explainer=run.explainer)
+    nodes = explainers.of_run(run, network, test.inputs, classes=explained, clips=test.clips)
     fast = forward.prepare(network, shape=test.inputs.shape[1:])
 
     def one(i: int) -> np.ndarray:

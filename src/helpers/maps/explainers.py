@@ -5,6 +5,8 @@ Chapter: notebooks/06_explanations.md
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +17,32 @@ from torch import nn
 from helpers import artifacts
 from helpers.artifacts import Artefact
 from helpers.audio import representations, sounds, urbansound
+from helpers.maps import attributions
+from helpers.maps.attributions import Question
 from helpers.networks import models, training
 from helpers.study import Run
 
-# Names of pytorch-grad-cam's classes: every one gives raw nodes in the same way.
-EXPLAINERS = {"Grad-CAM": "GradCAM", "HiResCAM": "HiResCAM"}
+# The name of a class of pytorch-grad-cam, each of which gives raw nodes in the same way; or a function that gives
+# every cell of the input a number, which counts as a layer of the input's own shape.
+EXPLAINERS: dict[str, str | Callable[[Question], torch.Tensor]] = {
+    "Grad-CAM": "GradCAM",
+    "HiResCAM": "HiResCAM",
+    "XGradCAM": "XGradCAM",
+    "Grad-CAM++": "GradCAMPlusPlus",
+    "LayerCAM": "LayerCAM",
+    "EigenCAM": "EigenCAM",
+    "ScoreCAM": "ScoreCAM",
+    "AblationCAM": "AblationCAM",
+    "RefineCAM": attributions.refine_cam,
+    "saliency": attributions.saliency,
+    "input x gradient": attributions.input_x_gradient,
+    "integrated gradients": attributions.integrated_gradients,
+    "SmoothGrad": attributions.smooth_grad,
+    "occlusion": attributions.occlusion,
+    "feature ablation": attributions.feature_ablation,
+    "KernelSHAP": attributions.kernel_shap,
+    "RISE": attributions.rise,
+}
 
 
 @dataclass(frozen=True)
@@ -87,25 +110,46 @@ def nodes(
     classes: np.ndarray,
     explainer: str = "Grad-CAM",
     batch: int = 16,
+    samples: int = 500,
+    seed: int = 0,
+    gained: Callable[[int, np.ndarray], torch.Tensor] | None = None,
 ) -> np.ndarray:
     """What an explainer gives each place of the layer, by pytorch-grad-cam, before its ReLU.
 
     Parameters
     ----------
-    As `maps`.
+    As `maps`; and of explainers by sampling
+    samples : changed inputs that are tried on a clip. seed : of what is drawn; each clip draws for itself.
+    gained : from a clip's number and gains, (masks, frames), to inputs, (masks, 1, rows, frames): see `gains`.
 
     Returns
     -------
-    (clips, rows, columns) of the layer's output, float32; (clips, 1, 13) at a ResNet's last block.
+    (clips, rows, columns) of the layer's output, float32; (clips, 1, 13) at a ResNet's last block. Of explainers of the
+    input's cells (clips, rows, frames), >= 0: the sizes of what they give, since a score asks how much, not which way.
 
     Source: Selvaraju et al. 2017, equations 1 and 2. Chapter: notebooks/06_explanations.md
     """
+    made_by = EXPLAINERS[explainer]
+    if not isinstance(made_by, str):
+        asked = (
+            Question(
+                network=network,
+                clip=torch.from_numpy(inputs[[i]]),
+                category=int(classes[i]),
+                layer=layer,
+                samples=samples,
+                random=np.random.default_rng((seed, i)),
+                gained=gained and functools.partial(gained, i),
+            )
+            for i in range(len(inputs))
+        )
+        return np.stack([made_by(one).detach()[0, 0].abs().cpu().numpy() for one in asked]).astype(np.float32)
     # here, because its import takes seconds that a page which only loads maps need not spend
     import pytorch_grad_cam
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     # A call of such an object gives only rectified, stretched, scaled maps; here it keeps what it began with.
-    class Nodes(getattr(pytorch_grad_cam, EXPLAINERS[explainer])):  # type: ignore[misc]
+    class Nodes(getattr(pytorch_grad_cam, made_by)):  # type: ignore[misc]
         def get_cam_image(self, *given: object, **named: object) -> np.ndarray:
             found.append(super().get_cam_image(*given, **named))
             return found[-1]
@@ -117,6 +161,34 @@ def nodes(
             targets = [ClassifierOutputTarget(int(c)) for c in classes[part]]
             explain(input_tensor=torch.from_numpy(inputs[part]), targets=targets)
     return np.concatenate(found).astype(np.float32)
+
+
+def faded(run: Run, clips: np.ndarray) -> Callable[[int, np.ndarray], torch.Tensor]:
+    """What the network is given when the *sound* of a clip is faded: for explainers that ask so (`nodes`).
+
+    Parameters
+    ----------
+    clips : (clips,), slice_file_name of clips of the run.
+
+    Returns
+    -------
+    From a clip's number and gains, (masks, frames), 0 to 1, to inputs, (masks, 1, rows, frames), float32. Between the
+    middles of two frames the gain follows a straight line.
+
+    Chapter: notebooks/24_explainers.md
+    """
+    paths = sounds.clips(run).set_index("slice_file_name")["path"]
+    mean, deviation = (0.0, 1.0) if run.scaling == "raw" else map(torch.from_numpy, representations.scale(run))
+
+    def inputs(i: int, gains: np.ndarray) -> torch.Tensor:
+        samples, rate = urbansound.load_audio(artifacts.whole(run).source.folder / paths[clips[i]])
+        wave = representations.prepared(torch.from_numpy(samples)[None], rate, run)
+        at = np.arange(wave.shape[1]) / run.hop_length
+        fades = (np.interp(at, np.arange(run.frames), row).astype(np.float32) for row in gains)
+        pictures = [representations.picture(wave * torch.from_numpy(fade), run.sampling_rate, run) for fade in fades]
+        return (torch.stack(pictures) - mean) / deviation
+
+    return inputs
 
 
 def stretch(nodes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -145,6 +217,37 @@ def explanations(run: Run) -> Explanations:
     """
     with np.load(EXPLANATIONS.get(run), allow_pickle=False) as arrays:
         return Explanations(maps=stretch(arrays["nodes"], run.shape), **arrays, **sampled(run))
+
+
+def of_run(
+    run: Run,
+    network: nn.Module,
+    inputs: np.ndarray,
+    *,
+    classes: np.ndarray,
+    clips: np.ndarray,
+    explainer: str = "",
+    layer: str = "",
+) -> np.ndarray:
+    """`nodes` by the explainer and of the layer of a run, or by others.
+
+    Parameters
+    ----------
+    clips : (clips,), slice_file_name: whose inputs these are.
+
+    Chapter: notebooks/24_explainers.md
+    """
+    name = explainer or run.explainer
+    return nodes(
+        network,
+        inputs,
+        layer=models.layer(network, layer or run.layer),
+        classes=classes,
+        explainer=name,
+        samples=run.explainer_samples,
+        seed=run.explainer_seed,
+        gained=faded(run, clips) if name == "RISE" else None,
+    )
 
 
 def title(maps: Explanations, i: int) -> str:
@@ -194,8 +297,7 @@ def _explain(run: Run, target: Path) -> dict:
     network, clips = training.network(run), sampled(run)
     predicted = training.predict(network, clips["inputs"]).argmax(1).numpy()
     explained = predicted if run.explained == "predicted" else clips["labels"]
-    layer = models.layer(network, run.layer)
-    found = nodes(network, clips["inputs"], layer=layer, classes=explained, explainer=run.explainer)
+    found = of_run(run, network, clips["inputs"], classes=explained, clips=clips["clips"])
     np.savez(target, nodes=found, predicted=predicted, explained=explained)
     return {"clips": len(found), "empty_maps": int((found.max((1, 2)) <= 0).sum())}
 
@@ -204,7 +306,7 @@ EXPLANATIONS = Artefact(
     "explanations.npz",
     make=_explain,
     chapter="06_explanations",
-    fields=("explainer", "layer", "explained"),
+    fields=("explainer", "layer", "explained", "explainer_samples", "explainer_seed"),
     inputs=(training.NETWORK, SAMPLE),
-    packages=("torch", "grad-cam"),
+    packages=("torch", "grad-cam", "captum"),
 )
