@@ -34,7 +34,7 @@ def runs(*having: Artefact, like: Run | None = None) -> list[Run]:
     folds = _folds(like or every[0])
     found: dict[tuple, Run] = {}
     for run in every:
-        if _folds(run) == folds and all(a.there(run) for a in (scores.SCORES, *having)):
+        if _folds(run) == folds and all(a.there(run) for a in having or (scores.SCORES,)):
             found.setdefault(tuple(one.path(run) for one in having or (scores.SCORES,)), run)
     return list(found.values())
 

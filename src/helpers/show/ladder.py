@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from helpers.show import style
 
 
-def ladder(table: pd.DataFrame, *, source: str) -> Figure:
+def ladder(table: pd.DataFrame, *, source: str, what: str = "knows") -> Figure:
     """Mean scores of every rung with their intervals, over all frames and inside the sound side by side.
 
     Parameters
     ----------
     table : columns rung, knows, where, score, low, high; from `findings.ladder.ladder`.
-    source : where the numbers come from, such as `run.label`.
+    source : where the numbers come from, such as `run.label`. what : stands before what a rung knows.
 
     Chapter: notebooks/15_controls.md
     """
@@ -39,7 +39,7 @@ def ladder(table: pd.DataFrame, *, source: str) -> Figure:
         for at in rungs.index[1:][rungs["knows"].to_numpy()[1:] != rungs["knows"].to_numpy()[:-1]]:
             for axes in panels:
                 axes.axhline(at - 0.5, color="0.8", linewidth=1)
-        labels = [f"{row['rung']}\n(knows {row['knows']})" for _, row in rungs.iterrows()]
+        labels = [f"{row['rung']}\n({what} {row['knows']})" for _, row in rungs.iterrows()]
         panels[0].set_yticks(range(len(rungs)), labels, fontsize=9)
         panels[0].set_ylim(len(rungs) - 0.5, -0.5)
     return figure
