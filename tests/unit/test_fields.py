@@ -17,11 +17,11 @@ from helpers.networks import training
 # Another legal value of each field, and the first artefacts that it keys; what is made from these follows.
 FEATURES, NETWORK, SAMPLE, MAPS = "features.npz", "network", "sample.npz", "explanations.npz"
 METRICS, CURVE, TRUTH = "metrics.csv", "specifications.csv", "known-truth.csv"
-PLANTED, SLIPS = "planted.csv", "slips.csv"
+PLANTED, SLIPS, COMPARED = "planted.csv", "slips.csv", "compared.npz"
 FIELDS = {
     "clips": (1, [FEATURES]),
     "data_seed": (1, [FEATURES]),
-    "test_fold": (9, ["predictions.csv", SAMPLE, PLANTED, "mixture.npz"]),
+    "test_fold": (9, ["predictions.csv", SAMPLE, PLANTED, COMPARED, "mixture.npz"]),
     "training_folds": ((1, 2), [NETWORK, METRICS, CURVE]),
     "representation": ("log-mel", [FEATURES]),
     "sampling_rate": (22_050, [FEATURES]),
@@ -43,10 +43,12 @@ FIELDS = {
     "schedule": ("cosine", [NETWORK]),
     "augmentation": ("mask", [NETWORK]),
     "explainer": ("HiResCAM", [MAPS, PLANTED]),
-    "layer": ("layer3[-1]", [MAPS, PLANTED]),
-    "explained": ("true", [MAPS]),
+    "layer": ("layer3[-1]", [MAPS, PLANTED, COMPARED]),
+    "explained": ("true", [MAPS, COMPARED]),
     "explanations": (7, [SAMPLE, PLANTED]),
-    "sample_seed": (1, [SAMPLE, PLANTED]),
+    "sample_seed": (1, [SAMPLE, PLANTED, COMPARED]),
+    "explainer_samples": (7, [MAPS, COMPARED]),
+    "explainer_seed": (1, [MAPS, COMPARED]),
     "scored": ("true", ["scores.csv", "quantus.csv"]),
     "draws": (3, ["scores.csv", "quantus.csv", "quantus-older.csv"]),
     "features_in_step": (26, ["scores.csv", "quantus.csv", "quantus-older.csv", METRICS, TRUTH, CURVE, SLIPS]),
@@ -56,10 +58,13 @@ FIELDS = {
     "stock_clips": (7, ["quantus.csv"]),
     "drawn_clips": (7, ["scores.csv"]),
     "control_clips": (7, ["effects.npz", "sanity.csv", METRICS, TRUTH, CURVE]),
-    "null_maps": (7, ["controls.csv"]),
-    "null_seed": (1, ["controls.csv", PLANTED]),
+    "null_maps": (7, ["controls.csv", "comparison.csv"]),
+    "null_seed": (1, ["controls.csv", "comparison.csv", PLANTED]),
     "efficient_seed": (1, ["sanity.csv"]),
-    "removal_step": (20, [METRICS, TRUTH]),
+    "removal_step": (20, [METRICS, TRUTH, COMPARED]),
+    "compared_clips": (7, [COMPARED]),
+    "explainers": (("saliency",), [COMPARED]),
+    "compared_layers": (("layer2[-1]",), [COMPARED]),
     "layers": (("layer4[-1]",), [CURVE]),
     "readings": (("true/explained",), [CURVE]),
     "baselines": (("zero",), [CURVE]),
@@ -186,7 +191,7 @@ def test_what_make_reads_without_declaring_it_is_refused(fresh, run):
 
 def test_versions_of_packages_that_shape_an_artefact_are_part_of_its_recipe(run, monkeypatch):
     before = explainers.EXPLANATIONS.recipe(run)
-    assert set(before["packages"]) == {"torch", "grad-cam"}
+    assert set(before["packages"]) == {"torch", "grad-cam", "captum"}
     own = importlib.metadata.version
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "9.9" if name == "grad-cam" else own(name))
     assert explainers.EXPLANATIONS.recipe(run) != before

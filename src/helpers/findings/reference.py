@@ -61,6 +61,16 @@ def beside(run: Run, *having: Artefact) -> list[Run]:
     return runs(*having, like=run) if run.source.kind == "recorded" else [run]
 
 
+def anywhere(run: Run, artefact: Artefact) -> list[Run]:
+    """The runs that a chapter sets side by side whatever their folds: of a recorded run all that have an artefact.
+
+    Chapter: notebooks/24_explainers.md
+    """
+    if run.source.kind != "recorded":
+        return [run]
+    return list({artefact.path(one): one for one in reversed(study.entries()) if artefact.there(one)}.values())[::-1]
+
+
 def confirmed() -> list[Run]:
     """The recorded runs of the second plan: on its fold, by the networks that learned from more folds.
 
