@@ -36,6 +36,7 @@ RUNS = Path(os.environ.get("RUNS") or DATA / "runs").expanduser().resolve()
 # A new member: one line here, one function there.
 NETWORKS = {  # the layer that is explained when none is named: the last block
     "resnet18": "layer4[-1]",
+    "resnet18-narrow": "layer4[-1]",
     "resnet34": "layer4[-1]",
     "resnet50": "layer4[-1]",
     "resnet101": "layer4[-1]",

@@ -36,6 +36,23 @@ class ResNet18(_ListeningResNet):
     block, depths = BasicBlock, (2, 2, 2, 2)
 
 
+class NarrowResNet18(ResNet18):
+    """ResNet18 with kernels one frame wide in its last two stages: as deep, but a node sees 99 frames, not 435."""
+
+    def __init__(self, classes: int = 10) -> None:
+        """Untrained, for so many classes."""
+        super().__init__(classes)
+        for stage in (self.layer3, self.layer4):
+            for block in stage:
+                for name in ("conv1", "conv2"):
+                    wide = getattr(block, name)
+                    narrow = nn.Conv2d(
+                        wide.in_channels, wide.out_channels, (3, 1), stride=wide.stride, padding=(1, 0), bias=False
+                    )
+                    nn.init.kaiming_normal_(narrow.weight, mode="fan_out", nonlinearity="relu")
+                    setattr(block, name, narrow)
+
+
 class ResNet34(_ListeningResNet):
     """34 layers."""
 
@@ -151,6 +168,7 @@ def efficientnet_lite0(classes: int = 10) -> nn.Module:
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "resnet18": ResNet18,
+    "resnet18-narrow": NarrowResNet18,
     "resnet34": ResNet34,
     "resnet50": ResNet50,
     "resnet101": ResNet101,

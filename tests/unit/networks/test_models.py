@@ -11,6 +11,7 @@ from helpers.networks import architectures, models
 
 CLASSES = {
     "resnet18": architectures.ResNet18,
+    "resnet18-narrow": architectures.NarrowResNet18,
     "resnet34": architectures.ResNet34,
     "resnet50": architectures.ResNet50,
     "resnet101": architectures.ResNet101,
@@ -53,7 +54,7 @@ def test_a_network_has_as_many_layers_as_its_name_says(networks, name):
     # convolutions on the main path (those of the shortcuts are named downsample), and the last layer
     found = {n for n, module in networks[name].named_modules() if isinstance(module, nn.Conv2d)}
     main = [n for n in found if "downsample" not in n]
-    assert f"resnet{len(main) + 1}" == name
+    assert f"resnet{len(main) + 1}" == name.removesuffix("-narrow")
 
 
 def test_the_first_convolution_starts_as_torchvisions():
@@ -234,6 +235,8 @@ def test_a_vgg_begins_with_the_weights_of_torchvisions_layers(vgg, tmp_path, mon
         ("resnet50", "layer1", 35),  # one 3 x 3 per block: 11 + 3 * 8
         ("resnet50", "layer2", 91),  # + 8 + 3 * 16
         ("resnet101", "layer2", 91),
+        ("resnet18-narrow", "layer2", 99),
+        ("resnet18-narrow", "layer4", 99),  # one frame wide from there on
         ("resnet101", "layer4", 971),  # 91 + 16 + 22 * 32 = 811, + 32 + 2 * 64
     ],
 )
@@ -241,7 +244,10 @@ def test_receptive_fields_by_hand(networks, name, stage, frames):
     assert models.receptive_field(networks[name], stage) == frames
 
 
-@pytest.mark.parametrize(("name", "stage"), [("resnet18", "layer2"), ("resnet18", "layer4"), ("resnet50", "layer2")])
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [("resnet18", "layer2"), ("resnet18", "layer4"), ("resnet18-narrow", "layer4"), ("resnet50", "layer2")],
+)
 def test_receptive_field_is_what_the_gradient_reaches(name, stage):
     network = models.build(name, seed=0).double().eval()
     network.maxpool = nn.AvgPool2d(3, stride=2, padding=1)  # a maximum lets one place through only
