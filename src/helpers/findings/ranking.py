@@ -57,7 +57,7 @@ def twins(rows: pd.DataFrame) -> dict[str, str]:
     wide = _wide(rows, "score").round(4)
     first: dict[tuple, str] = {}
     return {
-        name: first[key]
+        str(name): first[key]
         for name, values in wide.items()
         if first.setdefault(key := tuple(values.fillna(9)), str(name)) != name
     }

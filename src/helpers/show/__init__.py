@@ -7,7 +7,7 @@ from helpers.show.controls import agreement, differences, nulls, randomisation, 
 from helpers.show.inputs import representations, slices_per_class, three_bars, two_classes
 from helpers.show.interactive import curve
 from helpers.show.ladder import ladder
-from helpers.show.networks import confusion, history, shortcut
+from helpers.show.networks import by_field, confusion, history, shortcut
 from helpers.show.players import hear, listen_at, player, row
 from helpers.show.scores import convergence, densities, density, effects, pairs, readings
 from helpers.show.tables import compare, table

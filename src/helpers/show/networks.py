@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from helpers import InputError
+from helpers import InputError, study
 from helpers.show import style
 
 
@@ -133,4 +133,34 @@ def confusion(predictions: pd.DataFrame, *, classes: Sequence[str], source: str)
         axes.tick_params(axis="y", rotation=0)
         axes.set(xlabel="predicted class", ylabel="true class")
         axes.set_title(f"{np.trace(counts)} of {clips.sum()} clips recognised (outlined cells)")
+    return figure
+
+
+def by_field(table: pd.DataFrame, *, sounding: int, source: str) -> Figure:
+    """What the maps of a network's stages score, over how many frames a node of the stage can see.
+
+    Parameters
+    ----------
+    table : columns architecture, seed, field (frames), normalised, low, high: from `findings.depth.table`.
+    sounding : frames of a clip of four seconds, drawn as a line.
+
+    Chapter: notebooks/27_depth.md
+    """
+    style.require(table, "table", "architecture", "seed", "field", "normalised", "low", "high")
+    with style.picture(height=4.4, source=source) as figure:
+        axes = figure.subplots()
+        groups = table.groupby(["architecture", "seed"], sort=False)
+        for number, ((name, seed), own) in enumerate(groups):
+            color, marker, line = style.MARKS[number % len(style.MARKS)]
+            own, shift = own.sort_values("field"), 1 + 0.02 * number  # side by side where two networks agree
+            axes.vlines(own["field"] * shift, own["low"], own["high"], color=color, linewidth=1.5)
+            look: Any = {"color": color, "marker": marker, "linestyle": line, "markersize": 7}
+            axes.plot(own["field"] * shift, own["normalised"], label=f"{study.named(str(name))}, seed {seed}", **look)
+        axes.axvline(sounding, color="0.45", linewidth=1, linestyle=":", label="a clip of four seconds")
+        axes.axhline(0, color="black", linewidth=1)
+        axes.set(xscale="log", xlabel="frames that a node can see", ylabel="normalised score inside, median")
+        axes.set_xticks(ticks := sorted(table["field"].unique()), [str(tick) for tick in ticks], minor=False)
+        axes.tick_params(axis="x", which="minor", length=0, labelbottom=False)
+        axes.grid(color="0.9")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=3)
     return figure

@@ -1,0 +1,221 @@
+"""Does depth make maps less faithful, or how far a node sees?
+
+Chapter: notebooks/27_depth.md
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from helpers import study
+from helpers.experiments import comparison
+from helpers.findings import readings, statistics
+from helpers.maps import nulls
+from helpers.networks import models, training
+from helpers.study import Run
+
+STAGE = re.compile(r"^layer(\d)\[-1\]$")
+OTHER = "resnet18-narrow"  # as deep as its twin, but its nodes see less
+
+
+def layers_of(architecture: str) -> int:
+    """How many layers a ResNet's name says.
+
+    Chapter: notebooks/27_depth.md
+    """
+    return int(re.sub(r"\D", "", architecture) or 0)
+
+
+def scores(runs: list[Run]) -> pd.DataFrame:
+    """Grad-CAM's scores at the last block of every stage, of networks that differ in depth alone.
+
+    Parameters
+    ----------
+    runs : of ResNets, whose explainers are compared (`comparison.table`).
+
+    Returns
+    -------
+    One row per run, stage and clip: run, architecture, depth (layers), seed, stage (1 to 4), field (frames that a node
+    can see), clip, recording, score, normalised and lead (over random nodes), all three inside the sound.
+
+    Chapter: notebooks/27_depth.md
+    """
+    parts = []
+    for run in runs:
+        rows = comparison.table(run)
+        rows = rows[(rows["explainer"] == comparison.OWN) & rows["layer"].astype(str).str.match(STAGE)]
+        network = models.build(run.architecture, seed=0)
+        fields = {
+            layer: models.receptive_field(network, layer.removesuffix("[-1]")) for layer in rows["layer"].unique()
+        }
+        ends = rows["random inside"], rows["ceiling inside"]
+        facts: dict[str, Any] = {
+            "run": run.key,
+            "architecture": run.architecture,
+            "depth": layers_of(run.architecture),
+            "seed": run.seed,
+        }
+        parts.append(
+            rows[["clip", "recording"]].assign(
+                **facts,
+                stage=rows["layer"].str.extract(STAGE.pattern, expand=False).astype(int),
+                field=rows["layer"].map(fields),
+                score=rows["score inside"],
+                normalised=nulls.normalised(rows["score inside"], *ends),
+                lead=rows["score inside"] - rows["random inside"],
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+_MEANS: dict[str, Callable] = {"score": np.mean, "lead": np.mean, "normalised": np.median}
+
+
+def table(rows: pd.DataFrame, runs: list[Run], *, draws: int = 1000) -> pd.DataFrame:
+    """One row per network and stage: what its maps score, and what else differs between networks.
+
+    Parameters
+    ----------
+    rows, runs : from, and as in, `scores`. draws : bootstrap samples of each interval.
+
+    Returns
+    -------
+    architecture, depth, seed, stage, field; accuracy and confidence (mean probability of the answer) on the test fold;
+    clips; score and lead (means) and normalised (median) inside the sound, each with its 95 % interval over recordings:
+    low, high for normalised, else score_low and so on.
+
+    Chapter: notebooks/27_depth.md
+    """
+    answers = {run.key: training.predictions(run) for run in runs}
+    sure = {key: _confidence(found) for key, found in answers.items()}
+    right = {key: readings.accuracy(found.assign(run=key)).iloc[0]["accuracy"] for key, found in answers.items()}
+    found = []
+    for _, part in rows.groupby(["run", "stage"], sort=False):
+        key = str(part["run"].iloc[0])
+        row = {n: part[n].iloc[0] for n in ("architecture", "depth", "seed", "stage", "field")}
+        row |= {"accuracy": right[key], "confidence": sure[key], "clips": len(part)}
+        for name, of in _MEANS.items():
+            known = part[name].dropna()
+            low, high = statistics.interval(of, known, part.loc[known.index, "recording"], draws=draws)
+            ends = ("low", "high") if name == "normalised" else (f"{name}_low", f"{name}_high")
+            row |= {name: of(known) if len(known) else np.nan, ends[0]: low, ends[1]: high}
+        found.append(row)
+    return pd.DataFrame(found).sort_values(["depth", "architecture", "seed", "stage"], ignore_index=True)
+
+
+def _confidence(answers: pd.DataFrame) -> float:
+    logits = answers[[f"logit_{i}" for i in range(10)]].to_numpy()
+    p = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+    return float(p.max(axis=1).mean())
+
+
+def trends(rows: pd.DataFrame) -> pd.DataFrame:
+    """Does the normalised score fall with depth at a fixed stage, or with the field at a fixed network?
+
+    Page's test asks, clip by clip, whether the scores stand in one order. It speaks of these clips and *these*
+    networks: whether other networks of the same depths would do the same, only more seeds can tell.
+
+    Parameters
+    ----------
+    rows : from `scores`.
+
+    Returns
+    -------
+    One row per question: along ("depth" or "field"), fixed (which stage, or which network), steps (what is compared, in
+    order), clips (with a score at every step), change (median over clips of the last step's normalised score minus the
+    first's), low, high (its 95 % interval over recordings), falls and rises: p of Page's test, one-sided.
+
+    Source: Page 1963; scipy. Chapter: notebooks/27_depth.md
+    """
+    usual = rows[rows["architecture"] != OTHER]
+    asked: dict[tuple[str, str], tuple[pd.DataFrame, str]] = {}
+    for stage in sorted(usual["stage"].unique(), reverse=True):
+        asked["depth", f"stage {stage}"] = usual[usual["stage"] == stage], "depth"
+    for architecture in rows.sort_values("depth")["architecture"].unique():
+        asked["field", study.named(architecture)] = rows[rows["architecture"] == architecture], "field"
+    found = [_trend(part, step, along, fixed) for (along, fixed), (part, step) in asked.items()]
+    return pd.DataFrame([row for row in found if row])
+
+
+def _trend(part: pd.DataFrame, step: str, along: str, fixed: str) -> Mapping[str, object]:
+    # seeds of one network count once
+    wide = part.groupby(["clip", "recording", step])["normalised"].mean().unstack().dropna()
+    facts = {"along": along, "fixed": fixed, "steps": " < ".join(map(str, wide.columns)), "clips": len(wide)}
+    if wide.shape[1] < 2 or len(wide) < 2:
+        return {}
+    change = (wide.iloc[:, -1] - wide.iloc[:, 0]).to_numpy()
+    low, high = statistics.interval(np.median, change, wide.index.get_level_values("recording"))
+    facts |= {"change": np.median(change), "low": low, "high": high}
+    if wide.shape[1] == 2:  # Page's test needs three
+        p = {name: stats.wilcoxon(change, alternative=side).pvalue for name, side in _SIDES.items()}
+    else:
+        p = {name: stats.page_trend_test(wide.to_numpy()[:, :: 1 if name == "rises" else -1]).pvalue for name in _SIDES}
+    return facts | p
+
+
+_SIDES = {"falls": "less", "rises": "greater"}
+
+
+def narrowed(rows: pd.DataFrame) -> dict:
+    """The narrow network minus its twin: as deep, but a node of its last block sees less.
+
+    Parameters
+    ----------
+    rows : from `scores`.
+
+    Returns
+    -------
+    As `statistics.difference`, of leads over random nodes at the last stage, where both have nodes of one shape; {}
+    where one of the two is not there.
+
+    Chapter: notebooks/27_depth.md
+    """
+    last = rows[rows["stage"] == rows["stage"].max()]
+    wide = last.groupby(["clip", "recording", "architecture"])["lead"].mean().unstack()
+    if not {OTHER, OTHER.removesuffix("-narrow")} <= set(wide):
+        return {}
+    lead = wide[OTHER] - wide[OTHER.removesuffix("-narrow")]
+    return statistics.difference(lead, wide.index.get_level_values("recording"))
+
+
+def said(found: pd.DataFrame, trend: pd.DataFrame, twin: Mapping[str, Any]) -> str:
+    """What the networks say of depth and of the field, as a list; also when they say little.
+
+    Parameters
+    ----------
+    found : from `table`. trend : from `trends`. twin : from `narrowed`.
+
+    Chapter: notebooks/27_depth.md
+    """
+    lines = []
+    for along, what in (("depth", "the network gets deeper"), ("field", "a node sees more, in one network")):
+        part = trend[trend["along"] == along] if len(trend) else trend
+        for _, row in part.iterrows():
+            down, up = row["falls"] < _LEVEL, row["rises"] < _LEVEL
+            how = "falls" if down else "rises" if up else "neither falls nor rises surely"
+            lines.append(
+                f"- When {what} ({row['fixed']}, {row['steps']}), the normalised score **{how}**: "
+                f"last minus first {row['change']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})."
+            )
+    if twin:
+        sure = "is sure" if twin["p"] < _LEVEL else "is not sure, which does not make it equal to 0"
+        lines.append(
+            f"- With a smaller field at the same depth, the lead over random nodes changes by {twin['mean']:+.2f}; "
+            f"this {sure}."
+        )
+    depths = found[found["architecture"] != OTHER]["depth"].nunique()
+    lines.append(
+        f"- {depths} {'depth is' if depths == 1 else 'depths are'} compared. "
+        + ("That is no trend yet. " if depths < 3 else "")
+        + "p is not corrected for the number of questions: all of this is exploratory."
+    )
+    return "\n".join(lines)
+
+
+_LEVEL = 0.05
