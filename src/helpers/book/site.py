@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,15 +18,24 @@ from helpers.book import contents
 
 BUILD = study.ROOT / "_build"
 SITE = BUILD / "html"
+_SHARED = re.compile(r"#|\(|.*caption|.*\{(?:figure|table|math)")
 
 
 def site(architectures: Sequence[str], *, parts: Sequence[str] = contents.PARTS) -> Path:
-    """Build the site with warnings as errors; the old one stays until the new one is complete."""
+    """Build the site with warnings as errors; the old one stays until the new one is complete.
+
+    Where only the text of pages has changed since the last build, Sphinx goes on from what it kept of it
+    (_build/following) and writes the changed pages alone.
+    """
     following = BUILD / "following"
-    shutil.rmtree(following, ignore_errors=True)
-    following.mkdir(parents=True)
+    listed = yaml.safe_dump(contents.contents(architectures, parts=parts), sort_keys=False)
+    kept, shared = following / "shared.sha256", _shared(listed, parts)
+    if not kept.exists() or kept.read_text() != shared:
+        shutil.rmtree(following, ignore_errors=True)
+    following.mkdir(parents=True, exist_ok=True)
+    kept.unlink(missing_ok=True)  # a build that does not come to its end is no beginning for the next
     toc = following / "toc.yml"
-    toc.write_text(yaml.safe_dump(contents.contents(architectures, parts=parts), sort_keys=False))
+    toc.write_text(listed)
     for name in ("book/_static", "book/executed/_static"):
         (study.ROOT / name).mkdir(parents=True, exist_ok=True)
     call = [
@@ -41,11 +52,27 @@ def site(architectures: Sequence[str], *, parts: Sequence[str] = contents.PARTS)
     if result.returncode or not (built / "index.html").exists():
         tail = "\n".join((BUILD / "site.log").read_text().splitlines()[-30:])
         raise RuntimeError(f"{tail}\nthe site could not be built; the whole log is _build/site.log")
-    _redirect(built, contents.files(contents.contents(architectures, parts=parts)))
+    new = BUILD / "new"
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.copytree(built, new)
+    _redirect(new, contents.files(contents.contents(architectures, parts=parts)))
     shutil.rmtree(SITE, ignore_errors=True)
-    os.replace(built, SITE)
-    shutil.rmtree(following)
+    os.replace(new, SITE)
+    kept.write_text(shared)
     return SITE / "index.html"
+
+
+def _shared(toc: str, parts: Sequence[str]) -> str:
+    """A digest of what pages show of each other: contents, settings, code, styles, and all headings and captions."""
+    said = hashlib.sha256(f"{toc}{parts}{sys.version}".encode())
+    files = [study.ROOT / name for name in ("_config.yml", "requirements.lock", "book/references.bib")]
+    files += sorted([*study.ROOT.glob("src/helpers/**/*.py"), *study.ROOT.glob("book/_static/*")])
+    for path in filter(Path.is_file, files):
+        said.update(path.read_bytes())
+    for path in sorted([*contents.NOTEBOOKS.glob("*.md"), *study.ROOT.glob("book/**/*.md")]):
+        lines = (line for line in path.read_text().splitlines() if _SHARED.match(line))
+        said.update("\n".join([path.name, *lines]).encode())
+    return said.hexdigest()
 
 
 def _config(following: Path, parts: Sequence[str]) -> Path:

@@ -46,7 +46,7 @@ def test_a_site_takes_the_place_of_the_old_one_when_it_is_whole(builder, library
     assert site.site(["resnet34"]) == site.SITE / "index.html"
     assert not (site.SITE / "old.html").exists()
     assert (site.SITE / "book/executed/copy/resnet34/05_training.html").is_file()
-    assert sorted(path.name for path in site.BUILD.iterdir()) == ["html", "site.log"]
+    assert sorted(path.name for path in site.BUILD.iterdir()) == ["following", "html", "site.log"]
     assert builder.config["sphinx"]["config"]["helpers_parts"] == ["recorded", "copy"]
 
 
@@ -57,6 +57,49 @@ def test_a_site_that_cannot_be_built_leaves_the_old_one_and_says_why(builder):
     with pytest.raises(RuntimeError, match="undefined label: 'sec:nothing'\nthe site could not be built; "):
         site.site(["resnet18"])
     assert [path.name for path in site.SITE.iterdir()] == ["old.html"]
+
+
+@pytest.fixture
+def kept(builder):
+    """Whether the next build begins with what the last one left."""
+
+    def asked(*archs: str) -> bool:
+        mark = site.BUILD / "following" / "mark"
+        mark.write_text("left")
+        site.site(archs or ["resnet18"])
+        return mark.exists()
+
+    site.site(["resnet18"])
+    return asked
+
+
+def test_a_changed_sentence_goes_on_from_the_last_build(kept, library):
+    chapter = next(contents.NOTEBOOKS.glob("*.md"))
+    assert kept()
+    chapter.write_text(chapter.read_text() + "\nA new sentence.\n")
+    assert kept()
+
+
+@pytest.mark.parametrize("line", ["## Another heading", "(sec:another)=", "![](x) caption: another"])
+def test_what_other_pages_show_of_a_page_makes_the_site_anew(kept, library, line):
+    chapter = next(contents.NOTEBOOKS.glob("*.md"))
+    chapter.write_text(f"{chapter.read_text()}\n{line}\n")
+    assert not kept()
+    assert kept()
+
+
+def test_another_list_of_networks_and_another_setting_make_the_site_anew(kept, library):
+    assert not kept("resnet34")
+    (library / "_config.yml").write_text(yaml.safe_dump(CONFIG | {"title": "another"}))
+    assert not kept("resnet34")
+
+
+def test_a_build_that_failed_is_no_beginning_for_the_next(kept, builder):
+    builder.fails = True
+    with pytest.raises(RuntimeError):
+        kept()
+    builder.fails = False
+    assert not kept()
 
 
 @pytest.mark.parametrize("part", contents.PARTS)
