@@ -165,7 +165,9 @@ class Run(BaseModel):
 
     # explainers and layers side by side
     compared_clips: All = _choice("all", "recordings of the test fold, one clip of each", scaled=True)
-    explainers: tuple[str, ...] = _choice((), "that are compared; all, of a deep network the quick ones")
+    explainers: tuple[str, ...] = _choice(
+        (), "that are compared; all, of a deep network the quick ones", names=EXPLAINERS
+    )
     compared_layers: tuple[str, ...] = _choice((), "whose Grad-CAM maps are compared; the last block of every stage")
 
     # the specification curve
@@ -477,12 +479,17 @@ def parse(name: str, value: object, *, where: str = "the call") -> object:
     if get_origin(info.annotation) is tuple:
         if isinstance(value, int) and not isinstance(value, bool):
             value = (value,)
-        words = value.replace("+", " ").replace(",", " ").split() if isinstance(value, str) else value
+        words: object = value
+        if isinstance(value, str):  # names may hold spaces and a plus: they are separated by commas
+            named_ = bool(_extra(info)["names"])
+            words = value.split(",") if named_ else value.replace("+", " ").replace(",", " ").split()
         if not isinstance(words, Iterable):
             raise InputError(f"{name} {_shown(value)} is not a list ({where}); give values separated by spaces")
         kind = int if name == "training_folds" else str
         try:
-            return tuple(sorted({kind(word) for word in words}) if kind is int else map(kind, words))
+            return tuple(
+                sorted({kind(word) for word in words}) if kind is int else (str(word).strip() for word in words)
+            )
         except (TypeError, ValueError):
             raise InputError(
                 f'{name} {_shown(value)} is not a list of folds ({where}); give some, such as "1 2"'
@@ -531,8 +538,9 @@ def check(name: str, value: object, *, where: str = "the call") -> None:
     except ValidationError:
         raise _refusal(name, value, where=where) from None
     names = _extra(FIELDS[name])["names"]
-    if names and value not in names:
-        raise _refusal(name, value, where=where)
+    for one in value if isinstance(value, tuple) else (value,):
+        if names and one not in names:
+            raise _refusal(name, one, where=where)
 
 
 @functools.cache

@@ -285,3 +285,9 @@ def test_the_readme_shows_the_profiles():
     assert heads in lines
     for _, profile in study.profile_table().astype(str).iterrows():
         assert f"| {' | '.join(profile)} |" in lines
+
+
+def test_names_that_hold_spaces_and_a_plus_are_separated_by_commas():
+    assert study.parse("explainers", "Grad-CAM++, input x gradient") == ("Grad-CAM++", "input x gradient")
+    with pytest.raises(InputError, match=r'^explainers "LIME" is not known; choose from Grad-CAM, HiResCAM, '):
+        study.open(explainers="Grad-CAM, LIME")
