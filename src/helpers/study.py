@@ -36,11 +36,11 @@ RUNS = Path(os.environ.get("RUNS") or DATA / "runs").expanduser().resolve()
 # A new member: one line here, one function there.
 NETWORKS = {  # the layer that is explained when none is named: the last block
     "resnet18": "layer4[-1]",
-    "resnet18-narrow": "layer4[-1]",
     "resnet34": "layer4[-1]",
     "resnet50": "layer4[-1]",
     "resnet101": "layer4[-1]",
     "resnet152": "layer4[-1]",
+    "resnet18-narrow": "layer4[-1]",
     "vgg13": "features[-1]",
     "efficientnet-lite0": "_blocks[-1]",
     "framenet": "layer4[-1]",

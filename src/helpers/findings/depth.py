@@ -15,7 +15,7 @@ from scipy import stats
 
 from helpers import study
 from helpers.experiments import comparison
-from helpers.findings import readings, statistics
+from helpers.findings import readings, reference, statistics
 from helpers.maps import nulls
 from helpers.networks import models, training
 from helpers.study import Run
@@ -30,6 +30,29 @@ def layers_of(architecture: str) -> int:
     Chapter: notebooks/27_depth.md
     """
     return int(re.sub(r"\D", "", architecture) or 0)
+
+
+def networks(run: Run) -> list[Run]:
+    """The ResNets that are set side by side: of a recorded run all recorded ones on MFCCs, else the run's own.
+
+    Chapter: notebooks/27_depth.md
+    """
+    return [one for one in reference.anywhere(run, comparison.COMPARISON) if _compared(one)]
+
+
+def waiting(runs: list[Run]) -> list[str]:
+    """Networks of the recorded study that belong here and are not computed yet, by name and seed.
+
+    Chapter: notebooks/27_depth.md
+    """
+    asked = zip(study.study("reference"), study.entries(), strict=True)
+    named = {one.key: one for entry, one in asked if "comparison" in entry.get("also", []) and _compared(one)}
+    there = {one.key for one in runs}
+    return [f"{one.name}, seed {one.seed}" for key, one in named.items() if key not in there]
+
+
+def _compared(run: Run) -> bool:
+    return run.architecture.startswith("resnet") and run.representation == "mfcc"
 
 
 def scores(runs: list[Run]) -> pd.DataFrame:

@@ -168,11 +168,11 @@ def efficientnet_lite0(classes: int = 10) -> nn.Module:
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "resnet18": ResNet18,
-    "resnet18-narrow": NarrowResNet18,
     "resnet34": ResNet34,
     "resnet50": ResNet50,
     "resnet101": ResNet101,
     "resnet152": ResNet152,
+    "resnet18-narrow": NarrowResNet18,
     "vgg13": VGG13,
     "efficientnet-lite0": efficientnet_lite0,
     "framenet": FrameNet,

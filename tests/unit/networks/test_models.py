@@ -11,11 +11,11 @@ from helpers.networks import architectures, models
 
 CLASSES = {
     "resnet18": architectures.ResNet18,
-    "resnet18-narrow": architectures.NarrowResNet18,
     "resnet34": architectures.ResNet34,
     "resnet50": architectures.ResNet50,
     "resnet101": architectures.ResNet101,
     "resnet152": architectures.ResNet152,
+    "resnet18-narrow": architectures.NarrowResNet18,
 }
 
 RESNETS = [name for name in study.NETWORKS if name.startswith("resnet")]
