@@ -97,7 +97,7 @@ def scores(runs: list[Run]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-_MEANS: dict[str, Callable] = {"score": np.mean, "lead": np.mean, "normalised": np.median}
+_MEANS: dict[str, Callable] = {"lead": np.mean, "normalised": np.median}
 
 
 def table(rows: pd.DataFrame, runs: list[Run], *, draws: int = 1000) -> pd.DataFrame:
@@ -109,9 +109,9 @@ def table(rows: pd.DataFrame, runs: list[Run], *, draws: int = 1000) -> pd.DataF
 
     Returns
     -------
-    architecture, depth, seed, stage, field; accuracy and confidence (mean probability of the answer) on the test fold;
-    clips; score and lead (means) and normalised (median) inside the sound, each with its 95 % interval over recordings:
-    low, high for normalised, else score_low and so on.
+    network, seed, stage, field, architecture, depth; accuracy and confidence (mean probability of the answer) on the test fold;
+    clips; lead (mean) and normalised (median) inside the sound, each with its 95 % interval over recordings: lead_low,
+    lead_high, and low, high.
 
     Chapter: notebooks/27_depth.md
     """
@@ -121,8 +121,9 @@ def table(rows: pd.DataFrame, runs: list[Run], *, draws: int = 1000) -> pd.DataF
     found = []
     for _, part in rows.groupby(["run", "stage"], sort=False):
         key = str(part["run"].iloc[0])
-        row = {n: part[n].iloc[0] for n in ("architecture", "depth", "seed", "stage", "field")}
-        row |= {"accuracy": right[key], "confidence": sure[key], "clips": len(part)}
+        row = {"network": study.named(str(part["architecture"].iloc[0])), "seed": part["seed"].iloc[0]}
+        row |= {"accuracy": right[key], "confidence": sure[key]}
+        row |= {n: part[n].iloc[0] for n in ("stage", "field", "architecture", "depth")} | {"clips": len(part)}
         for name, of in _MEANS.items():
             known = part[name].dropna()
             low, high = statistics.interval(of, known, part.loc[known.index, "recording"], draws=draws)
