@@ -110,8 +110,8 @@ def table(rows: pd.DataFrame, runs: list[Run], *, draws: int = 1000) -> pd.DataF
     Returns
     -------
     network, seed, stage, field, architecture, depth; accuracy and confidence (mean probability of the answer) on the
-    test fold; clips; lead (mean) and normalised (median) inside the sound, each with its 95 % interval over recordings: lead_low,
-    lead_high, and low, high.
+    test fold; clips; lead (mean) and normalised (median) inside the sound, each with its 95 % interval over
+    recordings: lead_low, lead_high, and low, high.
 
     Chapter: notebooks/27_depth.md
     """
