@@ -6,6 +6,7 @@ Chapter: notebooks/26_commonalities.md
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,21 +49,21 @@ def measured(
     flatness (dB, at most 0: the geometric mean of a frame's powers over their mean; a tone is far below 0, noise near
     it) and centroid (Hz: the mean of the frequencies, each weighted by its power), both mean over frames, a frame
     weighted by its power; NaN for silence. onsets per second: sudden rises, held against the clip's own strongest.
-    loudness (dB, root mean square, full scale is 0, at least -100); loudness variation: standard deviation of the frames'
-    root mean square over its mean, 0 for a steady sound.
+    loudness (dB, root mean square, full scale is 0, at least -100); loudness variation: standard deviation over mean of
+    the frames' root mean square, 0 for a steady sound.
 
     Source: librosa.feature, librosa.onset. Chapter: notebooks/26_commonalities.md
     """
     import librosa  # takes seconds to import
 
-    window = {"n_fft": n_fft, "hop_length": hop_length}
-    power = np.abs(librosa.stft(samples, pad_mode="reflect", **window)) ** 2
+    power = np.abs(librosa.stft(samples, n_fft=n_fft, hop_length=hop_length, pad_mode="reflect")) ** 2
     frequencies = librosa.fft_frequencies(sr=rate, n_fft=n_fft)
     power = power[frequencies <= highest]
     flatness = librosa.feature.spectral_flatness(S=power, power=1.0)[0]
     centroid = librosa.feature.spectral_centroid(S=power, freq=frequencies[frequencies <= highest])[0]
     weights = power.sum(axis=0) / max(power.sum(), QUIETEST)
     sounding = power.sum() > QUIETEST
+    window: Any = {"n_fft": n_fft, "hop_length": hop_length}
     strength = librosa.onset.onset_strength(y=samples, sr=rate, **window)
     onsets = librosa.onset.onset_detect(onset_envelope=strength, sr=rate, hop_length=hop_length)
     loud = librosa.feature.rms(y=samples, frame_length=n_fft, hop_length=hop_length, pad_mode="reflect")[0]
