@@ -90,6 +90,11 @@ COMPARISON = Schema(
     | {f"{name} inside": _SCORE for name in ("zero", "mean", "neighbours")}
     | {"SRG": _SCORE, "insertion": _SHARE, "deletion": _SHARE}
 )
+PROPERTIES = Schema(
+    _CLIP
+    | {"second": pa.Column(float, pa.Check.ge(0), coerce=True), "flatness": _NUMBER, "onsets per second": _NUMBER}
+    | {"loudness": _NUMBER, "loudness variation": _NUMBER, "centroid": _NUMBER}
+)
 SLIPS = Schema({"slip": pa.Column(str)} | _CLIP | {"score": _SCORE, "status": pa.Column(str)})
 _READING = {name: pa.Column(str) for name in ("layer", "explained", "scored", "effect", "blocks", "baseline")}
 SPECIFICATIONS = Schema(_CLIP | _READING | {"score": _SCORE, "ceiling": _SCORE}, more=True)

@@ -17,16 +17,16 @@ from helpers.networks import training
 # Another legal value of each field, and the first artefacts that it keys; what is made from these follows.
 FEATURES, NETWORK, SAMPLE, MAPS = "features.npz", "network", "sample.npz", "explanations.npz"
 METRICS, CURVE, TRUTH = "metrics.csv", "specifications.csv", "known-truth.csv"
-PLANTED, SLIPS, COMPARED = "planted.csv", "slips.csv", "compared.npz"
+PLANTED, SLIPS, COMPARED, SOUNDS = "planted.csv", "slips.csv", "compared.npz", "properties.csv"
 FIELDS = {
-    "clips": (1, [FEATURES]),
-    "data_seed": (1, [FEATURES]),
-    "test_fold": (9, ["predictions.csv", SAMPLE, PLANTED, COMPARED, "mixture.npz"]),
+    "clips": (1, [FEATURES, SOUNDS]),
+    "data_seed": (1, [FEATURES, SOUNDS]),
+    "test_fold": (9, ["predictions.csv", SAMPLE, PLANTED, COMPARED, SOUNDS, "mixture.npz"]),
     "training_folds": ((1, 2), [NETWORK, METRICS, CURVE]),
     "representation": ("log-mel", [FEATURES]),
-    "sampling_rate": (22_050, [FEATURES]),
-    "n_fft": (1024, [FEATURES]),
-    "hop_length": (512, [FEATURES]),
+    "sampling_rate": (22_050, [FEATURES, SOUNDS]),
+    "n_fft": (1024, [FEATURES, SOUNDS]),
+    "hop_length": (512, [FEATURES, SOUNDS]),
     "n_mels": (64, [FEATURES]),
     "n_mfcc": (20, [FEATURES]),
     "frames": (200, [FEATURES]),

@@ -100,12 +100,31 @@ def listen_at(recording: int, second: float, *, label: str) -> HTML:
         raise InputError(f"recording is {recording}; give its number at Freesound")
     if not 0 <= second < np.inf:
         raise InputError(f"second is {second}; give the seconds from the start of the recording")
-    minutes, seconds = divmod(int(second), 60)
-    said = f"Listen at Freesound, recording {int(recording)}, from {minutes}:{seconds:02d}"
+    said = f"Listen at Freesound, recording {int(recording)}, from {_clock(second)}"
     return HTML(
-        f'<figure class="player"><figcaption>{html.escape(label)}</figcaption>'
-        f'<a href="https://freesound.org/s/{int(recording)}/">{said}</a></figure>'
+        f'<figure class="player"><figcaption>{html.escape(label)}</figcaption>{_link(recording, said)}</figure>'
     )
+
+
+def link(recording: int, second: float) -> str:
+    """The same in a cell of a table: a link such as 12345 from 0:07, as HTML.
+
+    Parameters
+    ----------
+    recording, second : as in `listen_at`.
+
+    Chapter: notebooks/26_commonalities.md
+    """
+    return _link(recording, f"{int(recording)} from {_clock(second)}")
+
+
+def _link(recording: int, said: str) -> str:
+    return f'<a href="https://freesound.org/s/{int(recording)}/">{said}</a>'
+
+
+def _clock(second: float) -> str:
+    minutes, seconds = divmod(int(second), 60)
+    return f"{minutes}:{seconds:02d}"
 
 
 def hear(sound: Heard, *, label: str, credit: str = "") -> HTML:

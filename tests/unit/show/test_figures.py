@@ -135,6 +135,32 @@ def densities(**options):
     return show.densities(rows, **{"boxes": boxes, "usual": "none", "source": SOURCE, **options})
 
 
+EXPECTED = pd.DataFrame(
+    [
+        (kind, name, model, value, slope * value)
+        for kind in ("ResNet18, MFCC, hop 1024, padded", "EfficientNet-Lite0, log-mel, hop 512, repeated")
+        for model, slope in (("linear", 0.5), ("tree", -0.5))
+        for name in ("flatness", "onsets per second")
+        for value in (0.0, 1.0)
+    ],
+    columns=["kind", "property", "model", "value", "expected"],
+)
+POINTS = EXPECTED.assign(**{"flatness": 0.5, "onsets per second": 0.2, "score": 0.3})
+TRACES = pd.DataFrame(
+    [
+        (f"{clip}.wav", second / 10, second / 40, 1 - second / 40, -1.0)
+        for clip in range(3)
+        for second in range(41 - 10 * clip)
+    ],
+    columns=["clip", "second", "map", "effects", "score"],
+)
+ENDS = pd.Series({"2.wav": "best: dog bark", "0.wav": "worst: street music", "1.wav": "worst: siren"})
+
+
+def dependence(curves=EXPECTED):
+    return show.dependence(curves, POINTS, target="score", label="normalised score", source=SOURCE)
+
+
 EVERY = {
     "two_classes": lambda: two_classes(
         events={"dog_bark": (0.1, 0.3), "siren": [(0.2, 0.4), (0.5, 0.6)]}, sounding_frames=30
@@ -155,6 +181,8 @@ EVERY = {
     "nulls": lambda: show.nulls(BLIND, STANDING, source=SOURCE),
     "differences": lambda: show.differences(TESTS, source=SOURCE),
     "specifications": specifications,
+    "dependence": lambda: dependence(),
+    "maps_and_effects": lambda: show.maps_and_effects(TRACES, ENDS, source=SOURCE),
 }
 
 
@@ -762,3 +790,31 @@ def test_the_ladder_has_a_row_per_rung_and_a_panel_per_place():
     marks = [line.get_xdata()[0] for line in first.lines if line.get_marker() not in ("None", "")]
     assert marks == [0.0, 0.6, 0.5]
     assert first.get_ylim() == second.get_ylim() == (2.5, -0.5)
+
+
+def test_dependence_has_a_row_of_panels_per_kind_and_a_line_per_model():
+    panels = dependence().axes
+    assert [axes.get_xlabel() for axes in panels] == ["flatness", "onsets per second"] * 2
+    assert [axes.get_title("left") for axes in panels[::2]] == list(EXPECTED["kind"].unique())
+    points, linear, tree, _ = panels[0].lines
+    assert linear.get_ydata().tolist() == [0, 0.5]
+    assert tree.get_ydata().tolist() == [0, -0.5]
+    assert len(points.get_xdata()) == 8
+
+
+def test_dependence_says_when_there_is_no_model():
+    assert "too few clips for a model" in words(dependence(pd.DataFrame()))
+
+
+def test_maps_stand_beside_effects_down_the_left_side_first():
+    panels = show.maps_and_effects(TRACES, ENDS, source=SOURCE).axes
+    assert [axes.get_title("left") for axes in panels] == [
+        "best: dog bark, -1.00",
+        "worst: siren, -1.00",
+        "worst: street music, -1.00",
+        "",
+    ]
+    shown, effects = panels[0].lines
+    assert (shown.get_label(), effects.get_label()) == ("Grad-CAM", "effects")
+    assert len(shown.get_xdata()) == 21
+    assert effects.get_ydata()[0] == 1

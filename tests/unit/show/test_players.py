@@ -154,6 +154,10 @@ def test_seconds_are_said_as_a_player_shows_them(second, said):
     assert f"from {said}</a>" in show.listen_at(np.int64(1), second, label="a").data
 
 
+def test_a_cell_of_a_table_has_the_same_link():
+    assert show.link(np.int64(100648), 72.7) == '<a href="https://freesound.org/s/100648/">100648 from 1:12</a>'
+
+
 def test_what_is_to_be_heard_stays_text():
     page = Elements(show.listen_at(1, 0, label=HOSTILE).data)
     assert set(page.found) == {"figure", "figcaption", "a"}
