@@ -18,6 +18,7 @@ from helpers.findings import statistics
 from helpers.findings.ladder import WHERE
 from helpers.maps import nulls
 
+INSIDE = list(WHERE)[-1]
 # How each column of the table of scores asks, for `stability`; the thesis's random values first.
 METRICS = {
     "U[0, 1), inside": "score inside",
@@ -100,8 +101,10 @@ def ranking(rows: pd.DataFrame, *, draws: int = 1000) -> pd.DataFrame:
             row |= {"normalised": pd.Series(scaled).median(), "seconds": part["seconds"].median()}
             found.append(row | {"group": letters[str(name)]})
     order = pd.DataFrame(found)
-    inside = order[order["where"] == list(WHERE)[-1]].set_index("map")["score"]
-    return order.sort_values(["where", "map"], key=lambda s: s.map(inside) if s.name == "map" else s, ascending=False)
+    inside = order[order["where"] == INSIDE].set_index("map")["score"]
+    return order.assign(inside=order["map"].map(inside)).sort_values(
+        ["where", "inside"], ascending=[True, False], kind="stable", ignore_index=True
+    )
 
 
 def _kind(part: pd.DataFrame) -> str:
@@ -200,22 +203,21 @@ def said(found: pd.DataFrame) -> str:
 
     Chapter: notebooks/24_explainers.md
     """
-    inside = found[found["where"] == list(WHERE)[-1]]
+    inside = found[found["where"] == INSIDE]
     best = inside.iloc[0]
-    together = [
-        name for name, group in zip(inside["map"], inside["group"], strict=True) if set(group) & set(best.group)
-    ]
+    others = [name for name, group in zip(inside["map"], inside["group"], strict=True) if set(group) & set(best.group)]
+    others.remove(best["map"])
     above, below = inside[inside["lead_low"] > 0], inside[inside["lead_high"] < 0]
     unsure = inside[(inside["lead_low"] <= 0) & (inside["lead_high"] >= 0)]
     own = inside[inside["map"] == comparison.OWN].iloc[0]
     rank = int((inside["score"] > own["score"] + 1e-9).sum()) + 1
     return (
         f"Inside the sound **{best['map']}** scores highest on average ({best['score']:+.2f}); "
-        f"{_listed(together[1:]) or 'no other map'} cannot be told apart from it. "
+        f"{_listed(others) if len(others) < 5 else f'{len(others)} others'} cannot be told apart from it. "
         f"{len(above)} of {len(inside)} kinds of map score above maps that know nothing, {len(below)} below them, "
         f"and {len(unsure)} are undecided. Grad-CAM of the last block scores {own['score']:+.2f} and is number {rank}."
     )
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1] if names else ""
+    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1] if names else "no other map"
