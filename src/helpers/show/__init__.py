@@ -3,6 +3,7 @@
 It draws what it is given and knows no experiment.
 """
 
+from helpers.show.alike import alike, overlaid
 from helpers.show.controls import agreement, differences, nulls, randomisation, specifications, wins
 from helpers.show.inputs import representations, slices_per_class, three_bars, two_classes
 from helpers.show.interactive import curve

@@ -135,6 +135,22 @@ def densities(**options):
     return show.densities(rows, **{"boxes": boxes, "usual": "none", "source": SOURCE, **options})
 
 
+ALIKE = pd.DataFrame(
+    [
+        (kinds, of, 0.1 * n, -0.2, 0.5, -0.1)
+        for kinds in ("one: another seed", "one and two")
+        for n, of in enumerate("mef")
+    ],
+    columns=["kinds", "of", "agreement", "low", "high", "another recording"],
+)
+
+
+def overlaid(**options):
+    curves = {"seed 0": MAP[0], "seed 1": np.zeros(40)}
+    panels = {"maps": curves, "effects": curves}
+    return show.overlaid(**{"panels": panels, "seconds_per_frame": STEP, "title": "a.wav", "source": SOURCE, **options})
+
+
 EVERY = {
     "two_classes": lambda: two_classes(
         events={"dog_bark": (0.1, 0.3), "siren": [(0.2, 0.4), (0.5, 0.6)]}, sounding_frames=30
@@ -155,6 +171,8 @@ EVERY = {
     "nulls": lambda: show.nulls(BLIND, STANDING, source=SOURCE),
     "differences": lambda: show.differences(TESTS, source=SOURCE),
     "specifications": specifications,
+    "alike": lambda: show.alike(ALIKE, place="another recording", source=SOURCE),
+    "overlaid": overlaid,
 }
 
 
@@ -762,3 +780,27 @@ def test_the_ladder_has_a_row_per_rung_and_a_panel_per_place():
     marks = [line.get_xdata()[0] for line in first.lines if line.get_marker() not in ("None", "")]
     assert marks == [0.0, 0.6, 0.5]
     assert first.get_ylim() == second.get_ylim() == (2.5, -0.5)
+
+
+# Networks that answer alike
+
+
+def test_overlaid_curves_are_shares_of_their_own_peak_over_seconds():
+    curve = np.array([0, 2, 4])
+    figure = overlaid(panels={"maps": {"a": curve, "b": 10 * curve}, "effects": {"a": curve}})
+    maps, effects = figure.axes
+    assert [line.get_ydata().tolist() for line in maps.lines] == [[0, 0.5, 1]] * 2
+    assert maps.lines[0].get_xdata() == pytest.approx([0, STEP, 2 * STEP])
+    assert len(effects.lines) == 1
+    with pytest.raises(InputError, match="nothing to draw"):
+        overlaid(panels={"maps": {}})
+
+
+def test_what_is_alike_elsewhere_too_stands_hollow_beside_what_is_compared():
+    figure = show.alike(ALIKE, place="another recording", source=SOURCE)
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["one: another seed", "one and two"]
+    filled, hollow = axes.lines[0], axes.lines[1]
+    assert filled.get_xdata().tolist() == [0, 0]
+    assert hollow.get_xdata().tolist() == [-0.1, -0.1]
+    assert (hollow.get_markerfacecolor(), hollow.get_ydata().tolist()) == ("white", filled.get_ydata().tolist())
