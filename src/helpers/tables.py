@@ -77,6 +77,7 @@ PLANTED = Schema(
     | {"label": _CLASS, "predicted": _CLASS, "level": _NUMBER, "filled": _SHARE}
     | {"map": pa.Column(str), "metric": pa.Column(str), "value": _NUMBER}
 )
+CO12 = Schema({"measure": pa.Column(str)} | _CLIP | {"value": _NUMBER})
 SLIPS = Schema({"slip": pa.Column(str)} | _CLIP | {"score": _SCORE, "status": pa.Column(str)})
 _READING = {name: pa.Column(str) for name in ("layer", "explained", "scored", "effect", "blocks", "baseline")}
 SPECIFICATIONS = Schema(_CLIP | _READING | {"score": _SCORE, "ceiling": _SCORE}, more=True)

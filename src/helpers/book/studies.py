@@ -21,6 +21,7 @@ from helpers import InputError, artifacts, study
 from helpers.artifacts import Artefact, Changed
 from helpers.book import contents
 from helpers.experiments import (
+    co12,
     controls,
     frame_effects,
     known_truth,
@@ -51,6 +52,7 @@ EVERY = (
     metrics,
     planted,
     slips,
+    co12,
     specifications,
     curve,
 )
