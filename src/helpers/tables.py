@@ -95,6 +95,7 @@ PROPERTIES = Schema(
     | {"second": pa.Column(float, pa.Check.ge(0), coerce=True), "flatness": _NUMBER, "onsets per second": _NUMBER}
     | {"loudness": _NUMBER, "loudness variation": _NUMBER, "centroid": _NUMBER}
 )
+CO12 = Schema({"measure": pa.Column(str)} | _CLIP | {"value": _NUMBER})
 SLIPS = Schema({"slip": pa.Column(str)} | _CLIP | {"score": _SCORE, "status": pa.Column(str)})
 _READING = {name: pa.Column(str) for name in ("layer", "explained", "scored", "effect", "blocks", "baseline")}
 SPECIFICATIONS = Schema(_CLIP | _READING | {"score": _SCORE, "ceiling": _SCORE}, more=True)

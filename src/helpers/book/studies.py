@@ -21,6 +21,7 @@ from helpers import InputError, artifacts, study
 from helpers.artifacts import Artefact, Changed
 from helpers.book import contents
 from helpers.experiments import (
+    co12,
     comparison,
     controls,
     frame_effects,
@@ -55,6 +56,7 @@ EVERY = (
     planted,
     properties,
     slips,
+    co12,
     specifications,
     curve,
 )

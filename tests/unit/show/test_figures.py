@@ -154,11 +154,31 @@ TRACES = pd.DataFrame(
     ],
     columns=["clip", "second", "map", "effects", "score"],
 )
+FIELDS = pd.DataFrame(
+    [(name, 0, field, 0.1, 0.0, 0.3) for name in ("resnet18", "resnet18-narrow") for field in (43, 99, 435)],
+    columns=["architecture", "seed", "field", "normalised", "low", "high"],
+)
 ENDS = pd.Series({"2.wav": "best: dog bark", "0.wav": "worst: street music", "1.wav": "worst: siren"})
 
 
 def dependence(curves=EXPECTED):
     return show.dependence(curves, POINTS, target="score", label="normalised score", source=SOURCE)
+
+
+ALIKE = pd.DataFrame(
+    [
+        (kinds, of, 0.1 * n, -0.2, 0.5, -0.1)
+        for kinds in ("one: another seed", "one and two")
+        for n, of in enumerate("mef")
+    ],
+    columns=["kinds", "of", "agreement", "low", "high", "another recording"],
+)
+
+
+def overlaid(**options):
+    curves = {"seed 0": MAP[0], "seed 1": np.zeros(40)}
+    panels = {"maps": curves, "effects": curves}
+    return show.overlaid(**{"panels": panels, "seconds_per_frame": STEP, "title": "a.wav", "source": SOURCE, **options})
 
 
 EVERY = {
@@ -182,7 +202,10 @@ EVERY = {
     "differences": lambda: show.differences(TESTS, source=SOURCE),
     "specifications": specifications,
     "dependence": lambda: dependence(),
+    "by_field": lambda: show.by_field(FIELDS, sounding=173, source=SOURCE),
     "maps_and_effects": lambda: show.maps_and_effects(TRACES, ENDS, source=SOURCE),
+    "alike": lambda: show.alike(ALIKE, place="another recording", source=SOURCE),
+    "overlaid": overlaid,
 }
 
 
@@ -818,3 +841,27 @@ def test_maps_stand_beside_effects_down_the_left_side_first():
     assert (shown.get_label(), effects.get_label()) == ("Grad-CAM", "effects")
     assert len(shown.get_xdata()) == 21
     assert effects.get_ydata()[0] == 1
+
+
+# Networks that answer alike
+
+
+def test_overlaid_curves_are_shares_of_their_own_peak_over_seconds():
+    curve = np.array([0, 2, 4])
+    figure = overlaid(panels={"maps": {"a": curve, "b": 10 * curve}, "effects": {"a": curve}})
+    maps, effects = figure.axes
+    assert [line.get_ydata().tolist() for line in maps.lines] == [[0, 0.5, 1]] * 2
+    assert maps.lines[0].get_xdata() == pytest.approx([0, STEP, 2 * STEP])
+    assert len(effects.lines) == 1
+    with pytest.raises(InputError, match="nothing to draw"):
+        overlaid(panels={"maps": {}})
+
+
+def test_what_is_alike_elsewhere_too_stands_hollow_beside_what_is_compared():
+    figure = show.alike(ALIKE, place="another recording", source=SOURCE)
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["one: another seed", "one and two"]
+    filled, hollow = axes.lines[0], axes.lines[1]
+    assert filled.get_xdata().tolist() == [0, 0]
+    assert hollow.get_xdata().tolist() == [-0.1, -0.1]
+    assert (hollow.get_markerfacecolor(), hollow.get_ydata().tolist()) == ("white", filled.get_ydata().tolist())
