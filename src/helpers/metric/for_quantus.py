@@ -16,7 +16,7 @@ import numpy as np
 import quantus
 import torch
 from quantus.functions.normalise_func import normalise_by_max
-from quantus.functions.perturb_func import batch_baseline_replacement_by_indices
+from quantus.functions.perturb_func import batch_baseline_replacement_by_indices as _REPLACE
 from quantus.functions.similarity_func import correlation_spearman
 from quantus.helpers.utils import expand_attribution_channel
 from torch import Tensor, nn
@@ -26,32 +26,32 @@ from helpers.metric import blocking, correlation, forward, known, perturbation
 
 
 class MonotonicityCorrelation(quantus.MonotonicityCorrelation):  # type: ignore[misc]  # Quantus calls it final
-    """`quantus.MonotonicityCorrelation` of Quantus 0.6.0, with the same options, faster and without its faults.
+    """`quantus.MonotonicityCorrelation` of Quantus 0.6.0: the same options, faster, without its faults.
 
-    Every option of the constructor and of the call means what it means there; `quantus.evaluate` takes the class too. The
-    network is any torch classifier, the inputs are (clips, channels, rows, columns), (clips, channels, length) or (clips,
-    features), and an attribution for one channel counts for each.
-
-    What Quantus 0.6.0 does (`book/quantus.md` shows most of it), and what happens here:
+    Every option of the constructor and of the call means what it means there, and `quantus.evaluate` takes the class
+    too. The network is any torch classifier; inputs are (clips, channels, rows, columns), (clips, channels, length) or
+    (clips, features); a map for one channel counts for each. The faults of Quantus 0.6.0, most of which
+    `book/quantus.md` shows, and what happens here:
 
     - A probability below `eps` stops its batch: each clip has its own factor.
-    - A constant map, or one on which no block has an effect, stops the call or not, by its place: NaN at every place, also
-      alone. Effects come from the logarithm of the probability, so that a network that is sure of itself still has some.
-    - A map with NaN, or an input with NaN, takes the whole call or batch along: only its clip has no score. A mean over
-      clips that includes one is NaN; `aggregate_func=np.nanmean` leaves them out.
-    - A call whose maps are all negative is refused, though among others they are scored: they have a score.
-    - The order of ties depends on the processor: `order="stable"`. A map for one channel ties all channels, so that a step
-      which the number of channels does not divide depends on this order.
-    - A score depends on the clips beside it and on the seed: there is no draw, unless `points=None`, and a map is divided by
-      its own maximum, not by that of all.
-    - "uniform" is one number for all cells of a block: so here too. It is what makes a quadrature possible.
+    - A constant map, or a clip on which no block has an effect, stops the call or not, by its place: NaN, also alone.
+      Probabilities are float64, so that fewer of a network that is almost sure are exactly 1.
+    - NaN in a map spoils all maps of the call: only its clip has no score, as with NaN in an input. The mean over
+      clips is then NaN as well; `aggregate_func=np.nanmean` leaves it out.
+    - Maps that are all negative are scored among others, refused by themselves: they are scored.
+    - The order of ties depends on the processor: `order="stable"`. A map for one channel ties the channels, so that
+      this order counts wherever a step is no multiple of their number.
+    - A score depends on the clips beside it, even with a seed: no draws, unless `points=None`, and each map is divided
+      by its own maximum.
+    - "uniform" is one number for all cells of a block: here too. It is what makes a quadrature possible.
     - The factor 1/p^2 does not reach a rank correlation: kept, because another `similarity_func` may see it.
-    - Each draw is compared with the input for a warning, wanted or not: one warning a batch, none with `disable_warnings`.
+    - Each draw is compared with the input for a warning, wanted or not: one warning a batch, and none if not wanted.
     - Networks stay in memory: none is kept.
-    - `features_in_step` has to divide the cells of one channel: any step; the last block, the strongest, may be smaller.
-    - In whole-number inputs a replacement is cut to 0: inputs are made floats.
-    - With `softmax=False` a softmax that ends a nested network stays: it is removed.
-    - An area needs an older numpy: there is none in this metric.
+    - `features_in_step` must divide the cells of a channel: any step; the last block, the strongest, may be smaller.
+    - In inputs of whole numbers a replacement is cut to a whole number: inputs are made floats.
+    - With `softmax=False` a softmax at the end of a nested network stays: it is removed.
+    - `model_predict_kwargs` stop the call where Quantus adds a softmax: they reach the network.
+    - An area under a curve needs an older numpy: this metric has none.
 
     Chapter: notebooks/12_engine.md
     """
@@ -61,12 +61,13 @@ class MonotonicityCorrelation(quantus.MonotonicityCorrelation):  # type: ignore[
 
         Parameters
         ----------
-        points : of the quadrature in place of `nr_samples` draws from "uniform": the score that a growing number of draws
-            tends to, the same in every call. None takes Quantus' own draws, from numpy's global generator and in Quantus'
-            order, so that after `np.random.seed` the score is Quantus' to rounding. A `perturb_func` that is not
-            Quantus' own is always called as Quantus does, `nr_samples` times; a fixed baseline once, for all draws are equal.
-        order : of tied cells. "stable": as `blocking.rank_blocks`, the channels one below the other; cells of a column
-            that only the resize of a map tells apart are tied. "stock": numpy's default sort, as Quantus.
+        points : of the quadrature that stands for the draws from "uniform": the score that more and more draws tend
+            to, the same in every call, whatever `nr_samples` is. None takes `nr_samples` draws of Quantus' own, from
+            numpy's global generator and in Quantus' order: after `np.random.seed` the score is Quantus' to rounding.
+            A `perturb_func` that is not Quantus' own is called `nr_samples` times, as Quantus does, whatever
+            `points` is; another baseline than "uniform" once, because all draws are equal.
+        order : of tied cells. "stable": that of `blocking.rank_blocks`, with the channels one below the other; cells
+            of a column that only the resize of a map tells apart are tied. "stock": numpy's default sort, as Quantus.
 
         Raises
         ------
@@ -82,14 +83,16 @@ class MonotonicityCorrelation(quantus.MonotonicityCorrelation):  # type: ignore[
         if self.normalise_func is normalise_by_max:
             self.normalise_func = _by_own_maximum
 
-    def general_preprocess(self, **given: Any) -> dict[str, Any]:  # type: ignore[override,misc]
+    def general_preprocess(self, **given: Any) -> dict[str, Any]:  # type: ignore[misc,override]
         """What Quantus prepares, without its refusal of maps whose clips have no score.
 
         Chapter: notebooks/12_engine.md
         """
         model, maps = given["model"], given["a_batch"]
         if not isinstance(model, nn.Module):
-            raise InputError(f"model is a {type(model).__name__}; give a torch network, or take Quantus' own class for it")
+            raise InputError(
+                f"model is a {type(model).__name__}; give a torch network, or take Quantus' own class for it"
+            )
         if model.training:
             raise InputError("network is in training mode; call network.eval() before scoring")
         if maps is not None:  # Quantus is told that a function makes them, and leaves them to us
@@ -108,7 +111,7 @@ class MonotonicityCorrelation(quantus.MonotonicityCorrelation):  # type: ignore[
         if not 1 <= self.features_in_step <= cells:
             raise InputError(f"features_in_step is {self.features_in_step}; give 1 to {cells}, the cells of an input")
 
-    def generate_batches(self, data: dict[str, Any], batch_size: int) -> Any:  # type: ignore[override,misc]
+    def generate_batches(self, data: dict[str, Any], batch_size: int) -> Any:  # type: ignore[misc]
         """Tell each batch how many inputs the network may be given at a time.
 
         Chapter: notebooks/12_engine.md
@@ -129,7 +132,7 @@ class MonotonicityCorrelation(quantus.MonotonicityCorrelation):  # type: ignore[
             np.broadcast_to(maps, x.shape)
         except ValueError:
             raise InputError(f"a_batch has shape {maps.shape}; give {x.shape}, or 1 in place of the channels") from None
-        maps = self.normalise_func(maps) if self.normalise else maps
+        maps = self.normalise_func(maps) if self.normalise and self.normalise_func else maps
         return np.abs(maps) if self.abs else maps
 
     def evaluate_batch(
@@ -145,8 +148,11 @@ class MonotonicityCorrelation(quantus.MonotonicityCorrelation):  # type: ignore[
         ask = partial(_answers, network, device=model.device, options=model.model_predict_kwargs)
         clean = ask(x)
         if y.shape != (len(x),) or y.min() < 0 or y.max() >= clean.shape[1]:
-            raise InputError(f"y_batch is {y}; give one class per clip, from 0 to {clean.shape[1] - 1}")
-        usable = np.isfinite(clean.numpy()).all(axis=1)
+            raise InputError(
+                f"y_batch has shape {y.shape}, from {y.min()} to {y.max()}; "
+                f"give one class per clip, ({len(x)},), from 0 to {clean.shape[1] - 1}"
+            )
+        usable = torch.isfinite(clean).all(dim=1).numpy()
         for values in (x, maps):
             usable &= np.isfinite(values).reshape(len(x), -1).all(axis=1)
         blocks, given = self._blocks(maps)
@@ -163,7 +169,7 @@ class MonotonicityCorrelation(quantus.MonotonicityCorrelation):  # type: ignore[
         return scores.tolist()
 
     def _blocks(self, maps: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-        """Each block's cells, (clips, cells of the block), weakest first, and what a map gives to them, (clips, blocks)."""
+        """The cells of each block, (clips, cells), weakest block first, and what maps give them, (clips, blocks)."""
         stable = self.order == "stable"
         cells = maps.reshape(len(maps), -1)
         if stable:  # the channels one below the other; with the signs that stay when `abs` is False
@@ -175,29 +181,27 @@ class MonotonicityCorrelation(quantus.MonotonicityCorrelation):  # type: ignore[
         given = np.stack([np.take_along_axis(cells, block, axis=1).sum(axis=1) for block in blocks], axis=1)
         return blocks, blocking.merged(given, share=blocking.SUM) if stable else given
 
+    def _stock_change(self) -> str | None:
+        """The baseline of a change by Quantus' own `perturb_func`, None if it is another's."""
+        change: Any = self.perturb_func
+        return str(change.keywords["perturb_baseline"]).lower() if change.func is _REPLACE else None
+
     def _bounds(self) -> tuple[float, float] | None:
         """Between which values "uniform" is integrated; None where a block is changed as Quantus changes it."""
-        options = self.perturb_func.keywords
-        if self.points is None or not self._stock_change or str(options["perturb_baseline"]).lower() != "uniform":
+        change: Any = self.perturb_func
+        if self.points is None or self._stock_change() != "uniform":
             return None
-        return options.get("uniform_low", 0.0), options.get("uniform_high", 1.0)
-
-    @property
-    def _stock_change(self) -> bool:
-        return self.perturb_func.func is batch_baseline_replacement_by_indices
+        return change.keywords.get("uniform_low", 0.0), change.keywords.get("uniform_high", 1.0)
 
     def _changes(self) -> list[tuple[Callable[..., np.ndarray], float]]:
         """The ways in which a block is changed, each with its weight in the mean effect."""
-        if bounds := self._bounds():
-            low, high = bounds
+        if self.points and (bounds := self._bounds()):
             places, weights = np.polynomial.legendre.leggauss(self.points)  # on [-1, 1]
-            values = low + (high - low) * (places + 1) / 2
-            return [
-                (partial(self.perturb_func, perturb_baseline=float(u)), w / 2)
-                for u, w in zip(values, weights, strict=True)
-            ]
-        drawn = str(self.perturb_func.keywords["perturb_baseline"]).lower() == "uniform" or not self._stock_change
-        count = self.nr_samples if drawn else 1  # what is not random is the same at every draw
+            values = np.interp(places, [-1, 1], bounds)
+            changes = [partial(self.perturb_func, perturb_baseline=float(value)) for value in values]
+            return list(zip(changes, weights / 2, strict=True))
+        # what is not random is the same at every draw
+        count = self.nr_samples if self._stock_change() in (None, "uniform") else 1
         return [(self.perturb_func, 1 / count)] * count
 
     def _effects(
@@ -280,10 +284,13 @@ def _windowable(network: nn.Module, x: np.ndarray) -> bool:
 def _answers(network: nn.Module, inputs: np.ndarray, *, device: str | None, options: dict[str, Any]) -> Tensor:
     """What the network answers: (inputs, classes), in the precision of its weights."""
     weight = next(network.parameters(), torch.empty(0, device=device))
-    answers = network(torch.from_numpy(inputs).to(weight.device, weight.dtype), **options)
+    with forward._no_tf32():
+        answers = network(torch.from_numpy(inputs).to(weight.device, weight.dtype), **options)
     if not isinstance(answers, Tensor) or answers.ndim != 2:
         shape = tuple(answers.shape) if isinstance(answers, Tensor) else type(answers).__name__
-        raise InputError(f"the network answers with {shape}; give one that answers with a number per class, (clips, classes)")
+        raise InputError(
+            f"the network answers with {shape}; give one that answers with a number per class, (clips, classes)"
+        )
     return answers.cpu()
 
 
