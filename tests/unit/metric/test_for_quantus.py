@@ -16,8 +16,9 @@ from hypothesis.extra.numpy import arrays
 from quantus.functions.similarity_func import correlation_kendall_tau, correlation_pearson, distance_euclidean
 from torch import nn
 
+from benchmarks import bench
 from helpers import InputError
-from helpers.metric import blocking, correlation, perturbation
+from helpers.metric import blocking, correlation, forward, perturbation
 from helpers.metric.for_quantus import MonotonicityCorrelation
 from helpers.networks import models
 from tests.unit.metric.probes import Precise, example
@@ -317,9 +318,12 @@ def test_quantus_evaluate_takes_the_class():
 # The engine inside
 
 
-def test_a_resnet_of_one_channel_takes_the_engine_and_its_windows():
+def test_a_resnet_of_one_channel_takes_the_engine_and_its_windows(monkeypatch):
     network, (x, y, maps) = models.build("resnet18", seed=0).eval(), example(2, columns=40)
+    windowed, asked = forward.Windowed.logits, []
+    monkeypatch.setattr(forward.Windowed, "logits", lambda *given_: asked.append(1) or windowed(*given_))
     found = scores(MonotonicityCorrelation, network, x, y, maps, features_in_step=13)
+    assert asked
     blocks = blocking.rank_blocks(maps)
     effects = perturbation.effects(network, x, y, blocks=blocks)
     np.testing.assert_allclose(found, correlation.score(maps, effects, blocks=blocks), atol=1e-6)
@@ -327,6 +331,17 @@ def test_a_resnet_of_one_channel_takes_the_engine_and_its_windows():
     hidden = nn.Sequential(network).eval()
     plain = scores(MonotonicityCorrelation, hidden, x, y, maps, features_in_step=13)
     np.testing.assert_allclose(found, plain, atol=0.02)
+
+
+def test_the_bench_times_both_classes_on_the_same_draws(monkeypatch, capsys):
+    monkeypatch.setattr(bench, "results", {})
+    monkeypatch.setattr(bench, "best_threads", lambda work: 1)
+    bench.swap(count=2, draws=1, rounds=1)
+    found = bench.results
+    assert found["swap_speedup"] == pytest.approx(found["swap_stock_s"] / found["swap_s"])
+    assert found["swap_drawn_speedup"] == pytest.approx(found["swap_stock_s"] / found["swap_drawn_s"])
+    assert found["swap_difference"] < 1e-3
+    assert len(capsys.readouterr().out.splitlines()) == len(found) == 6
 
 
 # What a score does not depend on
