@@ -290,7 +290,7 @@ def second_map(case: Case) -> None:
 
 
 def swap(*, count: int = 8, draws: int = DRAWS, rounds: int = 3) -> None:
-    """What one changed import gives a user of Quantus: a small classifier of seeded 28 x 28 images, maps without ties."""
+    """What one changed import gives a user of Quantus: a small classifier, seeded 28 x 28 images, maps without ties."""
     import quantus
 
     from helpers.metric import for_quantus
