@@ -70,6 +70,29 @@ def test_windowed_is_the_full_forward(name, width, data):
     torch.testing.assert_close(fast.logits(values, start), expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "name", ["resnet18", *(pytest.param(f"resnet{n}", marks=pytest.mark.slow) for n in (34, 50, 101, 152))]
+)
+def test_windowed_is_the_full_forward_at_every_depth_and_height(name):
+    network, columns = lively(models.build(name, seed=0)), 40
+    for rows in (13, 40, 64, 128):
+        shape = (1, rows, columns)
+        clip, new = (torch.randn(shape, dtype=torch.float64) * 20 for _ in range(2))
+        prepared = forward.prepare(network, shape=shape)
+        assert isinstance(prepared, forward.Windowed)
+        changed = clip.repeat(3, 1, 1, 1)
+        starts = torch.tensor([0, 17, columns - 2])  # at both edges and between them
+        for one, first in zip(changed, starts, strict=True):
+            one[..., first : first + 2] = new[..., first : first + 2]
+        with torch.inference_mode():
+            before, after = network(clip[None])[0], network(changed)
+        tolerance = {"rtol": 1e-9, "atol": 1e-9 * after.abs().max()}
+        torch.testing.assert_close(prepared.remember(clip), before, **tolerance)
+        values = torch.stack([new[..., first : first + 2] for first in starts])
+        torch.testing.assert_close(prepared.logits(values, starts), after, **tolerance)
+        assert (after - before).abs().amax(1).min() > 1e3 * tolerance["atol"]
+
+
 def test_windows_are_as_narrow_as_the_reach(monkeypatch):
     # one input column of 75 reaches 4 of 38 after conv1 and 3 of 19 after the pool; then two more per 3 x 3
     fast, widths = windowed("resnet18")[1], []
@@ -202,6 +225,22 @@ def test_a_vgg_takes_the_full_forward_and_gives_its_own_answers(build):
     expected = (after.softmax(1)[:, 3] / before.softmax(1)[:, 3] - 1) ** 2
     found = perturbation.effects(prepared, clip[None], [3], blocks=(64, 50), baseline="zero")
     np.testing.assert_allclose(found[0], expected, rtol=1e-6, atol=1e-16)
+
+
+def test_a_network_of_one_row_signals_takes_the_full_forward():
+    torch.manual_seed(0)
+    pooled = nn.AdaptiveAvgPool1d(3), nn.Flatten(), nn.Linear(12, 3)
+    network = nn.Sequential(nn.Flatten(2), nn.Conv1d(1, 4, 5), nn.BatchNorm1d(4), nn.ReLU(), *pooled).double().eval()
+    signal = torch.randn(1, 1, 60, dtype=torch.float64)
+    prepared = forward.prepare(network, shape=(1, 1, 60))
+    assert isinstance(prepared, forward.Full)
+    changed = signal.repeat(6, 1, 1, 1)  # blocks of ten places
+    for number, one in enumerate(changed):
+        one[..., 10 * number : 10 * (number + 1)] = 0
+    with torch.inference_mode():
+        expected = (network(changed).softmax(1)[:, 2] / network(signal[None]).softmax(1)[:, 2] - 1) ** 2
+    found = perturbation.effects(prepared, signal[None], [2], blocks=(1, 10), baseline="zero")
+    np.testing.assert_allclose(found[0], expected, rtol=1e-9)
 
 
 def test_a_network_prepared_for_another_shape_is_refused():
