@@ -83,7 +83,7 @@ def answers(run: Run) -> Answers:
     )
 
 
-def pair(first: Answers, second: Answers, *, others: int = 10, seed: int = 0) -> pd.DataFrame:
+def pair(first: Answers, second: Answers, *, others: int = 5, seed: int = 0) -> pd.DataFrame:
     """Two networks, clip by clip: how alike are their maps, and how alike is what their frames mean to them?
 
     Everything is compared inside the sound, over the frames that both networks are given of it; of a sound that is
@@ -191,7 +191,7 @@ def _chance(first: tuple, second: tuple, frames: int, *, level: float = 0.95) ->
 
 
 @functools.cache
-def _blind(nodes: tuple[int, int], shape: tuple[int, int], *, maps: int = 1000, seed: int = 0) -> np.ndarray:
+def _blind(nodes: tuple[int, int], shape: tuple[int, int], *, maps: int = 500, seed: int = 0) -> np.ndarray:
     return nulls.profile(nulls.random_nodes(nodes, count=maps, random=np.random.default_rng(seed), size=shape))
 
 

@@ -64,8 +64,8 @@ def linear(part: pd.DataFrame, names: Sequence[str]) -> Pipeline:
     Source: scikit-learn's RidgeCV. Chapter: notebooks/26_commonalities.md
     """
     groups = part["recording"].to_numpy()
-    splits = list(GroupKFold(min(5, len(np.unique(groups)))).split(groups, groups=groups))
-    return make_pipeline(_columns(names), RidgeCV(np.logspace(-1, 4, 11), cv=splits))
+    splits = list(GroupKFold(min(3, len(np.unique(groups)))).split(groups, groups=groups))
+    return make_pipeline(_columns(names), RidgeCV(np.logspace(-1, 4, 6), cv=splits))
 
 
 def tree(part: pd.DataFrame, names: Sequence[str], *, depth: int = 3, leaf: int = 15, seed: int = 0) -> Pipeline:
@@ -208,7 +208,7 @@ def importance(
     model: str = "linear",
     target: str = "score",
     folds: int = FOLDS,
-    repeats: int = 20,
+    repeats: int = 10,
     draws: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
