@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from helpers import InputError
-from helpers.experiments import controls, frame_effects
+from helpers.experiments import comparison, controls, frame_effects
 from helpers.findings import reference, statistics
 from helpers.maps import explainers, nulls
 from helpers.metric import correlation
@@ -81,6 +81,54 @@ def answers(run: Run) -> Answers:
         step=run.seconds_per_frame,
         **facts,
     )
+
+
+def at(run: Run, layer: str = "") -> Answers:
+    """What the network of a run says of one clip of each recording, by Grad-CAM's maps of a layer.
+
+    Parameters
+    ----------
+    layer : one of `run.compared_layers`; the run's own by default.
+
+    Chapter: notebooks/25_agreement.md
+    """
+    layer = layer or run.layer
+    with np.load(comparison.COMPARED.get(run), allow_pickle=False) as arrays:
+        found = dict(arrays)
+    (k,) = np.flatnonzero((found["explainers"] == comparison.OWN) & (found["layers"] == layer))
+    rows, columns = map(int, found["shapes"][k])
+    effects = found["effects"][:, 0]
+    coarse = np.stack([controls.squeezed(one, (rows, columns)) for one in effects])
+    return Answers(
+        name=f"{run.name}, {layer}, seed {run.seed}",
+        kind=f"{run.name}, {layer}",
+        curves=found["curves"][:, k],
+        coarse=coarse,
+        effects=effects,
+        nodes=(rows, columns),
+        shape=run.shape,
+        step=run.seconds_per_frame,
+        **{name: found[name] for name in ("clips", "recordings", "labels", "predicted", "frames")},
+    )
+
+
+def layers_and_depths(runs: Sequence[Run]) -> pd.DataFrame:
+    """The last block of the first network beside its other layers, and beside the last block of the other networks.
+
+    Parameters
+    ----------
+    runs : with `comparison.COMPARED`; those that were asked other clips than the first are left out.
+
+    Returns
+    -------
+    As `pairs`.
+
+    Chapter: notebooks/25_agreement.md
+    """
+    own, first = at(runs[0]), runs[0]
+    others = [at(first, layer) for layer in first.compared_layers if layer != first.layer]
+    others += [one for one in map(at, runs[1:]) if np.array_equal(one.clips, own.clips)]
+    return pd.concat([pair(own, other) for other in others], ignore_index=True) if others else pd.DataFrame()
 
 
 def pair(first: Answers, second: Answers, *, others: int = 5, seed: int = 0) -> pd.DataFrame:

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import InputError
+from helpers.experiments import comparison
 from helpers.findings import agreement
+from helpers.maps import explainers, nulls
+from helpers.networks import training
 
 UP, DOWN, PEAK = np.arange(1.0, 6), np.arange(5.0, 0, -1), np.array([1.0, 3, 5, 4, 2])
 
@@ -177,3 +180,21 @@ def test_the_recorded_networks_have_frames_of_one_length():
     runs = agreement.recorded()
     assert len(runs) > 2
     assert len({run.seconds_per_frame for run in runs}) == 1
+
+
+def test_layers_of_a_network_are_held_against_its_last_block_on_one_clip_of_each_recording(run):
+    layers = ("layer4[-1]", "layer3[-1]", "layer2[-1]")
+    small = run.with_(explainers=("Grad-CAM", "saliency"), compared_layers=layers, compared_clips=4)
+    own = agreement.at(small)
+    assert own.clips.tolist() == comparison.clips(small).clips.tolist()
+    assert agreement.at(small, "layer2[-1]").nodes[1] > own.nodes[1]
+    network = training.network(small)
+    given = {"layer": network.layer4[-1], "classes": own.predicted}
+    maps = explainers.maps(network, comparison.clips(small).inputs, **given)
+    assert np.allclose(own.curves, nulls.profile(maps), atol=1e-4)
+    rows = agreement.layers_and_depths([small, small.with_(seed=1)])
+    assert rows["kinds"].unique().tolist() == [
+        "ResNet18, layer4[-1] and ResNet18, layer3[-1]",
+        "ResNet18, layer4[-1] and ResNet18, layer2[-1]",
+        "ResNet18, layer4[-1]: another seed",
+    ]
