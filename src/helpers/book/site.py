@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -24,14 +25,17 @@ _SHARED = re.compile(r"#|\(|.*caption|.*\{(?:figure|table|math)")
 def site(architectures: Sequence[str], *, parts: Sequence[str] = contents.PARTS) -> Path:
     """Build the site with warnings as errors; the old one stays until the new one is complete.
 
-    Where only the text of pages has changed since the last build, Sphinx goes on from what it kept of it
-    (_build/following) and writes the changed pages alone.
+    Sphinx goes on from what it kept of the last build (_build/following): where only sentences have changed, it writes
+    the changed pages alone; where the contents, a heading or a caption has, it reads the changed ones and writes all.
     """
     following = BUILD / "following"
     listed = yaml.safe_dump(contents.contents(architectures, parts=parts), sort_keys=False)
-    kept, shared = following / "shared.sha256", _shared(listed, parts)
-    if not kept.exists() or kept.read_text() != shared:
+    kept, now = following / "made_from.json", {"all": _every(), "pages": _shown(listed)}
+    before = json.loads(kept.read_text()) if kept.exists() else {}
+    if before.get("all") != now["all"]:
         shutil.rmtree(following, ignore_errors=True)
+    elif before != now:
+        shutil.rmtree(following / "_build" / "html", ignore_errors=True)
     following.mkdir(parents=True, exist_ok=True)
     kept.unlink(missing_ok=True)  # a build that does not come to its end is no beginning for the next
     toc = following / "toc.yml"
@@ -58,17 +62,23 @@ def site(architectures: Sequence[str], *, parts: Sequence[str] = contents.PARTS)
     _redirect(new, contents.files(contents.contents(architectures, parts=parts)))
     shutil.rmtree(SITE, ignore_errors=True)
     os.replace(new, SITE)
-    kept.write_text(shared)
+    kept.write_text(json.dumps(now))
     return SITE / "index.html"
 
 
-def _shared(toc: str, parts: Sequence[str]) -> str:
-    """A digest of what pages show of each other: contents, settings, code, styles, and all headings and captions."""
-    said = hashlib.sha256(f"{toc}{parts}{sys.version}".encode())
+def _every() -> str:
+    """A digest of what every page is made with: settings, code, styles, references, packages."""
     files = [study.ROOT / name for name in ("_config.yml", "requirements.lock", "book/references.bib")]
     files += sorted([*study.ROOT.glob("src/helpers/**/*.py"), *study.ROOT.glob("book/_static/*")])
+    said = hashlib.sha256(sys.version.encode())
     for path in filter(Path.is_file, files):
         said.update(path.read_bytes())
+    return said.hexdigest()
+
+
+def _shown(toc: str) -> str:
+    """A digest of what pages show of each other: the contents, and all headings, labels and captions."""
+    said = hashlib.sha256(toc.encode())
     for path in sorted([*contents.NOTEBOOKS.glob("*.md"), *study.ROOT.glob("book/**/*.md")]):
         lines = (line for line in path.read_text().splitlines() if _SHARED.match(line))
         said.update("\n".join([path.name, *lines]).encode())

@@ -73,7 +73,7 @@ def left_out_labels(parts: tuple[str, ...]) -> dict[str, str]:
 
 def setup(app: Sphinx) -> dict:
     """Register the renderer under the name `mathml`, and the handlers."""
-    app.add_config_value("helpers_parts", list(contents.PARTS), "env")
+    app.add_config_value("helpers_parts", list(contents.PARTS), "html")  # asked when a page is written
     app.connect("missing-reference", left_out)
     app.add_html_math_renderer("mathml", (inline, None), (block, None))
     app.connect("html-page-context", without_thebe, priority=900)
