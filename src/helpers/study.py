@@ -45,7 +45,7 @@ NETWORKS = {  # the layer that is explained when none is named: the last block
     "efficientnet-lite0": "_blocks[-1]",
     "framenet": "layer4[-1]",
 }
-REPRESENTATIONS = ("mfcc", "log-mel")
+REPRESENTATIONS = ("mfcc", "log-mel", "spectrogram")
 EXPLAINERS = (  # of a layer's nodes, then of the input's cells
     *("Grad-CAM", "HiResCAM", "XGradCAM", "Grad-CAM++", "LayerCAM", "EigenCAM", "ScoreCAM", "AblationCAM"),
     *("RefineCAM", "saliency", "input x gradient", "integrated gradients", "SmoothGrad", "occlusion"),

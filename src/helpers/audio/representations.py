@@ -78,7 +78,29 @@ def log_mel(wave: torch.Tensor, run: Run) -> torch.Tensor:
     return _log_mel(run.sampling_rate, _mel(run))(wave)
 
 
-REPRESENTATIONS: dict[str, Callable[[torch.Tensor, Run], torch.Tensor]] = {"mfcc": mfcc, "log-mel": log_mel}
+def spectrogram(wave: torch.Tensor, run: Run, *, highest: float = 11_025.0) -> torch.Tensor:
+    """Power in bands of equal width, in dB: a spectrogram with as many rows as the mel scale would have bands.
+
+    Parameters
+    ----------
+    wave : (1, samples), float32, at `run.sampling_rate`, at least one window long.
+    highest : where the last band ends, Hz; at most half the sampling rate. Recordings at 22.05 kHz hold nothing above.
+
+    Returns
+    -------
+    (1, n_mels, frames of the sound), float32, dB, at most 80 below the loudest.
+
+    Source: torchaudio.functional.linear_fbanks. Chapter: notebooks/03_features.md
+    """
+    power = _power(run.n_fft, run.hop_length)(wave)
+    return _decibels()(_bands(run.n_fft, run.n_mels, run.sampling_rate, highest).T @ power)
+
+
+REPRESENTATIONS: dict[str, Callable[[torch.Tensor, Run], torch.Tensor]] = {
+    "mfcc": mfcc,
+    "log-mel": log_mel,
+    "spectrogram": spectrogram,
+}
 
 
 def picture(wave: torch.Tensor, rate: int, run: Run) -> torch.Tensor:
@@ -237,4 +259,20 @@ def _transform(
 @functools.cache
 def _log_mel(rate: int, mel: tuple[tuple[str, int], ...]) -> torch.nn.Module:
     power = torchaudio.transforms.MelSpectrogram(sample_rate=rate, **dict(mel))
-    return torch.nn.Sequential(power, torchaudio.transforms.AmplitudeToDB(top_db=80))  # as MFCC has it
+    return torch.nn.Sequential(power, _decibels())
+
+
+@functools.cache
+def _decibels() -> torch.nn.Module:
+    return torchaudio.transforms.AmplitudeToDB(top_db=80)  # as MFCC has it
+
+
+@functools.cache
+def _power(n_fft: int, hop_length: int) -> torch.nn.Module:
+    return torchaudio.transforms.Spectrogram(n_fft=n_fft, hop_length=hop_length)
+
+
+@functools.cache
+def _bands(n_fft: int, count: int, rate: int, highest: float) -> torch.Tensor:
+    """How much of each bin each band takes: (bins, bands)."""
+    return torchaudio.functional.linear_fbanks(n_fft // 2 + 1, 0.0, min(highest, rate / 2), count, rate)

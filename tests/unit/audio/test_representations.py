@@ -103,6 +103,21 @@ def test_a_log_mel_spectrogram_has_a_row_per_band(n_mels):
     assert sounding.max() - sounding.min() <= 80
 
 
+@pytest.mark.parametrize(("frequency", "row"), [(43.0, 0), (2000.0, 23), (10_900.0, 126)])
+def test_a_tone_is_loudest_in_the_band_of_its_frequency(frequency, row):
+    # 128 bands of 86 Hz up to 11.025 kHz, each around the ends of its neighbours
+    values = picture(sine(1.0, frequency=frequency), representation="spectrogram", n_mels=128)[0, :, 5:40]
+    assert values.shape[0] == 128
+    assert set((values.argmax(dim=0) - row).abs().tolist()) <= {0, 1}
+
+
+def test_a_spectrogram_is_in_decibels_and_forgets_what_is_80_below_the_loudest():
+    quiet, loud = (picture(noise(44100) * a, representation="spectrogram")[..., :44] for a in (0.1, 1.0))
+    assert torch.allclose(loud - quiet, torch.full_like(loud, 20.0), atol=0.01)
+    tone = picture(sine(1.0, frequency=2000.0), representation="spectrogram")[0, :, 5:40]
+    assert (tone.max() - tone.min()).item() == pytest.approx(80, abs=0.5)
+
+
 def test_the_mfccs_are_the_cosine_transform_of_the_log_mel_spectrogram():
     wave = sine(1.0)
     bands = picture(wave, representation="log-mel")[0, :, :44]
