@@ -213,11 +213,14 @@ def said(found: pd.DataFrame) -> str:
     rank = int((inside["score"] > own["score"] + 1e-9).sum()) + 1
     return (
         f"Inside the sound **{best['map']}** scores highest on average ({best['score']:+.2f}); "
-        f"{_listed(others) if len(others) < 5 else f'{len(others)} others'} cannot be told apart from it. "
+        f"{_together(others)} "
         f"{len(above)} of {len(inside)} kinds of map score above maps that know nothing, {len(below)} below them, "
         f"and {len(unsure)} are undecided. Grad-CAM of the last block scores {own['score']:+.2f} and is number {rank}."
     )
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1] if names else "no other map"
+def _together(names: Sequence[str]) -> str:
+    if not names:
+        return "every other map can be told apart from it."
+    listed = ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]
+    return f"{listed if len(names) < 5 else f'{len(names)} others'} cannot be told apart from it."

@@ -233,3 +233,27 @@ def specifications(table: pd.DataFrame, *, choices: Sequence[str], own: pd.Serie
         bottom.tick_params(axis="y", length=0)
         bottom.set(ylim=(len(rows) - 0.4, -0.6), xlabel="specifications, lowest median first")
     return figure
+
+
+def by_phase(table: pd.DataFrame, *, source: str) -> Figure:
+    """How high frames rank by their place in the grid of a network's strides, curve by curve.
+
+    Parameters
+    ----------
+    table : columns of (which curve), phase, rank (0 to 1), low, high: from `findings.grid.phases`.
+
+    Chapter: notebooks/24_explainers.md
+    """
+    style.require(table, "table", "of", "phase", "rank", "low", "high")
+    names = table["of"].unique()
+    with style.picture(height=1.2 + 1.3 * len(names), source=source) as figure:
+        panels = figure.subplots(len(names), sharex=True, sharey=True, squeeze=False)[:, 0]
+        for axes, name, (color, marker, _) in zip(panels, names, cycle(style.MARKS), strict=False):
+            own = table[table["of"] == name]
+            axes.vlines(own["phase"], own["low"], own["high"], color=color, linewidth=1.5)
+            axes.plot(own["phase"], own["rank"], marker, color=color, ms=5)
+            axes.axhline(0.5, color="black", linewidth=1)
+            axes.set_title(name)
+            axes.set_ylabel("mean rank")
+        panels[-1].set_xlabel(f"frame, counted anew after every {table['phase'].max() + 1}")
+    return figure
