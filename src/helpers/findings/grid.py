@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from helpers.experiments import comparison, controls
+from helpers.experiments import comparison
 from helpers.findings import ranking, statistics
 from helpers.metric import correlation
 from helpers.study import Run
@@ -53,7 +53,8 @@ def phases(run: Run, *maps: str, period: int = STRIDE) -> pd.DataFrame:
             means[row] = [ranks[phase::period].mean() for phase in range(period)]
         for phase in range(period):
             low, high = statistics.interval(np.mean, means[:, phase], found["recordings"][long], draws=200)
-            rows.append({"of": name, "phase": phase, "rank": means[:, phase].mean(), "low": low, "high": high})
+            rank = pd.Series(means[:, phase]).mean()  # NaN where no clip is long enough
+            rows.append({"of": name, "phase": phase, "rank": rank, "low": low, "high": high})
     return pd.DataFrame(rows)
 
 
@@ -79,13 +80,33 @@ def curves(run: Run) -> np.ndarray:
     return result
 
 
+def within(profile: np.ndarray, effects: np.ndarray, *, period: int = STRIDE) -> float:
+    """Rank correlation among frames at the same place of the grid, where the grid says nothing.
+
+    Parameters
+    ----------
+    profile, effects : (frames,), inside the sound. period : frames after which the grid begins again.
+
+    Returns
+    -------
+    The mean over places with three frames or more, weighed by their number, -1 to 1; NaN where there is none.
+
+    Chapter: notebooks/24_explainers.md
+    """
+    parts = [(profile[place::period], effects[place::period]) for place in range(period)]
+    scores = [(correlation.spearman(a[None], v[None])[0], len(a)) for a, v in parts if len(a) > 2]
+    known = [(score, count) for score, count in scores if np.isfinite(score)]
+    return float(np.average([s for s, _ in known], weights=[n for _, n in known])) if known else np.nan
+
+
 def removed(run: Run) -> pd.DataFrame:
-    """What maps score inside the sound, and what is left when the grid is taken out of both, map and effects.
+    """What maps score inside the sound, and what is left among frames at the same place of the grid.
 
     Returns
     -------
     One row per map, the grid itself first: map, score (mean frame score inside the sound) with its 95 % interval over
-    recordings low, high; left: the mean partial rank correlation given `curves`, with left_low, left_high; clips.
+    recordings low, high; left: the mean of `within`, with left_low, left_high; clips; long enough: clips with a value
+    left.
 
     Chapter: notebooks/24_explainers.md
     """
@@ -94,25 +115,23 @@ def removed(run: Run) -> pd.DataFrame:
         pd.DataFrame({"explainer": found["explainers"], "layer": found["layers"]}).replace("", np.nan)
     )
     known = [i for i in range(len(given)) if np.isfinite(given[i, 0]) and found["frames"][i] > 2]
-    recordings = found["recordings"][known]
+    recordings = found["recordings"][np.array(known, dtype=int)]
 
     def of(name: str, values: np.ndarray) -> dict:
         pairs = []
         for i in known:
-            part = slice(0, found["frames"][i])
-            own, v, grid = values[i, part], found["effects"][i, part], given[i, part]
-            pairs.append((correlation.frame_scores(own[None], v)[0], controls.partial(own, v, grid)))
+            own, v = (curve[i, : found["frames"][i]] for curve in (values, found["effects"]))
+            pairs.append((correlation.frame_scores(own[None], v)[0], within(own, v)))
         row: dict = {"map": name, "clips": len(known)}
-        for head, column in zip(("score", "left"), np.array(pairs, dtype=float).T, strict=True):
+        for head, column in zip(("score", "left"), np.array(pairs, dtype=float).reshape(-1, 2).T, strict=True):
             has = np.isfinite(column)
             low, high = statistics.interval(np.mean, column[has], recordings[has], draws=1000)
             ends = ("low", "high") if head == "score" else ("left_low", "left_high")
             row |= {head: column[has].mean() if has.any() else np.nan, ends[0]: low, ends[1]: high}
-        return row
+        return row | {"long enough": int(has.sum())}
 
     rows = [of("the grid: other recordings' effects", given)]
     rows += [of(str(name), found["curves"][:, k]) for k, name in enumerate(names)]
-    rows[0] |= dict.fromkeys(("left", "left_low", "left_high"), np.nan)  # nothing is left of it
     return pd.DataFrame([rows[0], *sorted(rows[1:], key=lambda row: -np.nan_to_num(row["left"]))])
 
 
@@ -126,10 +145,12 @@ def said(table: pd.DataFrame) -> str:
     Chapter: notebooks/24_explainers.md
     """
     grid, rows = table.iloc[0], table.iloc[1:].set_index("map")
+    if np.isnan(grid["score"]):
+        return "No two recordings are as long as each other: nothing can be said of the grid."
     own, best = rows.loc[comparison.OWN], rows.iloc[0]
     return (
         f"One curve that is the same for all clips, how much the frames matter in *other* recordings, scores "
         f"{grid['score']:+.2f} ({grid['low']:+.2f} to {grid['high']:+.2f}) inside the sound. "
-        f"Without it, {rows.index[0]} keeps {best['left']:+.2f} of {best['score']:+.2f}, and Grad-CAM "
-        f"{own['left']:+.2f} of {own['score']:+.2f}."
+        f"Among frames at the same place of the grid {rows.index[0]} has {best['left']:+.2f} (in all "
+        f"{best['score']:+.2f}), and Grad-CAM {own['left']:+.2f} (in all {own['score']:+.2f})."
     )
