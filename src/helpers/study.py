@@ -229,8 +229,7 @@ class Run(BaseModel):
     def key(self) -> str:
         """What tables call the run: "resnet18 seed=0 hop_length=1024", then what else is changed."""
         first = ("seed", "hop_length")
-        # how many clips an engine scores changes no score
-        others = [n for n in self.changed if n not in (*first, "stock_clips", "drawn_clips")]
+        others = [n for n in self.changed if n not in (*first, *_COUNTS)]
         return " ".join([self.architecture, *(f"{n}={said(getattr(self, n))}" for n in (*first, *others))])
 
     @property
@@ -263,11 +262,12 @@ class Run(BaseModel):
     def _differs(self, upto: str = "") -> list[str]:
         names = list(type(self).model_fields)
         kept = names[: names.index(upto) + 1] if upto else names
-        skip = ("seed", "training_folds")
+        skip = ("seed", "training_folds", *_COUNTS)
         return [f"{n} {said(v)}" for n, v in self.changed.items() if n in kept and n not in skip]
 
 
 FIELDS: Mapping[str, FieldInfo] = Run.model_fields
+_COUNTS = ("stock_clips", "drawn_clips")  # how many clips an engine scores changes no score
 
 
 def _extra(info: FieldInfo) -> dict[str, Any]:

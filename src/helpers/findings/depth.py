@@ -151,9 +151,10 @@ def trends(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    One row per question: along ("depth" or "field"), fixed (which stage, or which network), steps (what is compared, in
-    order), clips (with a score at every step), change (median over clips of the last step's normalised score minus the
-    first's), low, high (its 95 % interval over recordings), falls and rises: p of Page's test, one-sided.
+    One row per question: along ("depth", "field", or "stage" where the field stays the same), fixed (which stage, or
+    which network), steps (what is compared, in order), clips (with a score at every step), change (median over clips of
+    the last step's normalised score minus the first's), low, high (its 95 % interval over recordings), falls and rises:
+    p of Page's test, one-sided.
 
     Source: Page 1963; scipy. Chapter: notebooks/27_depth.md
     """
@@ -163,6 +164,8 @@ def trends(rows: pd.DataFrame) -> pd.DataFrame:
         asked["depth", f"stage {stage}"] = usual[usual["stage"] == stage], "depth"
     for architecture in rows.sort_values("depth")["architecture"].unique():
         asked["field", study.named(architecture)] = rows[rows["architecture"] == architecture], "field"
+    narrow = rows[(rows["architecture"] == OTHER) & (rows["field"] == rows["field"].where(rows["stage"] == 4).min())]
+    asked["stage", f"{study.named(OTHER)}, equal field"] = narrow, "stage"
     found = [_trend(part, step, along, fixed) for (along, fixed), (part, step) in asked.items()]
     return pd.DataFrame([row for row in found if row])
 
@@ -170,7 +173,7 @@ def trends(rows: pd.DataFrame) -> pd.DataFrame:
 def _trend(part: pd.DataFrame, step: str, along: str, fixed: str) -> Mapping[str, object]:
     # seeds of one network count once
     wide = part.groupby(["clip", "recording", step])["normalised"].mean().unstack().dropna()
-    facts = {"along": along, "fixed": fixed, "steps": " < ".join(map(str, wide.columns)), "clips": len(wide)}
+    facts = {"along": along, "fixed": fixed, "steps": ", ".join(map(str, wide.columns)), "clips": len(wide)}
     if wide.shape[1] < 2 or len(wide) < 2:
         return {}
     change = (wide.iloc[:, -1] - wide.iloc[:, 0]).to_numpy()
@@ -218,7 +221,7 @@ def said(found: pd.DataFrame, trend: pd.DataFrame, twin: Mapping[str, Any]) -> s
     Chapter: notebooks/27_depth.md
     """
     lines = []
-    for along, what in (("depth", "the network gets deeper"), ("field", "a node sees more, in one network")):
+    for along, what in _WAYS.items():
         part = trend[trend["along"] == along] if len(trend) else trend
         for _, row in part.iterrows():
             down, up = row["falls"] < _LEVEL, row["rises"] < _LEVEL
@@ -243,3 +246,8 @@ def said(found: pd.DataFrame, trend: pd.DataFrame, twin: Mapping[str, Any]) -> s
 
 
 _LEVEL = 0.05
+_WAYS = {
+    "depth": "the network gets deeper",
+    "field": "a node sees more, in one network",
+    "stage": "the stage is a later one and a node sees no more",
+}

@@ -33,7 +33,7 @@ def test_scores_that_fall_from_network_to_network_fall_with_depth_and_not_with_t
     falling = {("resnet18", 4): 0.5, ("resnet34", 4): 0.3, ("resnet50", 4): 0.1, ("resnet18", 3): 0.5}
     found = depth.trends(rows(falling)).set_index(["along", "fixed"])
     row = found.loc["depth", "stage 4"]
-    assert (row["steps"], row["clips"]) == ("18 < 34 < 50", 20)
+    assert (row["steps"], row["clips"]) == ("18, 34, 50", 20)
     assert row["change"] == pytest.approx(-0.4, abs=0.05)
     assert row["falls"] < 0.001
     assert row["rises"] > 0.99
@@ -45,8 +45,17 @@ def test_scores_that_fall_from_network_to_network_fall_with_depth_and_not_with_t
 def test_three_steps_of_one_network_are_a_trend_along_the_field():
     rising = {("resnet18", stage): 0.1 * stage for stage in (1, 2, 3, 4)}
     (row,) = depth.trends(rows(rising)).to_dict("records")
-    assert (row["along"], row["steps"]) == ("field", "100 < 200 < 400 < 800")
+    assert (row["along"], row["steps"]) == ("field", "100, 200, 400, 800")
     assert row["rises"] < 0.001
+
+
+def test_where_the_field_stays_the_same_the_stages_are_a_question_of_their_own():
+    narrow = rows({("resnet18-narrow", stage): 0.1 * stage for stage in (1, 2, 3, 4)})
+    narrow["field"] = narrow["stage"].map({1: 43, 2: 99, 3: 99, 4: 99})
+    found = depth.trends(narrow).set_index("along")
+    assert found.loc["stage", "steps"] == "2, 3, 4"
+    assert found.loc["stage", "rises"] < 0.001
+    assert found.loc["field", "steps"] == "43, 99"
 
 
 def test_one_step_is_no_trend():
@@ -71,7 +80,7 @@ def test_seeds_of_one_network_count_once():
     two = rows({("resnet18", 4): 0.1, ("resnet34", 4): 0.2})
     again = two[two["architecture"] == "resnet18"].assign(run="resnet18 seed=1", seed=1)
     both = depth.trends(pd.concat([two, again]))
-    assert both[["steps", "clips"]].to_numpy().tolist() == [["18 < 34", 20]]
+    assert both[["steps", "clips"]].to_numpy().tolist() == [["18, 34", 20]]
 
 
 def test_what_is_said_names_the_direction_and_that_two_depths_are_no_trend():
@@ -80,7 +89,7 @@ def test_what_is_said_names_the_direction_and_that_two_depths_are_no_trend():
     found = two.drop_duplicates("run")
     text = depth.said(found, trend, {"mean": 0.03, "p": 0.4})
     assert (
-        "When the network gets deeper (stage 4, 18 < 34), the normalised score **falls**: last minus first -0." in text
+        "When the network gets deeper (stage 4, 18, 34), the normalised score **falls**: last minus first -0." in text
     )
     assert "changes by +0.03; this is not sure, which does not make it equal to 0" in text
     assert "2 depths are compared. That is no trend yet." in text
