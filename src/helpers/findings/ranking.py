@@ -50,18 +50,22 @@ def named(rows: pd.DataFrame) -> pd.Series:
     return rows["explainer"].where(~other, rows["explainer"] + ", " + rows["layer"].astype(str))
 
 
-def twins(rows: pd.DataFrame) -> dict[str, str]:
+def twins(rows: pd.DataFrame, *, atol: float = 0.01) -> dict[str, str]:
     """Maps that score as another one on every clip, because they are the same: by name, the first of its kind.
+
+    Parameters
+    ----------
+    rows : from `comparison.table`. atol : by how much the scores of a clip may differ, since sums are rounded.
 
     Chapter: notebooks/24_explainers.md
     """
-    wide = _wide(rows, "score").round(4)
-    first: dict[tuple, str] = {}
-    return {
-        str(name): first[key]
-        for name, values in wide.items()
-        if first.setdefault(key := tuple(values.fillna(9)), str(name)) != name
-    }
+    wide, found = _wide(rows, "score"), {}
+    for name, values in wide.items():
+        for other in wide.columns[: list(wide.columns).index(name)]:
+            if other not in found and np.allclose(values, wide[other], atol=atol, equal_nan=True):
+                found[str(name)] = str(other)
+                break
+    return found
 
 
 def ranking(rows: pd.DataFrame, *, draws: int = 1000) -> pd.DataFrame:
