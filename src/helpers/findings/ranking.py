@@ -59,11 +59,13 @@ def twins(rows: pd.DataFrame, *, atol: float = 0.01) -> dict[str, str]:
 
     Chapter: notebooks/24_explainers.md
     """
-    wide, found = _wide(rows, "score"), {}
-    for name, values in wide.items():
-        for other in wide.columns[: list(wide.columns).index(name)]:
-            if other not in found and np.allclose(values, wide[other], atol=atol, equal_nan=True):
-                found[str(name)] = str(other)
+    wide = _wide(rows, "score")
+    found: dict[str, str] = {}
+    names = [str(name) for name in wide.columns]
+    for k, name in enumerate(names):
+        for other in (one for one in names[:k] if one not in found):
+            if np.allclose(wide[name], wide[other], atol=atol, equal_nan=True):
+                found[name] = other
                 break
     return found
 
