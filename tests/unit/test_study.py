@@ -190,7 +190,7 @@ def test_a_papermill_name_that_is_no_field_is_refused(empty, monkeypatch):
 def test_labels_and_keys_say_what_differs(empty):
     run = study.open(n_mfcc=20, seed=1, training_folds="1 2", drawn_clips=1)
     assert run.key == "resnet18 seed=1 hop_length=1024 training_folds=1+2 n_mfcc=20"
-    assert run.label == "ResNet18 · synthetic stand-in · quick · seed 1 · folds 1+2 · n_mfcc 20 · drawn_clips 1"
+    assert run.label == "ResNet18 · synthetic stand-in · quick · seed 1 · folds 1+2 · n_mfcc 20"
     assert run.data_label == "synthetic stand-in · quick · n_mfcc 20"
 
 

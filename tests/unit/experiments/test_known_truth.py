@@ -11,6 +11,8 @@ from helpers.experiments import known_truth
 from helpers.metric import perturbation
 from helpers.networks import architectures, models
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def network():

@@ -18,6 +18,8 @@ from helpers.maps import examples, explainers, nulls
 from helpers.metric import baselines, blocking, correlation, forward, perturbation
 from helpers.networks import training
 
+pytestmark = pytest.mark.slow
+
 NAN = float("nan")
 SEEDS = itertools.count(1000)
 MC = ("uniform", "zero", "neighbours", "mean", "marginal", "silence", "patch", "coefficient", "cell", "rank")

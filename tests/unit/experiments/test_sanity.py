@@ -16,6 +16,8 @@ from helpers.maps import explainers
 from helpers.metric import correlation, perturbation
 from helpers.networks import models, training
 
+pytestmark = pytest.mark.slow
+
 NAN = float("nan")
 SEEDS = itertools.count(1000)
 TOP_DOWN = ["original", "fc", *(f"layer{i}.0.conv2" for i in (4, 3, 2, 1))]

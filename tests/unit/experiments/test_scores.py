@@ -20,6 +20,8 @@ from helpers.maps import explainers
 from helpers.metric import baselines, blocking, correlation, perturbation, stock
 from helpers.networks import training
 
+pytestmark = pytest.mark.slow
+
 NAN = float("nan")
 SEEDS = itertools.count(1000)
 

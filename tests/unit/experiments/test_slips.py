@@ -10,6 +10,8 @@ from helpers.maps import explainers
 from helpers.metric import forward, perturbation
 from helpers.networks import training
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run(run):

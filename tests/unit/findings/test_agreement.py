@@ -182,6 +182,7 @@ def test_the_recorded_networks_have_frames_of_one_length():
     assert len({run.seconds_per_frame for run in runs}) == 1
 
 
+@pytest.mark.slow
 def test_layers_of_a_network_are_held_against_its_last_block_on_one_clip_of_each_recording(run):
     layers = ("layer4[-1]", "layer3[-1]", "layer2[-1]")
     small = run.with_(explainers=("Grad-CAM", "saliency"), compared_layers=layers, compared_clips=4)

@@ -95,15 +95,16 @@ def test_what_is_said_names_the_direction_and_that_two_depths_are_no_trend():
     assert "2 depths are compared. That is no trend yet." in text
 
 
+@pytest.mark.slow
 def test_the_scores_and_the_table_of_a_run(run, monkeypatch):
-    monkeypatch.setattr(depth.models, "receptive_field", lambda network, stage: {"layer4": 435, "layer2": 99}[stage])
-    layers = ("layer4[-1]", "layer2[-1]")
-    small = run.with_(explainers=("Grad-CAM", "saliency"), compared_layers=layers, compared_clips=3)
+    monkeypatch.setattr(depth.models, "receptive_field", lambda network, stage: {"layer4": 435, "layer3": 211}[stage])
+    layers = ("layer4[-1]", "layer3[-1]")
+    small = run.with_(explainers=("Grad-CAM", "saliency"), compared_layers=layers, compared_clips=2)
     found, table = depth.scores([small]), comparison.table(small)
-    assert len(found) == 2 * 3  # neither saliency nor loudness
-    own = table[(table["explainer"] == "Grad-CAM") & (table["layer"] == "layer2[-1]")].set_index("clip")
-    part = found[found["stage"] == 2].set_index("clip")
-    assert part["field"].unique().tolist() == [99]
+    assert len(found) == 2 * 2  # neither saliency nor loudness
+    own = table[(table["explainer"] == "Grad-CAM") & (table["layer"] == "layer3[-1]")].set_index("clip")
+    part = found[found["stage"] == 3].set_index("clip")
+    assert part["field"].unique().tolist() == [211]
     assert np.allclose(part["lead"], own["score inside"] - own["random inside"], equal_nan=True)
     scaled = (own["score inside"] - own["random inside"]) / (own["ceiling inside"] - own["random inside"])
     assert np.allclose(part["normalised"], scaled, equal_nan=True)
@@ -111,4 +112,4 @@ def test_the_scores_and_the_table_of_a_run(run, monkeypatch):
     answers = training.predictions(small)
     assert rows["accuracy"].iloc[0] == pytest.approx((answers["label"] == answers["predicted"]).mean())
     assert 0.1 <= rows["confidence"].iloc[0] <= 1
-    assert rows[["stage", "depth"]].to_numpy().tolist() == [[2, 18], [4, 18]]
+    assert rows[["stage", "depth"]].to_numpy().tolist() == [[3, 18], [4, 18]]
