@@ -489,3 +489,10 @@ def test_every_artefact_is_made_by_a_chapter_that_imports_it(artefact):
     # the graph reads from here which page brings an artefact's record about
     assert (study.ROOT / "notebooks" / f"{artefact.chapter}.md").is_file()
     assert artefact.make.__module__.removeprefix("helpers.") in contents.imports_of(artefact.chapter)
+
+
+@pytest.mark.parametrize("room", sorted(p.parent.name for p in (study.ROOT / "src" / "helpers").glob("*/__init__.py")))
+def test_every_module_of_a_room_is_on_its_page_in_the_book(room):
+    page = (study.ROOT / "book" / "code" / f"{room}.md").read_text()
+    modules = {f"helpers.{room}.{p.stem}" for p in (study.ROOT / "src" / "helpers" / room).glob("[!_]*.py")}
+    assert set(re.findall(r"automodule:: (helpers\.\w+\.\w+)", page)) == modules
