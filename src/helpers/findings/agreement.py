@@ -33,7 +33,7 @@ class Answers:
     name : of the network. kind : what it shares with networks of another training seed.
     clips : (clips,), str. recordings, labels, predicted, frames (that hold sound) : (clips,), int64.
     curves, coarse, effects : (clips, frames), float, >= 0: of the maps, of the effects squeezed into the layer's nodes,
-        and of the effects.
+    and of the effects.
     nodes : (rows, columns) of the layer. shape : (rows, frames) of the input. step : from frame to frame, seconds.
     """
 
