@@ -10,8 +10,8 @@ import pytest
 
 from helpers import artifacts, study
 from helpers.book import picture
-from helpers.experiments import controls, slips
-from helpers.findings import confirmation, curve, ladder, plan, reference
+from helpers.experiments import comparison, controls, slips
+from helpers.findings import confirmation, curve, grid, ladder, plan, ranking, reference
 
 HERE = Path(__file__).parent
 
@@ -144,3 +144,18 @@ def test_the_second_plan_says_what_the_recorded_runs_say():
     assert f"(by {lag.iloc[0]:.2f} and {lag.iloc[1]:.2f})" in page
     assert lag.iloc[2:].abs().max() < 0.05
     assert (inside["bump inside"] < inside["random nodes inside"]).all()
+
+
+def test_what_is_said_of_other_explainers_and_of_the_grid_is_so():
+    run = reference.anywhere(study.open(data="recorded"), comparison.COMPARISON)[0]
+    rows = ranking.ranking(comparison.table(run), draws=200)
+    inside = rows[rows["where"] == ranking.INSIDE].set_index("map")
+    for name in ("saliency", "input x gradient", "SmoothGrad", "integrated gradients"):
+        assert inside["low"][name] > inside["high"]["Grad-CAM"], name
+    assert inside["lead_low"]["Grad-CAM"] > 0
+    ranks = grid.phases(run, period=4)
+    ranks = ranks[ranks["of"] == grid.EFFECTS].set_index("phase")
+    assert ranks["rank"].idxmin() == 2
+    assert ranks["high"][2] < ranks.drop(2)["low"].min()
+    table = grid.removed(run)
+    assert table["low"][0] > 0.2
