@@ -112,6 +112,7 @@ class Artefact:
         name = "-".join([stem, *([f"fold={fold}"] if self.folds else []), *changed])
         if len(name) > 160:  # file systems take 255 bytes, and work folders have longer names
             name = f"{stem}-{_sha256(name.encode())[:16]}"
+        name = name.replace(" ", "_")  # "explainer=input x gradient": a shell takes words apart
         folder = run.source.results / run.profile
         return (folder / run.architecture if "architecture" in self.closure else folder) / f"{name}{dot}{suffix}"
 

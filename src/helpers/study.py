@@ -166,7 +166,7 @@ class Run(BaseModel):
     # explainers and layers side by side
     compared_clips: All = _choice("all", "recordings of the test fold, one clip of each", scaled=True)
     explainers: tuple[str, ...] = _choice(
-        (), "that are compared; all, of a deep network the quick ones", names=EXPLAINERS
+        (), "that are compared; all, but of a deep network, and at smoke, the quick ones", names=EXPLAINERS
     )
     compared_layers: tuple[str, ...] = _choice((), "whose Grad-CAM maps are compared; the last block of every stage")
 

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -59,8 +60,12 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
 
 
 def _settings(others: str) -> dict[str, str]:
-    """`OTHERS="n_mfcc=20 learning_rate=3e-4"` as fields of a run."""
-    settings = dict(_value(word) for word in others.split())
+    """`OTHERS="n_mfcc=20 learning_rate=3e-4"` as fields of a run; a value with spaces stands in double quotes."""
+    try:
+        words = shlex.split(others)
+    except ValueError:
+        raise InputError(f"OTHERS={others!r} has a quotation mark without its partner; close it") from None
+    settings = dict(_value(word) for word in words)
     own = {"profile": "PROFILE", "data": "DATA", "architecture": "ARCHS"}
     for name, value in settings.items():
         if name in own:

@@ -13,6 +13,7 @@ from torch import nn
 
 from helpers import tables
 from helpers.artifacts import Artefact
+from helpers.experiments import controls
 from helpers.maps import explainers, nulls
 from helpers.maps.explainers import Explanations
 from helpers.metric import correlation
@@ -133,7 +134,7 @@ def _make(run: Run, target: Path) -> dict:
         return nulls.profile(explainers.stretch(nodes(inputs, classes), run.shape))
 
     own, given = nodes(maps.inputs, maps.explained), nulls.profile(maps.maps)
-    sounding = np.full_like(maps.frames, run.frames) if run.padding.startswith("repeat") else maps.frames
+    sounding = controls.sounding_of(run, maps.frames)
     logits = training.predict(network, maps.inputs).numpy()
     logits[np.arange(len(logits)), maps.explained] = -np.inf
     rival = curves(maps.inputs, logits.argmax(axis=1))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 from tqdm import tqdm
 
 from helpers import artifacts, tables
@@ -68,6 +69,21 @@ def table(run: Run) -> pd.DataFrame:
     return COMPARISON.read(run)
 
 
+def arrays(run: Run) -> dict[str, np.ndarray]:
+    """What `table` is made from, made once and loaded afterwards.
+
+    Returns
+    -------
+    clips, recordings, labels, frames, predicted, explained : (clips,). explainers, layers : (maps,), str, `variants`.
+    effects : (clips, `BASELINES` and again, frames). curves : (clips, maps, frames), >= 0. seconds : (clips, maps).
+    shapes : (maps, 2), of the nodes. removal : (clips, maps, 2, steps), the class's probability: `metrics.removal`.
+
+    Chapter: notebooks/24_explainers.md
+    """
+    with np.load(COMPARED.get(run), allow_pickle=False) as found:
+        return dict(found)
+
+
 def _make(run: Run, target: Path) -> dict:
     network = training.network(run).to(training.device())
     test, compared = clips(run), variants(run)
@@ -89,7 +105,7 @@ def _make(run: Run, target: Path) -> dict:
         taken = time.perf_counter() - began
         own = explainers.stretch(nodes[None], run.shape)[0]
         gone = metrics.removal(fast.network, x[0, 0], own, fill=fill, step=run.removal_step)
-        p = np.exp(gone - np.logaddexp.reduce(gone, axis=2, keepdims=True))[..., category[0]]
+        p = softmax(gone, axis=2)[..., category[0]]
         return np.stack([_wide(nulls.profile(own[None])[0]), _wide(np.array([taken, *nodes.shape, *p.ravel()]))])
 
     def _wide(values: np.ndarray) -> np.ndarray:
@@ -143,8 +159,7 @@ COMPARED = Artefact(
 
 
 def _scored(run: Run, target: Path) -> dict:
-    with np.load(COMPARED.get(run), allow_pickle=False) as arrays:
-        found = dict(arrays)
+    found = arrays(run)
     means = np.stack(
         [controls.mean_maps(found["curves"][:, k], found["recordings"]) for k in range(len(found["explainers"]))],
         axis=1,
@@ -161,9 +176,9 @@ def _scored(run: Run, target: Path) -> dict:
 def _clip(run: Run, i: int, found: dict[str, np.ndarray], means: np.ndarray) -> list[dict]:
     """The rows of clip `i`, one per map."""
     heads = ("clip", "recording", "label", "predicted", "explained", "frames")
-    arrays = ("clips", "recordings", "labels", "predicted", "explained", "frames")
-    facts = {head: found[name][i] for head, name in zip(heads, arrays, strict=True)}
-    sounding = run.frames if run.padding.startswith("repeat") else int(found["frames"][i])
+    names = ("clips", "recordings", "labels", "predicted", "explained", "frames")
+    facts = {head: found[name][i] for head, name in zip(heads, names, strict=True)}
+    sounding = int(controls.sounding_of(run, found["frames"])[i])
     effects = dict(zip((*BASELINES, "again"), found["effects"][i], strict=True))
     curves, shapes = found["curves"][i], [(int(rows), int(columns)) for rows, columns in found["shapes"]]
     known: dict[tuple[str, tuple[int, int]], tuple[float, float]] = {}

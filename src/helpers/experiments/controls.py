@@ -92,6 +92,18 @@ def frame_loudness(samples: np.ndarray, rate: int, run: Run) -> np.ndarray:
     return np.pad(values, (0, run.frames - len(values)))
 
 
+def sounding_of(run: Run, frames: np.ndarray) -> np.ndarray:
+    """How many frames of each clip count as *inside the sound*: all of them where clips are repeated.
+
+    Parameters
+    ----------
+    frames : (clips,), int: how many hold the sound, of a repeated one the first time it plays.
+
+    Chapter: notebooks/15_controls.md
+    """
+    return np.full_like(frames, run.frames) if run.padding.startswith("repeat") else frames
+
+
 def partial(score_of: np.ndarray, effects: np.ndarray, given: np.ndarray) -> float:
     """Spearman correlation of a profile and the effects with what another profile explains of both removed.
 
@@ -185,7 +197,7 @@ def _row(
     run: Run, i: int, found: Effects, profiles: np.ndarray, mean: np.ndarray, inputs: np.ndarray, loud: np.ndarray
 ) -> dict:
     v, nodes = found.effects[i], found.nodes.shape[1:]
-    sounding = len(v) if run.padding.startswith("repeat") else int(found.frames[i])  # repeated: sound everywhere
+    sounding = int(sounding_of(run, found.frames)[i])
     facts = ("clips", "recordings", "labels", "predicted", "explained", "frames")
     heads = ("clip", "recording", "label", "predicted", "explained", "frames")
     row = {head: getattr(found, fact)[i] for head, fact in zip(heads, facts, strict=True)}
@@ -216,13 +228,16 @@ def _row(
     for where, part in (("", slice(None)), (" inside", slice(0, sounding))):
         scores = {name: correlation.frame_scores(curve[None, part], v[part])[0] for name, curve in curves.items()}
         null = {kind: correlation.frame_scores(maps[:, part], v[part]) for kind, maps in blind.items()}
-        best = ceiling.best_nodes(
-            v[part], np.vstack(known), weights=ceiling.weights(nodes, run.shape)[part], random=random
-        )
-        best_map = nulls.profile(explainers.stretch(best.reshape(1, *nodes), run.shape))
-        coarse = [scores["Grad-CAM"], scores["loudness in nodes"], *null["random nodes"], *null["same class"]]
-        coarse += [*null["other class"], *correlation.frame_scores(best_map[:, part], v[part])]
-        scores["ceiling in nodes"] = _most(coarse)
+        if nodes == run.shape:  # a map of the input's cells: the best are the effects themselves
+            scores["ceiling in nodes"] = np.nan
+        else:
+            best = ceiling.best_nodes(
+                v[part], np.vstack(known), weights=ceiling.weights(nodes, run.shape)[part], random=random
+            )
+            best_map = nulls.profile(explainers.stretch(best.reshape(1, *nodes), run.shape))
+            coarse = [scores["Grad-CAM"], scores["loudness in nodes"], *null["random nodes"], *null["same class"]]
+            coarse += [*null["other class"], *correlation.frame_scores(best_map[:, part], v[part])]
+            scores["ceiling in nodes"] = _most(coarse)
         scores |= {kind: _mean(values) for kind, values in null.items()}
         row |= {f"{name}{where}": score for name, score in scores.items() if not where or name in INSIDE}
         if not where:

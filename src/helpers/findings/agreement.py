@@ -93,8 +93,7 @@ def at(run: Run, layer: str = "") -> Answers:
     Chapter: notebooks/25_agreement.md
     """
     layer = layer or run.layer
-    with np.load(comparison.COMPARED.get(run), allow_pickle=False) as arrays:
-        found = dict(arrays)
+    found = comparison.arrays(run)
     (k,) = np.flatnonzero((found["explainers"] == comparison.OWN) & (found["layers"] == layer))
     rows, columns = map(int, found["shapes"][k])
     effects = found["effects"][:, 0]

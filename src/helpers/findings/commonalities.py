@@ -14,7 +14,7 @@ from scipy.special import softmax
 from scipy.stats import entropy
 
 from helpers.audio import urbansound
-from helpers.experiments import frame_effects
+from helpers.experiments import controls, frame_effects
 from helpers.findings import confirmation, statistics
 from helpers.maps import explainers, nulls
 from helpers.metric import correlation
@@ -216,7 +216,7 @@ def curves(run: Run, names: Sequence[str]) -> pd.DataFrame:
     known, found = frame_effects.frames(run), []
     for name in names:
         i = int(np.flatnonzero(known.clips == name)[0])
-        end = run.frames if run.padding.startswith("repeat") else known.frames[i]
+        end = controls.sounding_of(run, known.frames)[i]
         both = np.stack([nulls.profile(explainers.stretch(known.nodes[[i]], run.shape))[0], known.effects[i]])[:, :end]
         score = correlation.frame_scores(both[:1], both[1])[0]
         scaled = both / np.maximum(both.max(axis=1, keepdims=True), np.finfo(float).tiny)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.special import softmax
 
 from helpers import study
 from helpers.experiments import comparison
@@ -134,9 +135,7 @@ def table(rows: pd.DataFrame, runs: list[Run], *, draws: int = 1000) -> pd.DataF
 
 
 def _confidence(answers: pd.DataFrame) -> float:
-    logits = answers[[f"logit_{i}" for i in range(10)]].to_numpy()
-    p = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
-    return float(p.max(axis=1).mean())
+    return float(softmax(answers.filter(like="logit_").to_numpy(), axis=1).max(axis=1).mean())
 
 
 def trends(rows: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from helpers.experiments import comparison
+from helpers.experiments import comparison, controls
 from helpers.findings import ranking, statistics
 from helpers.metric import correlation
 from helpers.study import Run
@@ -19,10 +19,8 @@ EFFECTS = "effects"
 
 
 def _read(run: Run) -> dict[str, np.ndarray]:
-    with np.load(comparison.COMPARED.get(run), allow_pickle=False) as arrays:
-        found = dict(arrays)
-    found["effects"] = found["effects"][:, 0]
-    return found
+    found = comparison.arrays(run)
+    return found | {"effects": found["effects"][:, 0], "frames": controls.sounding_of(run, found["frames"])}
 
 
 def phases(run: Run, *maps: str, period: int = STRIDE) -> pd.DataFrame:

@@ -120,7 +120,7 @@ def nodes(
     ----------
     As `maps`; and of explainers by sampling
     samples : changed inputs that are tried on a clip. seed : of what is drawn; each clip draws for itself.
-    gained : from a clip's number and gains, (masks, frames), to inputs, (masks, 1, rows, frames): see `gains`.
+    gained : from a clip's number and gains, (masks, frames), to inputs, (masks, 1, rows, frames): see `faded`.
 
     Returns
     -------

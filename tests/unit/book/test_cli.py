@@ -61,6 +61,7 @@ MISTAKES = [
     (["--others", "n_mfcc"], '"n_mfcc" is not a parameter; write name=value'),
     (["--others", "n_mfcc=200"], "n_mfcc=200 is more than n_mels=128"),
     (["--others", "architectures=resnet18"], '"architectures" is a list'),
+    (["--others", "explainer='input"], "has a quotation mark without its partner; close it"),
     (["--others", "profile=smoke"], "profile has a setting of its own (PROFILE); take it out of OTHERS"),
     (["--others", "data=/x"], "data has a setting of its own (DATA); take it out of OTHERS"),
     (
@@ -419,3 +420,7 @@ def test_make_refuses_a_setting_that_it_does_not_know(settings, code, said):
     ran = Tree(study.ROOT).run("make", "--no-print-directory", "help", *settings)
     assert ran.returncode == code
     assert said in ran.stdout + ran.stderr
+
+
+def test_a_value_with_spaces_stands_in_quotes():
+    assert cli._settings('explainer="input x gradient" n_mfcc=20') == {"explainer": "input x gradient", "n_mfcc": "20"}

@@ -401,3 +401,16 @@ def test_what_is_there_is_loaded(six, found, monkeypatch):
         "null_maps": 20,
         "null_seed": six.null_seed,
     }
+
+
+def test_maps_of_the_inputs_cells_have_controls_and_no_ceiling_in_nodes(run):
+    rows = controls.table(run.with_(explainer="saliency"))
+    assert rows["Grad-CAM"].notna().any()
+    assert rows[["ceiling in nodes", "ceiling in nodes inside"]].isna().all(axis=None)
+    assert rows["random nodes inside"].notna().any()
+
+
+def test_inside_the_sound_is_everywhere_where_clips_are_repeated(run):
+    frames = np.array([40, 173])
+    assert controls.sounding_of(run, frames).tolist() == [40, 173]
+    assert controls.sounding_of(run.with_(padding="repeat_waveform"), frames).tolist() == [400, 400]

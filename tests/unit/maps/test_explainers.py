@@ -379,3 +379,8 @@ def test_a_title_says_what_it_is_what_was_heard_and_which_clip(run):
     truth = urbansound.CLASSES[maps.labels[2]].replace("_", " ")
     guess = urbansound.CLASSES[maps.predicted[2]].replace("_", " ")
     assert explainers.title(maps, 2) == f"{truth}, predicted {guess} ({maps.clips[2]})"
+
+
+def test_a_name_with_spaces_makes_a_path_without(run):
+    path = explainers.EXPLANATIONS.path(run.with_(explainer="input x gradient"))
+    assert path.name == "explanations-explainer=input_x_gradient.npz"
