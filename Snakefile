@@ -4,6 +4,8 @@ from helpers.book import graph
 CALL = graph.Call.of(config)
 STEPS = graph.steps(CALL)
 PYTHON = sys.executable
+# the command, by the process that has imported what chapters import (helpers.book.warm)
+EXECUTE = f"{PYTHON} -IS src/helpers/book/ask.py execute"
 
 
 rule book:
@@ -38,4 +40,4 @@ for step in STEPS:
             config.get("digest", "") if step["part"] == "copy" else "",
         threads: workflow.cores if alone else 1
         shell:
-            "{PYTHON} -m helpers.book execute {input[0]} {output} --inputs {input} {params[0]}"
+            "{EXECUTE} {input[0]} {output} --inputs {input} {params[0]}"

@@ -54,7 +54,9 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
             f"Profile {profile}, architectures {architectures}{changed and '; ' + changed}, {cores} cores.", flush=True
         )
     given = {"profile": profile, "archs": architectures, "data": data, "digest": digest, "parts": parts}
-    with _only_run():
+    from helpers.book import warm  # here, because it takes seconds to import
+
+    with _only_run(), warm.server():
         _snakemake(cores=cores, settings=given | {"others": settings})
     print(f"The book: {site.SITE / 'index.html'}")
 

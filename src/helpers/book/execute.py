@@ -22,7 +22,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from helpers import InputError, artifacts, study
-from helpers.book import contents, site
+from helpers.book import contents, site, warm
 
 _EACH = re.compile(r"^% each architecture\n(.*?)^% end\n?", re.MULTILINE | re.DOTALL)
 _AUDIO = re.compile(r'src="data:audio/mpeg;base64,([A-Za-z0-9+/=]+)"')
@@ -83,17 +83,18 @@ def execute(
     logging.getLogger("papermill").setLevel(logging.ERROR)  # a field that the cell does not list is no mistake
     started = time.monotonic()
     try:
-        executed = papermill.execute_notebook(
-            notebook,
-            part,
-            given,
-            cwd=contents.NOTEBOOKS,
-            kernel_name="python3",
-            progress_bar=False,
-            stderr_file=sys.stdout,
-            # sockets of its own: kernels that start at the same time cannot take each other's ports
-            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets.name}/kernel"}}),
-        )
+        with warm.forked():
+            executed = papermill.execute_notebook(
+                notebook,
+                part,
+                given,
+                cwd=contents.NOTEBOOKS,
+                kernel_name="python3",
+                progress_bar=False,
+                stderr_file=sys.stdout,
+                # sockets of its own: kernels that start at the same time cannot take each other's ports
+                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets.name}/kernel"}}),
+            )
     except PapermillExecutionError as error:
         if error.ename == "InputError":
             part.unlink(missing_ok=True)

@@ -1,0 +1,241 @@
+"""One process imports what chapters import; the commands that execute them, and their kernels, are forked from it.
+
+Of executing a chapter at smoke most was importing: torch, pandas and the drawing libraries in each kernel, papermill
+and jupytext in the process beside it. A fork has them at once. A kernel is always forked from the process that executes
+its chapter, whether that was forked itself or started by hand: there is one way to start one.
+
+Source: jupyter_client's provisioners. Chapter: notebooks/11_runs.md
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
+
+# What most chapters and the process that executes them take long to import.
+IMPORTS = ("papermill", "jupytext", "ipykernel.kernelapp", "torch", "seaborn", "helpers.show", "helpers.book.studies")
+
+
+@contextlib.contextmanager
+def server(imports: Sequence[str] = IMPORTS) -> Iterator[None]:
+    """Let `ask.py` find a process that has imported everything, for as long as this lasts.
+
+    It imports when it is first asked: where nothing has changed nobody asks.
+
+    Chapter: notebooks/11_runs.md
+    """
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(where := f"{folder}/warm")
+        listener.listen(64)
+        given = f"{listener.fileno()}, {tuple(imports)}, parent={os.getpid()}"
+        code = f"from helpers.book import warm; warm.serve({given})"
+        process = subprocess.Popen([sys.executable, "-c", code], pass_fds=[listener.fileno()])
+        os.environ["HELPERS_WARM"] = where
+        try:
+            yield
+        finally:
+            del os.environ["HELPERS_WARM"]
+            process.terminate()
+            process.wait()
+
+
+def serve(number: int, imports: Sequence[str], *, parent: int) -> None:
+    """Fork a process for each command; end with the parent, however that ends.
+
+    Parameters
+    ----------
+    number : of the file that is the listening socket. imports : what is imported when the first command comes.
+    parent : number of the process that started this one.
+
+    Chapter: notebooks/11_runs.md
+    """
+    listener = socket.socket(fileno=number)
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # as a kernel does before it imports
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the commands
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system forgets those that have ended
+    listener.settimeout(1)
+    while os.getppid() == parent:
+        with contextlib.suppress(TimeoutError):
+            connection, _ = listener.accept()
+            for name in imports:
+                importlib.import_module(name)
+            if not os.fork():
+                listener.close()
+                _command(connection)
+            connection.close()
+
+
+def _command(connection: socket.socket) -> None:
+    """Be the command that was asked for: its folder, environment and output; say how it ended."""
+    from helpers.book import cli
+
+    code = 1
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        connection.setblocking(True)
+        _, outputs, _, _ = socket.recv_fds(connection, 1, 2)
+        words, folder, environment = json.loads(connection.makefile().readline())
+        for place, output in enumerate(outputs, start=1):
+            os.dup2(output, place)
+            os.close(output)
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        done = threading.Event()
+        threading.Thread(target=_stop_with, args=(connection, done), daemon=True).start()
+        code = cli.main(words)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        done.set()
+        connection.sendall(str(code).encode())
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _stop_with(connection: socket.socket, done: threading.Event) -> None:
+    """Stop the command when whoever asked for it is gone before it is done."""
+    with contextlib.suppress(OSError):
+        connection.recv(1)
+    if not done.is_set():
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+class Kernel:
+    """A kernel, with what jupyter_client asks of a `subprocess.Popen`.
+
+    It is forked when this is made and waits for its connection: no event loop exists yet that would be copied.
+    """
+
+    stdin: IO | None = None
+    stdout: IO | None = None
+    stderr: IO | None = None
+
+    def __init__(self) -> None:
+        """Fork."""
+        waiting, told = os.pipe()
+        self._told: int | None = told
+        self.returncode: int | None = None
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if not self.pid:
+            os.close(told)
+            _be_kernel(waiting)
+        os.close(waiting)
+
+    def start(self, words: list[str], *, cwd: str, env: dict[str, str]) -> None:
+        """Begin: the words of a kernel's command line after its module, its folder and environment."""
+        told, self._told = self._told, None
+        with open(told, "w") as pipe:  # type: ignore[arg-type]
+            json.dump([words, cwd, env], pipe)
+
+    def close(self) -> None:
+        """Let it go if it was never started."""
+        if self._told is not None:
+            os.close(self._told)
+            self.wait()
+
+    def poll(self) -> int | None:
+        """The exit code, None while it runs."""
+        return self._ended(os.WNOHANG)
+
+    def wait(self) -> int | None:
+        """Wait for its end; the exit code."""
+        return self._ended(0)
+
+    def _ended(self, options: int) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, options)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, if it is there."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+def _be_kernel(waiting: int) -> None:
+    with os.fdopen(waiting) as told:
+        text = told.read()
+    if not text:
+        os._exit(0)
+    words, folder, environment = json.loads(text)
+    os.setsid()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.clear()
+    os.environ.update(environment)
+    _take_threads(int(environment.get("OMP_NUM_THREADS") or 0))
+    if sys.path[0] in ("", os.getcwd()):  # as ipykernel_launcher does; the shell puts the chapter's own folder there
+        del sys.path[0]
+    os.chdir(folder)
+    from ipykernel.kernelapp import IPKernelApp
+
+    code = 1
+    try:
+        IPKernelApp.launch_instance([*words, f"--IPKernelApp.parent_handle={os.getppid()}"])
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _take_threads(count: int) -> None:
+    """Use as many threads as the environment says, which the libraries only read when they are loaded."""
+    if count and "torch" in sys.modules:
+        import threadpoolctl
+        import torch
+
+        threadpoolctl.threadpool_limits(count)
+        torch.set_num_threads(count)
+
+
+class Forked(LocalProvisioner):
+    """Gives a chapter the kernel that waits for it (`forked`)."""
+
+    waiting: Kernel | None = None
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
+        """Start the waiting kernel with the words of this command line, after `python -m ipykernel_launcher`."""
+        if Forked.waiting is None:
+            raise RuntimeError("no kernel waits to be started")
+        kernel, Forked.waiting = Forked.waiting, None
+        words = cmd[cmd.index("ipykernel_launcher") + 1 :]
+        kernel.start(words, cwd=kwargs.get("cwd") or os.getcwd(), env=kwargs["env"])
+        self.process = kernel  # type: ignore[assignment]
+        self.pid = self.pgid = kernel.pid
+        return self.connection_info
+
+
+@contextlib.contextmanager
+def forked() -> Iterator[None]:
+    """Let the next kernel that is started here be a fork of this process as it is now.
+
+    Chapter: notebooks/11_runs.md
+    """
+    factory = KernelProvisionerFactory.instance()
+    group = KernelProvisionerFactory.GROUP_NAME
+    factory.provisioners["forked"] = importlib.metadata.EntryPoint("forked", f"{__name__}:Forked", group)
+    usual, factory.default_provisioner_name = factory.default_provisioner_name, "forked"
+    Forked.waiting = kernel = Kernel()
+    try:
+        yield
+    finally:
+        Forked.waiting, factory.default_provisioner_name = None, usual
+        kernel.close()
