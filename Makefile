@@ -38,7 +38,7 @@ book: $(VENV)/.installed ## run the study, build the site, print its path
 
 test: $(VENV)/.installed browser check ## everything CI checks: lint, unit, notebooks, a smoke study, the pages in a browser
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist worksteal tests/unit tests/notebooks
-	@$(PYTHON) -m pytest -n 2 --dist loadfile tests/study tests/book
+	@$(PYTHON) -m pytest -n 3 --dist loadfile tests/study tests/book
 
 test-fast: $(VENV)/.installed ## the unit tests that take less than two minutes in all
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist worksteal tests/unit tests/notebooks -m "not slow"

@@ -190,20 +190,27 @@ def test_real_recordings(tmp_path_factory):
 
     # another choice than the thesis's goes the whole way, from the call to the pages
     asked = ["PROFILE=smoke", "ARCHS=resnet18", f"DATA={folder}", "PARTS=copy", "OTHERS=n_mfcc=20"]
-    result = tree.make("book", *asked)
-    assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-5000:]
-    assert "Data: UrbanSound8K" in result.stdout
-    assert "folds 1, 2 train, fold 10 tests; folds 3, 4, 5, 6, 7, 8, 9 are not in the folder" in result.stdout
-    assert "n_mfcc 20" in result.stdout
-    page = (tree.site / "book/executed/copy/resnet18/05_training.html").read_text()
-    assert "Real recordings from UrbanSound8K" in page
-    assert "n_mfcc 20" in page
-    assert "synthetic" not in page.lower().replace("<title>", "")
+    given = [f"-p{value}" for value in ("profile=smoke", f"data={folder}", "n_mfcc=20")]
+    for chapter in ("03_features", "05_training", "08_scores"):
+        place = "" if chapter == "03_features" else "resnet18/"
+        page = tree.root / "book" / "executed" / "copy" / f"{place}{chapter}.ipynb"
+        call = [sys.executable, "-m", "helpers.book", "execute", f"notebooks/{chapter}.md", str(page)]
+        result = tree.run(*call, *given)
+        assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-5000:]
+        first = nbformat.read(page, as_version=4).cells[0].source
+        assert "Data on this page: UrbanSound8K\n" in first
+        assert "Real recordings from UrbanSound8K" in first
+        assert "**n_mfcc 20**" in first
+        assert "folds 1, 2; fold 10 tests" in first
+        assert "synthetic" not in page.read_text().lower()
 
     clip = next((folder / "audio" / "fold2").glob("*.wav"))
     whole = clip.read_bytes()
     clip.write_bytes(whole[: len(whole) // 2])
     broken = tree.make("book", *asked)
+    assert "Data: UrbanSound8K" in broken.stdout
+    assert "folds 1, 2 train, fold 10 tests; folds 3, 4, 5, 6, 7, 8, 9 are not in the folder" in broken.stdout
+    assert "n_mfcc 20" in broken.stdout
     assert broken.returncode != 0
     assert clip.name in broken.stderr
     assert "Traceback" not in broken.stdout + broken.stderr
