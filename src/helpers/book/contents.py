@@ -66,7 +66,7 @@ def contents(architectures: Sequence[str], *, parts: Sequence[str] = PARTS) -> d
 
     Neighbouring entries whose files lie in a folder `resnet18` are repeated for each architecture: the
     recorded ones, or those of the call. Executed chapters of parts that are not built are left out, and captions
-    with no chapter below them.
+    with no chapter below them; so are the parameters (`passed`), which the site does not know.
     """
 
     def expand(entries: list) -> list:
@@ -74,7 +74,7 @@ def contents(architectures: Sequence[str], *, parts: Sequence[str] = PARTS) -> d
         entries = [e for e in entries if not (page := executed(e.get("file", ""))) or page.part in ("", *parts)]
         for part, group in itertools.groupby(entries, _per_network):
             texts = [
-                yaml.safe_dump({k: expand(v) if isinstance(v, list) else v for k, v in entry.items()})
+                yaml.safe_dump({k: expand(v) if isinstance(v, list) else v for k, v in entry.items() if k != "with"})
                 for entry in group
             ]
             names = {"recorded": recorded_architectures(), "copy": architectures}.get(part, [TEMPLATE])
@@ -85,6 +85,25 @@ def contents(architectures: Sequence[str], *, parts: Sequence[str] = PARTS) -> d
         key: expand(value) if isinstance(value, list) else value
         for key, value in yaml.safe_load((study.ROOT / "_toc.yml").read_text()).items()
     }
+
+
+def passed(page: Page) -> dict[str, object]:
+    """Parameters that the contents pass to a page beside its part's: `with` of its entry in _toc.yml."""
+    return next((entry.get("with", {}) for entry in _entries() if _is(entry, page)), {})
+
+
+def _is(entry: dict, page: Page) -> bool:
+    other = executed(entry.get("file", ""))
+    return bool(other) and (other.chapter, other.part) == (page.chapter, page.part)
+
+
+def _entries() -> Iterator[dict]:
+    """Every entry of _toc.yml, as it stands there."""
+    waiting = [yaml.safe_load((study.ROOT / "_toc.yml").read_text())]
+    while waiting:
+        entry = waiting.pop()
+        yield entry
+        waiting += [one for value in entry.values() if isinstance(value, list) for one in value]
 
 
 def executed(file: str) -> Page | None:

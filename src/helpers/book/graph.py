@@ -138,6 +138,7 @@ def _steps(call: Call) -> Iterable[dict[str, Any]]:
         names = contents.recorded_architectures()
         if page.part == "copy":
             values, names = {"profile": call.profile, "data": call.data, **call.others}, call.archs
+        values |= contents.passed(page)
         own = contents.parameters(page.chapter)
         values |= {"architectures": " ".join(names)} if "architectures" in own else {}
         if page.architecture or own.get("architecture") == contents.TEMPLATE:

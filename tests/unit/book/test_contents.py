@@ -6,6 +6,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
+import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers import InputError, study
@@ -46,6 +47,17 @@ def test_contents_keep_all_else(library):
     found = contents.contents(["resnet18"])
     assert {k: v for k, v in found.items() if k != "parts"} == {"format": "jb-book", "root": "book/index"}
     assert found["parts"][1] == made.TOC["parts"][1]
+
+
+def test_parameters_of_an_entry_are_passed_to_its_pages_and_not_to_the_site(library):
+    toc = yaml.safe_load((library / "_toc.yml").read_text())
+    toc["parts"][0]["chapters"][1]["sections"][0]["with"] = {"training_folds": "1 2"}
+    (library / "_toc.yml").write_text(yaml.safe_dump(toc))
+    for name in made.RECORDED:
+        assert contents.passed(Page("05_training", "recorded", name)) == {"training_folds": "1 2"}
+    assert contents.passed(Page("05_training", "copy", "resnet18")) == {}
+    assert contents.passed(Page("09_results", "recorded", "")) == {}
+    assert "training_folds" not in str(contents.contents(["resnet18"]))
 
 
 @pytest.mark.parametrize(("part", "other"), [("recorded", "copy"), ("copy", "recorded")])
