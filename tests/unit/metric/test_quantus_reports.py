@@ -39,13 +39,13 @@ def printed():
 
 def test_only_the_first_program_prints_nothing():
     assert START[1] == ""
-    assert len(PROGRAMS) == 11
+    assert len(PROGRAMS) == 13
     assert all(expected for _, expected in PROGRAMS)
 
 
 def test_every_finding_but_the_thesis_has_its_report():
     findings = len(re.findall(r"^###? .*", PAGE, re.MULTILINE)) - 4  # three groups and the thesis
-    assert PAGE.count("{dropdown} Ready to report") == findings == 10
+    assert PAGE.count("{dropdown} Ready to report") == findings == 12
     for part in ("*What happens.*", "*Expected.*", "*Suggestion.*"):
         assert PAGE.count(part) == findings
 
