@@ -13,7 +13,7 @@ rule book:
         [step["page"] for step in STEPS], "_config.yml", "_toc.yml", "book/references.bib",
         [f"{file}.md" for file in CALL.files if "/executed/" not in file],
         "book/_static/book.css", "book/_static/book.js", [f"src/helpers/book/{name}.py" for name in ("site", "contents", "sphinx")],
-        "data/recorded/answer.md", "data/recorded/sheet.md",
+        [f"data/recorded/{name}" for name in ("answer.md", "sheet.md", "first.md", "ladder.svg", "clip.svg")],
     output:
         "_build/html/.complete",
     params:

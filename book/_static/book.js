@@ -5,6 +5,19 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const entry of document.querySelectorAll("[role=doc-biblioentry]")) entry.setAttribute("role", "listitem"); // the other is deprecated
 });
 
+// A word of the glossary says what it means under the pointer and when the keyboard reaches it; Escape hides it.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const link of document.querySelectorAll("a[title]:has(> .term)")) {
+    link.dataset.meaning = link.title;
+    link.setAttribute("aria-description", link.title);
+    link.removeAttribute("title");
+    for (const back of ["pointerenter", "focus"]) link.addEventListener(back, () => link.classList.remove("hushed"));
+  }
+  document.addEventListener("keydown", ({ key }) => {
+    if (key === "Escape") for (const link of document.querySelectorAll("a[data-meaning]")) link.classList.add("hushed");
+  });
+});
+
 // The specification curve: a choice of values keeps the strokes that have them and spreads them over the width.
 document.addEventListener("DOMContentLoaded", () => {
   for (const figure of document.querySelectorAll(".curve")) {

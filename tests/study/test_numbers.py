@@ -11,7 +11,8 @@ import pytest
 from helpers import artifacts, study
 from helpers.book import picture
 from helpers.experiments import comparison, controls, slips
-from helpers.findings import confirmation, curve, grid, ladder, plan, ranking, reference
+from helpers.findings import answer, confirmation, curve, grid, ladder, plan, ranking, reference
+from helpers.maps.explainers import explanations
 
 HERE = Path(__file__).parent
 
@@ -37,6 +38,19 @@ def test_the_picture_of_the_answer_is_drawn_from_the_recorded_runs(tmp_path):
     one, two = (re.findall(r"-?\d+\.\d+", text) for text in (now, kept))
     assert len(one) > 1000
     assert np.allclose(np.array(one, float), np.array(two, float), atol=0.01)
+
+
+def test_the_first_page_shows_what_the_recorded_runs_say_now(tmp_path):
+    now, kept = picture.first(tmp_path).read_text(), (study.RECORDED / "first.md").read_text()
+    assert now == kept
+    knows = answer.one(artifacts.across(reference.confirmed(), controls.CONTROLS.read))
+    assert knows in now
+    # the clip that is shown is none that was chosen: as many explained clips score less as score more
+    run = reference.confirmed()[0]
+    scores = controls.CONTROLS.read(run).set_index("clip")["Grad-CAM inside"].reindex(explanations(run).clips).dropna()
+    (said,) = re.findall(r"agree by ([+-]\d\.\d\d)", now)
+    assert abs((scores.round(2) < float(said)).sum() - (scores.round(2) > float(said)).sum()) <= 3
+    assert ":::{include} ../data/recorded/first.md\n" in (study.ROOT / "book" / "index.md").read_text()
 
 
 def test_the_page_of_changes_says_what_the_controls_say_now():
@@ -99,8 +113,8 @@ def test_the_ledger_has_the_numbers_that_it_had_before():
 
 
 def test_the_readme_the_first_page_and_the_sheet_say_the_answer():
-    answer = (study.RECORDED / "answer.md").read_text()
-    assert answer in (study.ROOT / "README.md").read_text()
+    said = (study.RECORDED / "answer.md").read_text()
+    assert said in (study.ROOT / "README.md").read_text()
     assert ":::{include} ../data/recorded/answer.md\n" in (study.ROOT / "book" / "index.md").read_text()
     assert ":::{include} ../data/recorded/sheet.md\n" in (study.ROOT / "book" / "sheet.md").read_text()
 

@@ -127,6 +127,7 @@ def record(*, name: str, data: str) -> None:
     print(overlaps.record(source.folder, sounds.clips(study.open(profile="thesis", data=data))))
     reference.write()
     print(picture.write(study.RECORDED / "ladder.svg"))
+    print(picture.first(study.RECORDED))
 
 
 @contextlib.contextmanager

@@ -68,7 +68,9 @@ def site(architectures: Sequence[str], *, parts: Sequence[str] = contents.PARTS)
 
 def _every() -> str:
     """A digest of what every page is made with: settings, code, styles, references, packages."""
-    files = [study.ROOT / name for name in ("_config.yml", "requirements.lock", "book/references.bib")]
+    files = [
+        study.ROOT / name for name in ("_config.yml", "requirements.lock", "book/references.bib", "book/glossary.md")
+    ]
     files += sorted([*study.ROOT.glob("src/helpers/**/*.py"), *study.ROOT.glob("book/_static/*")])
     said = hashlib.sha256(sys.version.encode())
     for path in filter(Path.is_file, files):

@@ -1,10 +1,11 @@
-"""What the site's pages need of Sphinx: formulas as MathML, and no script that the book does not use.
+"""What the site's pages need of Sphinx: formulas as MathML, words that lead to the glossary, no script without a use.
 
 MathML is written when the site is built: no script, no other host, readable by screen readers.
 A Sphinx extension; _config.yml loads it. Source: latex2mathml. Chapter: every notebook
 """
 
 import functools
+import re
 
 from docutils import nodes
 from latex2mathml.converter import convert
@@ -16,6 +17,12 @@ from sphinx.writers.html5 import HTML5Translator
 
 from helpers import study
 from helpers.book import contents
+
+_VERBS = ("run", "source", "study")  # words that mostly stand for something else, or on every line
+_APART = (
+    *(nodes.reference, nodes.title, nodes.literal, nodes.caption, nodes.table, nodes.math, nodes.raw, nodes.term),
+    *(nodes.citation, addnodes.pending_xref, addnodes.desc),
+)
 
 
 def inline(translator: HTML5Translator, node: nodes.math) -> None:
@@ -71,10 +78,60 @@ def left_out_labels(parts: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+@functools.cache
+def terms() -> dict[str, str]:
+    """What each word of the glossary means, by the word; book/glossary.md."""
+    listed = (study.ROOT / "book" / "glossary.md").read_text().partition("```{glossary}\n")[2].partition("```")[0]
+    entries = (entry.split("\n", 1) for entry in listed.strip().split("\n\n"))
+    return {word: " ".join(meaning.split()).replace("`", "") for word, meaning in entries}
+
+
+def link_terms(app: Sphinx, doctree: nodes.document) -> None:
+    """Let the first place of each word of the glossary on a page lead there."""
+    if app.env.docname in ("book/glossary", "book/references") or app.env.docname.startswith("book/code"):
+        return
+    waiting = {word: re.compile(rf"\b{word}s?\b", re.IGNORECASE) for word in terms() if word not in _VERBS}
+    texts = [text for text in doctree.findall(nodes.Text) if _is_prose(text)]
+    while texts and waiting:
+        text = texts.pop(0)
+        found = {word: match for word, pattern in waiting.items() if (match := pattern.search(text))}
+        if not found:
+            continue
+        word = min(found, key=lambda one: (found[one].start(), -len(one)))  # the longest of those that begin there
+        match, content = found[word], text.astext()
+        said = nodes.inline(match[0], match[0], classes=["term"])
+        link = addnodes.pending_xref("", said, refdomain="std", reftype="term", reftarget=word)
+        link["refdoc"] = app.env.docname
+        rest = nodes.Text(content[match.end() :])
+        text.parent.replace(text, [nodes.Text(content[: match.start()]), link, rest])
+        texts.insert(0, rest)
+        del waiting[word]
+
+
+def _is_prose(text: nodes.Text) -> bool:
+    """Whether a text stands in a paragraph, and in nothing that is a link, a name or a cell of a table."""
+    above, node = [], text.parent
+    while node is not None:
+        above.append(type(node))
+        node = node.parent
+    return nodes.paragraph in above and not any(issubclass(kind, _APART) for kind in above)
+
+
+def show_meanings(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Give each link to the glossary the meaning as its title; book.js shows it to the keyboard too."""
+    for link in doctree.findall(nodes.reference):
+        words = [one for one in link.children if isinstance(one, nodes.inline) and "term" in one["classes"]]
+        if words and link.get("refid", link.get("refuri", "")).partition("#")[2].startswith("term-"):
+            said = words[0].astext().lower()
+            link["reftitle"] = next(m for w, m in terms().items() if said in (w.lower(), f"{w.lower()}s"))
+
+
 def setup(app: Sphinx) -> dict:
     """Register the renderer under the name `mathml`, and the handlers."""
     app.add_config_value("helpers_parts", list(contents.PARTS), "html")  # asked when a page is written
     app.connect("missing-reference", left_out)
     app.add_html_math_renderer("mathml", (inline, None), (block, None))
+    app.connect("doctree-read", link_terms)
+    app.connect("doctree-resolved", show_meanings)
     app.connect("html-page-context", without_thebe, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

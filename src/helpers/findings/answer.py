@@ -135,6 +135,23 @@ def three(verdicts: pd.DataFrame, controls: pd.DataFrame, curves: pd.DataFrame, 
     return "\n".join([_negative(verdicts, curves), _blank(controls), _inside(confirmed)])
 
 
+def one(confirmed: pd.DataFrame) -> str:
+    """The answer in one sentence, as Markdown: of how many planned kinds of network the maps know the clip.
+
+    Parameters
+    ----------
+    confirmed : controls of the second plan's runs.
+
+    Chapter: notebooks/21_confirmation.md
+    """
+    ends = confirmation.ends(confirmation.primary(confirmation.leads(confirmed)))
+    ends = ends[confirmation.names(ends).isin(confirmation.FAMILY)]["end"]
+    return (
+        "Where there is sound, its maps rank the moments that matter better than both a guess and one curve drawn for "
+        f"all clips **in {(ends == confirmation.ENDS[0]).sum()} of {len(ends)} kinds of network**."
+    )
+
+
 def _negative(verdicts: pd.DataFrame, curves: pd.DataFrame) -> str:
     own = verdicts[verdicts["claim"].str.endswith("-sign")].sort_values("value")
     least, most = (f"{r['value']:.0%} ({r['low']:.0%} to {r['high']:.0%})" for _, r in own.iloc[[0, -1]].iterrows())

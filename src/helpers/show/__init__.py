@@ -6,7 +6,7 @@ It draws what it is given and knows no experiment.
 from helpers.show.alike import alike, overlaid
 from helpers.show.commonalities import dependence, maps_and_effects
 from helpers.show.controls import agreement, by_phase, differences, nulls, randomisation, specifications, wins
-from helpers.show.inputs import representations, slices_per_class, three_bars, two_classes
+from helpers.show.inputs import map_over_effects, representations, slices_per_class, three_bars, two_classes
 from helpers.show.interactive import curve
 from helpers.show.ladder import ladder
 from helpers.show.networks import by_field, confusion, history, shortcut

@@ -287,3 +287,49 @@ def three_bars(
         clip.mark_padding(panels, sounding_frames)
         _scale(figure, image, panels, explainer=explainer)
     return figure
+
+
+def map_over_effects(
+    map: ArrayLike,
+    features: ArrayLike,
+    effects: ArrayLike,
+    *,
+    title: str,
+    seconds_per_frame: float,
+    sounding_frames: int | None = None,
+    representation: str = "mfcc",
+    explainer: str = "Grad-CAM",
+    source: str,
+) -> Figure:
+    """A map laid over the features it explains, and below it what each moment really does to the answer.
+
+    Parameters
+    ----------
+    map : (rows, frames), importance in [0, 1].
+    effects : (frames,), >= 0: what replacing each frame does; drawn as shares of the largest.
+
+    Raises
+    ------
+    InputError
+        The shapes differ, a value is not finite, or the map leaves [0, 1].
+
+    Chapter: notebooks/21_confirmation.md
+    """
+    clip = _Clip(style.matrix(features, "features"), seconds_per_frame, representation)
+    importance = style.importance(map, "map", like=clip.values)
+    share = np.asarray(effects, dtype=float)
+    if share.shape != clip.values.shape[1:] or not np.isfinite(share).all():
+        raise InputError(f"effects have shape {share.shape}, or are not finite; give one number for each frame")
+    share = share / share.max() if share.max() > 0 else share
+    with style.picture(height=4.2, source=source) as figure:
+        both, below = panels = figure.subplots(2, sharex=True, height_ratios=(3, 2))
+        figure.suptitle(title)
+        clip.draw(both)
+        image = clip.draw_map(both, importance)
+        both.set_title(f"Colour: where {explainer} says that the network listened")
+        below.fill_between(seconds_per_frame * np.arange(len(share)), share, step="post", color=style.BLUE)
+        below.set(title="How much the answer changes when the moment is replaced", ylim=(0, 1.05), yticks=[])
+        below.set(xlabel="time (s)", ylabel="effect")
+        clip.mark_padding(panels, sounding_frames)
+        _scale(figure, image, panels, explainer=explainer)
+    return figure

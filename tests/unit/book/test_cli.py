@@ -398,13 +398,14 @@ def test_record_copies_the_study_and_then_writes_what_follows(library, monkeypat
     monkeypatch.setattr(studies, "record", lambda name, data: done.append(name) or ["a.csv", "b.npz"])
     monkeypatch.setattr(reference, "write", lambda: done.append("answer"))
     monkeypatch.setattr(picture, "write", lambda path: path.name)
+    monkeypatch.setattr(picture, "first", lambda folder: "first.md")
     monkeypatch.setattr(sounds, "record_slices", None)  # this table is not the official one
     monkeypatch.setattr(sounds, "clips", lambda run: "clips")
     monkeypatch.setattr(overlaps, "record", lambda folder, table: f"overlaps of {table}")
     assert cli.main(["record", "--study", "reference", "--data", str(recordings(tmp_path))]) == 0
     assert done == ["reference", "answer"]
     said = capfd.readouterr().out
-    assert said.endswith("a.csv\nb.npz\noverlaps of clips\nladder.svg\n")
+    assert said.endswith("a.csv\nb.npz\noverlaps of clips\nladder.svg\nfirst.md\n")
     assert "has not the official table of all clips" in said
 
 

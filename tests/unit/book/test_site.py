@@ -4,10 +4,15 @@ import itertools
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
+import docutils.utils
 import pytest
 import yaml
+from docutils import nodes
+from sphinx import addnodes
 
+from helpers import study
 from helpers.book import contents, site
 from helpers.book import sphinx as extension
 
@@ -152,3 +157,66 @@ def test_a_label_may_be_missing_only_with_its_part():
     title = next(line for line in (contents.NOTEBOOKS / "11_runs.md").read_text().splitlines() if line.startswith("# "))
     assert labels["sec:runs-copy"] == title.removeprefix("# ")
     assert "sec:nothing" not in labels
+
+
+# The glossary
+
+
+def paragraph(*children: nodes.Node, around: type[nodes.Element] = nodes.section) -> nodes.document:
+    document = docutils.utils.new_document("page")
+    document += around("", nodes.paragraph("", "", *children))
+    return document
+
+
+def linked(document: nodes.document, page: str = "book/sheet") -> list[tuple[str, str]]:
+    extension.link_terms(SimpleNamespace(env=SimpleNamespace(docname=page)), document)
+    return [(link["reftarget"], link.astext()) for link in document.findall(addnodes.pending_xref)]
+
+
+@pytest.fixture
+def words(library):
+    entries = [
+        "clip\n  A short file.",
+        "score\n  A number.",
+        "frame\n  A column.",
+        "frame score\n  One\n  for `each`.",
+        "run\n  One.",
+    ]
+    (library / "book").mkdir(exist_ok=True)
+    text = "# Glossary\n\n```{glossary}\n" + "\n\n".join(entries) + "\n```\n"
+    (library / "book" / "glossary.md").write_text(text)
+    extension.terms.cache_clear()
+    yield
+    extension.terms.cache_clear()
+
+
+def test_the_first_place_of_each_word_leads_to_the_glossary(words):
+    document = paragraph(nodes.Text("Clips have a frame score; a clip runs, each frame of a run, eclipsed."))
+    assert linked(document) == [("clip", "Clips"), ("frame score", "frame score"), ("frame", "frame")]
+    assert document.astext() == "Clips have a frame score; a clip runs, each frame of a run, eclipsed."
+
+
+def test_names_links_and_tables_are_left_alone(words):
+    for inside in (nodes.literal, nodes.reference, nodes.title, nodes.math):
+        assert linked(paragraph(inside("", "clip"))) == []
+    assert linked(paragraph(nodes.Text("clip"), around=nodes.table)) == []
+    assert linked(paragraph(nodes.Text("clip")), page="book/glossary") == []
+    assert linked(paragraph(nodes.Text("clip")), page="book/code/study") == []
+
+
+def test_a_link_to_the_glossary_says_what_the_word_means(words):
+    link = nodes.reference(
+        "", "", nodes.inline("", "Frame scores", classes=["term"]), refuri="glossary.html#term-frame-score"
+    )
+    other = nodes.reference("", "", nodes.inline("", "clip"), refuri="elsewhere.html")
+    extension.show_meanings(None, paragraph(link, other), "book/sheet")
+    assert link["reftitle"] == "One for each."
+    assert "reftitle" not in other
+
+
+def test_the_glossary_has_every_word_of_the_study_once():
+    text = (study.ROOT / "book" / "glossary.md").read_text()
+    listed = re.findall(r"^(\S.*)\n  ", text.partition("```{glossary}")[2], re.MULTILINE)
+    assert listed == sorted(set(listed), key=str.lower)
+    known = "clip recording node map curve block baseline effect score null ceiling rung specification profile"
+    assert {*known.split(), "study", "run", "artefact", "source"} <= set(listed)

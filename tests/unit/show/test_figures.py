@@ -116,6 +116,11 @@ def three_bars(map=MAP, features=MFCC, **options):
     return show.three_bars(map, features, **{"title": "siren", "seconds_per_frame": STEP, "source": SOURCE, **options})
 
 
+def map_over_effects(map=MAP, effects=MFCC[0] ** 2, **options):
+    given = {"title": "siren", "seconds_per_frame": STEP, "source": SOURCE, **options}
+    return show.map_over_effects(map, MFCC, effects, **given)
+
+
 def representations(waveform, **options):
     return show.representations(
         waveform,
@@ -191,6 +196,7 @@ EVERY = {
     "history": lambda: show.history(HISTORY, test_fold=10, source=SOURCE),
     "confusion": lambda: show.confusion(PREDICTIONS, classes=NAMES, source=SOURCE),
     "three_bars": lambda: three_bars(sounding_frames=17),
+    "map_over_effects": lambda: map_over_effects(sounding_frames=17),
     "density": lambda: show.density(SCORES, thesis_modes=MODES, source=SOURCE),
     "densities": lambda: densities(),
     "effects": lambda: show.effects(MAP[0], MAP[0] ** 2, source=SOURCE),
@@ -326,6 +332,25 @@ def test_three_bars_hatch_the_padding():
         assert span.get_x() + span.get_width() == pytest.approx(40 * STEP)
         assert [text.get_text() for text in axes.texts] == ["padding"]
     assert "padding" not in words(three_bars(sounding_frames=40))
+
+
+def test_effects_stand_below_the_map_as_shares_of_the_largest():
+    effects = np.arange(40.0)
+    both, below, _ = map_over_effects(effects=effects, sounding_frames=17).axes
+    np.testing.assert_array_equal(both.images[0].get_array(), MFCC)
+    np.testing.assert_array_equal(both.images[1].get_array(), MAP)
+    top = below.collections[0].get_paths()[0].vertices
+    assert top[:, 1].max() == 1
+    assert top[:, 0].max() == pytest.approx(39 * STEP)
+    # at half of the largest effect half of the height
+    assert top[np.isclose(top[:, 0], 20 * STEP), 1].max() == pytest.approx(20 / 39)
+    map_over_effects(effects=np.zeros(40))  # a network that nothing moves
+
+
+@pytest.mark.parametrize("effects", [np.ones(39), np.full(40, np.nan), np.ones((1, 40))])
+def test_effects_are_one_number_for_each_frame(effects):
+    with pytest.raises(InputError, match="give one number for each frame"):
+        map_over_effects(effects=effects)
 
 
 def test_an_empty_map_is_called_so():
