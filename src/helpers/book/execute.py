@@ -27,6 +27,7 @@ from helpers.book import contents, site, warm
 _EACH = re.compile(r"^% each architecture\n(.*?)^% end\n?", re.MULTILINE | re.DOTALL)
 _AUDIO = re.compile(r'src="data:audio/mpeg;base64,([A-Za-z0-9+/=]+)"')
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+WORDS_A_MINUTE = 200  # read slowly, with figures and tables between them
 # What tqdm leaves behind: "training ResNet18:  40%|####   | 4/10 [00:01<00:02,  2.50batch/s]"
 _PROGRESS = re.compile(r"^.*\[(?:\d+:)?\d+:\d\d[<,].*\]\s*$|^\s*$", re.MULTILINE)
 
@@ -177,7 +178,8 @@ def _make_page(notebook: NotebookNode, *, source: Path, root: str, values: dict,
             kept.append(shown)
         cell.outputs = kept
     notebook.metadata.pop("papermill", None)
-    notebook.cells[0].source += f"\n\n{banner(source=source, values=values, seconds=seconds)}"
+    words = sum(len(cell.source.split()) for cell in notebook.cells if cell.cell_type == "markdown")
+    notebook.cells[0].source += f"\n\n{banner(source=source, values=values, seconds=seconds, words=words)}"
 
 
 def _into_place(notebook: NotebookNode, injected: NotebookNode) -> None:
@@ -192,9 +194,16 @@ def _into_place(notebook: NotebookNode, injected: NotebookNode) -> None:
     injected.metadata["tags"] = [*injected.metadata["tags"], "remove-cell"]
 
 
-def banner(*, source: Path, values: dict, seconds: float) -> str:
-    """What the numbers on a page were computed from, as MyST; synthetic data is called so first."""
+def banner(*, source: Path, values: dict, seconds: float, words: int) -> str:
+    """What the numbers on a page were computed from, as MyST; synthetic data is called so first.
+
+    Parameters
+    ----------
+    seconds : that its cells took here. words : of the chapter, for the minutes that reading takes.
+    """
+    minutes = max(1, round(words / WORDS_A_MINUTE))
     made = f"`notebooks/{source.name}` at revision `{artifacts.revision()}`, executed in {seconds:.0f} s"
+    made += f"; about {minutes} min to read"
     if "data" not in values:
         return f"```{{div}} provenance\n{made}.\n```"
     names = str(values.get("architectures") or values.get("architecture") or "").split()

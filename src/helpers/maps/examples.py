@@ -16,7 +16,7 @@ from helpers import InputError, artifacts
 from helpers.artifacts import Artefact
 from helpers.audio import representations, sounds, urbansound
 from helpers.audio.representations import Features
-from helpers.maps import explainers
+from helpers.maps import explainers, nulls
 from helpers.networks import models, training
 from helpers.study import Run
 
@@ -70,6 +70,35 @@ def sound(run: Run, clip: str) -> Sound:
         picture=representations.picture(torch.from_numpy(samples)[None], rate, run)[0].numpy(),
         frames=representations.sounding_frames(len(samples), rate, run),
     )
+
+
+def weighed(sound: Heard, map: np.ndarray, *, seconds_per_frame: float) -> tuple[Heard, Heard]:
+    """What a map keeps of a sound and what it drops: each sample times the map's curve at its time, or 1 minus it.
+
+    Both are as strong as the sound (root mean square): the ear shall compare what is there, not how loud it is.
+    A sound that is not at hand stays so.
+
+    Parameters
+    ----------
+    map : (rows, frames), float, at least 0; its curve is taken as a share of its peak.
+    seconds_per_frame : s; frame i has its middle i times this after the start.
+
+    Chapter: notebooks/06_explanations.md
+    """
+    if sound.samples is None:
+        return sound, sound
+    curve = nulls.profile(map[None])[0]
+    frames = seconds_per_frame * np.arange(len(curve))
+    share = np.interp(np.arange(len(sound.samples)) / sound.rate, frames, curve / max(curve.max(), 1e-12))
+    facts = {name: getattr(sound, name) for name in ("clip", "recording", "second", "category", "rate")}
+    parts = (sound.samples * weights for weights in (share, 1 - share))
+    kept, dropped = (Heard(samples=_as_strong(part, sound.samples), **facts) for part in parts)
+    return kept, dropped
+
+
+def _as_strong(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    strength = np.sqrt(np.mean(part**2))
+    return (part * (np.sqrt(np.mean(whole**2)) / strength if strength else 1.0)).astype(np.float32)
 
 
 def _recorded(run: Run, clip: str) -> Sound:

@@ -277,10 +277,10 @@ def test_the_banner_says_synthetic_first_and_what_is_changed(executed, markdown)
 
 def test_the_banner_says_synthetic_also_when_the_stand_in_is_named(library, stand_in):
     values = {"profile": "smoke", "data": str(stand_in), "seed": 0}
-    text = execute.banner(source=Path("05_training.md"), values=values, seconds=3.4)
+    text = execute.banner(source=Path("05_training.md"), values=values, seconds=3.4, words=1099)
     assert "**synthetic stand-in**" in text
     assert str(stand_in) not in text
-    assert "executed in 3 s" in text
+    assert "executed in 3 s; about 5 min to read" in text
     assert "Differs" not in text
 
 
@@ -289,7 +289,7 @@ def test_the_banner_says_recordings_for_recordings(library):
         (study.DATA / "UrbanSound8K" / "audio" / f"fold{fold}").mkdir(parents=True)
         (study.DATA / "UrbanSound8K" / "audio" / f"fold{fold}" / "1-0-0-0.wav").touch()
     values = {"profile": "thesis", "data": "", "architectures": "resnet18 resnet34"}
-    text = execute.banner(source=Path("09_results.md"), values=values, seconds=1)
+    text = execute.banner(source=Path("09_results.md"), values=values, seconds=1, words=20)
     assert "Data on this page: UrbanSound8K\n:class: note provenance" in text
     assert "Real recordings from UrbanSound8K. Profile `thesis`" in text
     assert "Networks learned from folds 1; fold 10 tests" in text
@@ -298,7 +298,7 @@ def test_the_banner_says_recordings_for_recordings(library):
 
 def test_the_banner_of_a_recorded_page_names_its_runs(library):
     values = {"profile": "quick", "seed": 0, "data": "recorded", "architectures": "resnet18 resnet101"}
-    text = execute.banner(source=Path("09_results.md"), values=values, seconds=1)
+    text = execute.banner(source=Path("09_results.md"), values=values, seconds=1, words=20)
     assert "Data on this page: UrbanSound8K, recorded\n:class: note provenance" in text
     assert "`resnet18 seed=0 hop_length=1024 training_folds=1+2`" in text
     assert "`resnet101 seed=0 hop_length=1024 training_folds=1+2`" in text
@@ -307,7 +307,7 @@ def test_the_banner_of_a_recorded_page_names_its_runs(library):
 
 
 def test_the_banner_of_a_page_without_data_names_its_source_only():
-    text = execute.banner(source=Path("07_metric.md"), values={"seed": 0}, seconds=1)
+    text = execute.banner(source=Path("07_metric.md"), values={"seed": 0}, seconds=1, words=20)
     assert text.startswith("```{div} provenance\n`notebooks/07_metric.md` at revision ")
     assert "synthetic" not in text
 

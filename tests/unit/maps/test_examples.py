@@ -37,6 +37,29 @@ def test_a_sound_is_its_file_and_its_features(run):
     assert sound.frames == test.frames[-1]
 
 
+def test_a_map_keeps_the_moments_it_marks_and_drops_the_others():
+    facts = {"clip": "a.wav", "recording": 1, "second": 0.0, "category": "siren"}
+    sound = examples.Heard(samples=np.ones(9, dtype=np.float32), rate=4, **facts)
+    map = np.array([[0.0, 1.0, 3.0], [0.0, 1.0, 1.0]])  # its curve: 0, 1/2, 1 at 0, 1 and 2 s
+    kept, dropped = examples.weighed(sound, map, seconds_per_frame=1.0)
+    share = np.arange(9) / 8
+    np.testing.assert_allclose(kept.samples / kept.samples[-1], share, rtol=1e-6)
+    np.testing.assert_allclose(dropped.samples / dropped.samples[0], 1 - share, rtol=1e-6)
+    for part in (kept, dropped):
+        assert np.sqrt(np.mean(part.samples**2)) == pytest.approx(1)  # as strong as the sound
+        assert (part.rate, part.recording, part.samples.dtype) == (4, 1, np.float32)
+
+
+def test_an_empty_map_keeps_silence_and_a_sound_that_is_not_at_hand_stays_so():
+    facts = {"clip": "a.wav", "recording": 1, "second": 0.0, "category": "siren", "rate": 4}
+    sound = examples.Heard(samples=np.ones(9, dtype=np.float32), **facts)
+    kept, dropped = examples.weighed(sound, np.zeros((2, 3)), seconds_per_frame=1.0)
+    assert (kept.samples == 0).all()
+    np.testing.assert_array_equal(dropped.samples, sound.samples)
+    away = examples.Heard(samples=None, **facts)
+    assert examples.weighed(away, np.ones((2, 3)), seconds_per_frame=1.0) == (away, away)
+
+
 def test_a_sound_that_is_not_there_is_said_in_one_sentence(run):
     with pytest.raises(InputError, match=r"1-2-3-4\.wav"):
         examples.sound(run, "1-2-3-4.wav")
