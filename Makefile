@@ -15,6 +15,8 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 # Threads that wait for each other spin only briefly: on a busy machine two spinning threads are slower than one.
 # `make bench` has the machine to itself and keeps the library's own choice, for us and for those we compare with.
 export GOMP_SPINCOUNT ?= 1000
+# Text is UTF-8, whatever the locale says.
+export PYTHONUTF8 = 1
 
 # Make takes any name=value in silence; a misspelt one would run something else than was asked for.
 SETTINGS := PROFILE ARCHS DATA OTHERS PARTS STUDY NAMES RUNS CORES VENV GOMP_SPINCOUNT
@@ -44,7 +46,8 @@ test-fast: $(VENV)/.installed ## the unit tests that take less than two minutes 
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist worksteal tests/unit tests/notebooks -m "not slow"
 
 check: $(VENV)/.installed ## lint, format, types and the floors of the rooms, without changing a file
-	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy && $(VENV)/bin/lint-imports
+	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy \
+		&& $(PYTHON) -c 'from importlinter.cli import lint_imports_command as check; check()'
 
 data: $(VENV)/.installed ## download UrbanSound8K (6 GB) to data/UrbanSound8K and verify it; resumes
 	@$(PYTHON) -m helpers.book data
@@ -94,6 +97,10 @@ $(VENV)/bin/python:
 # One environment for everything: what the book needs and what its tests need differ by a few packages.
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
 	@echo "installing the environment into $(VENV) (several GB, some minutes)"
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m ensurepip >/dev/null 2>&1 || { echo "$(VENV) has no pip, and none \
+	could be made: remove $(VENV); on Debian or Ubuntu install python3-venv too"; exit 1; }
 	@$(PYTHON) -m pip install --quiet --requirement requirements.lock
-	@$(PYTHON) -m pip install --quiet --no-deps --editable .
+	@# the way from the packages to the code: a copy of this folder, environment included, runs its own
+	@$(PYTHON) -c 'import os, sysconfig; packages = sysconfig.get_path("purelib"); \
+		open(os.path.join(packages, "helpers.pth"), "w").write(os.path.relpath("src", packages) + "\n")'
 	@touch $@

@@ -1,9 +1,11 @@
 # The study as a graph: one rule per executed page; helpers/book/graph.py says which, with what they are made from.
+import shlex
+
 from helpers.book import graph
 
 CALL = graph.Call.of(config)
 STEPS = graph.steps(CALL)
-PYTHON = sys.executable
+PYTHON = shlex.quote(sys.executable)
 # the command, by the process that has imported what chapters import (helpers.book.warm)
 EXECUTE = f"{PYTHON} -IS src/helpers/book/ask.py execute"
 
@@ -40,4 +42,4 @@ for step in STEPS:
             config.get("digest", "") if step["part"] == "copy" else "",
         threads: workflow.cores if alone else 1
         shell:
-            "{EXECUTE} {input[0]} {output} --inputs {input} {params[0]}"
+            "{EXECUTE} {input[0]} {output:q} --inputs {input:q} {params[0]}"

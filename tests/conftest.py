@@ -82,7 +82,8 @@ def shared(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def recorded(shared) -> Recorded:
     """The recorded part of the book alone, built in a tree without sounds; one for all workers."""
-    tree, kept = Tree(shared / "book"), shared / "recorded"
+    # a folder such as people have
+    tree, kept = Tree(shared / "Our book, 2nd"), shared / "recorded"
     with FileLock(shared / "recorded.lock"):
         if not kept.exists():
             copy_tree(tree.root).build("PARTS=recorded")

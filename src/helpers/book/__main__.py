@@ -1,6 +1,11 @@
 """`python -m helpers.book`: the command line of the study."""
 
+import os
 import sys
+
+if not sys.flags.utf8_mode:  # text is UTF-8, whatever the locale says, in all processes that follow too
+    os.environ["PYTHONUTF8"] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 from helpers.book import cli
 

@@ -83,8 +83,10 @@ def _snakemake(*, cores: int, settings: dict) -> None:
     artifacts.write_text(config, json.dumps(settings))
     call += ["--quiet", "host", "rules", "--configfile", str(config)]
     log = site.BUILD / "study.log"
+    # a profile of the user's own, for other work, would send the steps elsewhere or nowhere
+    own = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
     with log.open("w") as record:
-        engine = subprocess.Popen(call, cwd=study.ROOT, stderr=subprocess.PIPE, text=True)
+        engine = subprocess.Popen(call, cwd=study.ROOT, stderr=subprocess.PIPE, text=True, env=own)
         try:
             for line in engine.stderr or ():
                 record.write(line)
@@ -181,6 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("names", nargs="*")
     commands.add_parser("data", help="download UrbanSound8K and verify it")
     options = parser.parse_args(arguments)
+    _at_home()
     # a chapter executed by Snakemake speaks where its progress is shown
     stream = sys.stdout if options.command in ("execute", "site") else sys.stderr
     try:
@@ -195,6 +198,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
+
+
+def _at_home() -> None:
+    """Give libraries a home to keep their caches in where the user's cannot be written to."""
+    home = Path(os.environ.get("HOME") or "/nonexistent")
+    if not os.access(home, os.W_OK | os.X_OK):
+        os.environ["HOME"] = str(site.BUILD / "home")
+        (site.BUILD / "home").mkdir(parents=True, exist_ok=True)
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -244,6 +244,14 @@ def pair(source: Path) -> str:
     return nbformat.writes(notebook) + "\n"
 
 
+def _is_edited(twin: Path) -> bool:
+    """Whether a twin is newer than its chapter and says something else, not only in another form."""
+    source = twin.with_suffix(".md")
+    if not twin.exists() or twin.stat().st_mtime_ns <= source.stat().st_mtime_ns:
+        return False
+    return [cell.source for cell in read(twin).cells] != [cell.source for cell in read(source).cells]
+
+
 def fields() -> str:
     """All choices of the study as a table in Markdown, from their declaration; book/choices.md shows it."""
     table = study.table()
@@ -255,7 +263,13 @@ def fields() -> str:
 
 
 def pairs(*, check: bool) -> None:
-    """Write the .ipynb twins of all chapters and the table of choices, or refuse those out of step."""
+    """Write the .ipynb twins of all chapters and the table of choices, or refuse those out of step.
+
+    Raises
+    ------
+    InputError
+        A twin has no chapter, is out of step (`check`), or was edited later than its chapter: it would be lost.
+    """
     sources = sorted(NOTEBOOKS.glob("*.md"))
     written = {source.with_suffix(".ipynb"): pair(source) for source in sources}
     written[study.ROOT / "book" / "fields.md"] = fields()
@@ -263,6 +277,13 @@ def pairs(*, check: bool) -> None:
     lonely = [p.name for p in NOTEBOOKS.glob("*.ipynb") if not p.with_suffix(".md").exists()]
     if lonely:
         raise InputError(f"notebooks without a .md twin: {', '.join(lonely)}; remove or pair them")
+    edited = [path for path in stale if path.suffix == ".ipynb" and _is_edited(path)]
+    if edited:
+        names = ", ".join(f"{path.name} was edited later than {path.stem}.md" for path in edited)
+        raise InputError(
+            f"{names}; take its changes over with `jupytext --to md:myst FILE.ipynb`, or drop them with "
+            "`git checkout FILE.ipynb`"
+        )
     if check and stale:
         names = ", ".join(path.name for path in stale)
         raise InputError(f"{names} differ from what they are made from; run `make pairs`")

@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -80,7 +79,7 @@ def execute(
         contents.make_labels_unique(notebook, page)
     output.parent.mkdir(parents=True, exist_ok=True)
     part = output.with_name(f".part-{output.name}")
-    sockets = tempfile.TemporaryDirectory()
+    sockets = warm.sockets()
     logging.getLogger("papermill").setLevel(logging.ERROR)  # a field that the cell does not list is no mistake
     started = time.monotonic()
     try:
@@ -117,7 +116,11 @@ def execute(
         raise RuntimeError(f"papermill did not pass {given} to notebooks/{source.name}")
     # a notebook outside the book keeps its sounds
     root = "/".join(".." for _ in output.parent.relative_to(study.ROOT).parts) if page else ""
-    _make_page(executed, source=source, root=root, values=values, seconds=time.monotonic() - started)
+    try:
+        _make_page(executed, source=source, root=root, values=values, seconds=time.monotonic() - started)
+    except RuntimeError:
+        part.unlink(missing_ok=True)
+        raise
     executed.metadata["made_from"] = made_from
     nbformat.write(executed, part)
     os.replace(part, output)
@@ -168,7 +171,9 @@ def _make_page(notebook: NotebookNode, *, source: Path, root: str, values: dict,
             if shown.output_type == "stream" and shown.name == "stderr":
                 shown.text = _PROGRESS.sub("", shown.text.replace("\r", "\n")).strip()
                 if not shown.text:
-                    continue  # a progress bar; anything else stays, and makes the site's build fail
+                    continue  # a progress bar
+                if root:  # no page of the book: it would count as made, and no site would take it
+                    raise RuntimeError(f"a cell of notebooks/{source.name} wrote to its error stream:\n{shown.text}")
             if "application/vnd.jupyter.widget-view+json" in shown.get("data", {}):
                 continue  # a library's progress bar for JupyterLab; dead in a page
             if root and "text/html" in shown.get("data", {}):

@@ -42,14 +42,20 @@ def site(architectures: Sequence[str], *, parts: Sequence[str] = contents.PARTS)
     toc.write_text(listed)
     for name in ("book/_static", "book/executed/_static"):
         (study.ROOT / name).mkdir(parents=True, exist_ok=True)
-    call = [
-        str(Path(sys.executable).with_name("jupyter-book")),
-        "build",
-        str(study.ROOT),
+    # by this interpreter: the script in bin/ keeps the place where its environment was made
+    call = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(study.ROOT)]
+    call += [
         "--path-output",
         str(following),
+        "--toc",
+        str(toc),
+        "--config",
+        str(_config(following, parts)),
+        "-n",
+        "-W",
+        "--keep-going",
+        "-q",
     ]
-    call += ["--toc", str(toc), "--config", str(_config(following, parts)), "-n", "-W", "--keep-going", "-q"]
     with (BUILD / "site.log").open("w") as log:
         result = subprocess.run(call, stdout=log, stderr=subprocess.STDOUT, check=False)
     built = following / "_build" / "html"

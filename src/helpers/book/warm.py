@@ -28,6 +28,12 @@ from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvision
 
 # What most chapters and the process that executes them take long to import.
 IMPORTS = ("papermill", "jupytext", "ipykernel.kernelapp", "torch", "seaborn", "helpers.show", "helpers.book.studies")
+LONGEST = 60  # characters of a folder in which sockets can lie
+
+
+def sockets() -> tempfile.TemporaryDirectory:
+    """A folder for sockets, whose paths may have 107 characters: not in a TMPDIR that is longer than a few folders."""
+    return tempfile.TemporaryDirectory(dir="/tmp" if len(tempfile.gettempdir()) > LONGEST else None)
 
 
 @contextlib.contextmanager
@@ -38,7 +44,7 @@ def server(imports: Sequence[str] = IMPORTS) -> Iterator[None]:
 
     Chapter: notebooks/11_runs.md
     """
-    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+    with sockets() as folder, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(where := f"{folder}/warm")
         listener.listen(64)
         given = f"{listener.fileno()}, {tuple(imports)}, parent={os.getpid()}"
@@ -212,11 +218,12 @@ class Forked(LocalProvisioner):
     waiting: Kernel | None = None
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
-        """Start the waiting kernel with the words of this command line, after `python -m ipykernel_launcher`."""
+        """Start the waiting kernel, whatever the command line of the machine's kernel is."""
         if Forked.waiting is None:
             raise RuntimeError("no kernel waits to be started")
         kernel, Forked.waiting = Forked.waiting, None
-        words = cmd[cmd.index("ipykernel_launcher") + 1 :]
+        # this interpreter's kernel, whichever is called python3 on this machine
+        words = ["-f", str(getattr(self.parent, "connection_file", "")), "--HistoryManager.hist_file=:memory:"]
         kernel.start(words, cwd=kwargs.get("cwd") or os.getcwd(), env=kwargs["env"])
         self.process = kernel  # type: ignore[assignment]
         self.pid = self.pgid = kernel.pid

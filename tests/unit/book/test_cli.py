@@ -1,5 +1,6 @@
 """The command line: every mistake is one sentence and exit code 2, and nothing is written."""
 
+import os
 import subprocess
 import sys
 import time
@@ -275,12 +276,15 @@ def test_the_main_job_passes_other_fields_on_and_says_them(asked, capfd):
 )
 def test_snakemake_reads_what_it_is_told(library, monkeypatch, settings):
     calls = []
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", "a/profile/of/the/user")
 
     class Engine:
         stderr = ("2 of 3 steps (67%) done\n",)
 
         def __init__(self, call, **options):
             calls.append(call)
+            assert "PATH" in options["env"]
+            assert "SNAKEMAKE_PROFILE" not in options["env"]
 
         def wait(self) -> int:
             return 0
@@ -425,3 +429,31 @@ def test_make_refuses_a_setting_that_it_does_not_know(settings, code, said):
 
 def test_a_value_with_spaces_stands_in_quotes():
     assert cli._settings('explainer="input x gradient" n_mfcc=20') == {"explainer": "input x gradient", "n_mfcc": "20"}
+
+
+# The machine's surroundings
+
+
+@pytest.mark.parametrize("home", ["", "/no/such/home"])
+def test_a_home_that_cannot_be_written_to_is_replaced(library, monkeypatch, home):
+    monkeypatch.setenv("HOME", home)
+    cli.main(["pairs"])
+    assert os.environ["HOME"] == str(library / "_build" / "home")
+    assert (library / "_build" / "home").is_dir()
+
+
+def test_a_home_that_is_there_is_kept(library, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cli.main(["pairs"])
+    assert os.environ["HOME"] == str(tmp_path)
+
+
+def test_text_is_utf8_whatever_the_locale_says():
+    environment = {**os.environ, "PYTHONPATH": str(study.ROOT / "src"), "LC_ALL": "en_US.ISO-8859-1", "PYTHONUTF8": "0"}
+    environment |= {"PYTHONCOERCECLOCALE": "0"}
+    probe = "import os, sys; from unittest import mock\n"
+    probe += "with mock.patch('os.execv', side_effect=SystemExit) as call:\n"
+    probe += "    try:\n        import helpers.book.__main__\n    except SystemExit:\n        pass\n"
+    probe += "print(os.environ['PYTHONUTF8'], call.call_count)"
+    ran = subprocess.run([sys.executable, "-c", probe], env=environment, capture_output=True, text=True, check=False)
+    assert ran.stdout == "1 1\n", ran.stderr

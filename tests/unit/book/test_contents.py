@@ -1,6 +1,7 @@
 """The contents, the pages they name, parameters, labels and twins."""
 
 import json
+import os
 from pathlib import Path
 
 import jupytext
@@ -275,6 +276,7 @@ def harm_text(root: Path) -> str:
 def harm_twin(root: Path) -> str:
     path = root / "notebooks" / "05_training.ipynb"
     path.write_text(path.read_text().replace("print(", "prin("))
+    os.utime(path, ns=(1, 1))  # older than its chapter
     return path.name
 
 
@@ -305,6 +307,19 @@ def test_what_is_not_in_step_is_named_and_mended(library, harm):
     assert str(caught.value) == f"{stale} differ from what they are made from; run `make pairs`"
     contents.pairs(check=False)
     contents.pairs(check=True)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_somebody_wrote_into_a_twin_is_not_lost(library, check):
+    contents.pairs(check=False)
+    path = library / "notebooks" / "05_training.ipynb"
+    edited = path.read_text().replace("print(", "prin(")
+    path.write_text(edited)
+    later = path.with_suffix(".md").stat().st_mtime_ns + 1
+    os.utime(path, ns=(later, later))
+    with pytest.raises(InputError, match=r"05_training\.ipynb was edited later than 05_training\.md; take its changes"):
+        contents.pairs(check=check)
+    assert path.read_text() == edited
 
 
 @pytest.mark.parametrize("check", [True, False])

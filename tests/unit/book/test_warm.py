@@ -141,3 +141,18 @@ def group(pid: str) -> int | None:
         return os.getpgid(int(pid)) if "Z" not in Path(f"/proc/{pid}/stat").read_text().split(") ")[1][:1] else None
     except OSError:
         return None
+
+
+def test_a_foreign_kernel_and_a_long_folder_for_temporary_files_change_nothing(chapter, tmp_path):
+    spec = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    argv = ["/no/such/python", "-m", "other_launcher", "{connection_file}"]
+    spec.write_text(json.dumps({"argv": argv, "display_name": "Python 3", "language": "python"}))
+    long = tmp_path / ("a_folder_for_this_job_only" * 4)
+    long.mkdir()
+    page = tmp_path / "page.ipynb"
+    given = {"JUPYTER_PATH": str(tmp_path / "jupyter"), "TMPDIR": str(long), "SAID": "hello", "HELPERS_WARM": ""}
+    command = asked("execute", chapter, page, **given)
+    said, errors = command.communicate(timeout=120)
+    assert (command.returncode, errors) == (0, ""), said + errors
+    assert "hello" in cells(page)[-2]
