@@ -94,7 +94,7 @@ def passed(page: Page) -> dict[str, object]:
 
 def _is(entry: dict, page: Page) -> bool:
     other = executed(entry.get("file", ""))
-    return bool(other) and (other.chapter, other.part) == (page.chapter, page.part)
+    return other is not None and (other.chapter, other.part) == (page.chapter, page.part)
 
 
 def _entries() -> Iterator[dict]:

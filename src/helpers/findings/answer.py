@@ -145,10 +145,10 @@ def one(confirmed: pd.DataFrame) -> str:
     Chapter: notebooks/21_confirmation.md
     """
     ends = confirmation.ends(confirmation.primary(confirmation.leads(confirmed)))
-    ends = ends[confirmation.names(ends).isin(confirmation.FAMILY)]["end"]
+    planned = ends.loc[confirmation.names(ends).isin(confirmation.FAMILY), "end"]
     return (
         "Where there is sound, its maps rank the moments that matter better than both a guess and one curve drawn for "
-        f"all clips **in {(ends == confirmation.ENDS[0]).sum()} of {len(ends)} kinds of network**."
+        f"all clips **in {(planned == confirmation.ENDS[0]).sum()} of {len(planned)} kinds of network**."
     )
 
 
