@@ -11,8 +11,11 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -56,7 +59,9 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
     given = {"profile": profile, "archs": architectures, "data": data, "digest": digest, "parts": parts}
     from helpers.book import warm  # here, because it takes seconds to import
 
-    with _only_run(), warm.server():
+    with _only_run():
+        pass  # the engine takes the lock and holds it, also when this process is killed; here it is only asked for
+    with warm.server():
         _snakemake(cores=cores, settings=given | {"others": settings})
     print(f"The book: {site.SITE / 'index.html'}")
 
@@ -78,7 +83,17 @@ def _settings(others: str) -> dict[str, str]:
 
 def _snakemake(*, cores: int, settings: dict) -> None:
     """Run the study's graph; jobs speak on standard output, Snakemake itself only counts the steps."""
-    call = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--nolock", "--rerun-incomplete"]
+    call = [
+        sys.executable,
+        "-m",
+        "helpers.book",
+        "engine",
+        "--",
+        "--cores",
+        str(cores),
+        "--nolock",
+        "--rerun-incomplete",
+    ]
     config = site.BUILD / "study.json"  # a file: on the command line Snakemake guesses what a value is
     artifacts.write_text(config, json.dumps(settings))
     call += ["--quiet", "host", "rules", "--configfile", str(config)]
@@ -86,20 +101,39 @@ def _snakemake(*, cores: int, settings: dict) -> None:
     # a profile of the user's own, for other work, would send the steps elsewhere or nowhere
     own = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
     with log.open("w") as record:
-        engine = subprocess.Popen(call, cwd=study.ROOT, stderr=subprocess.PIPE, text=True, env=own)
+        running = subprocess.Popen(
+            call, cwd=study.ROOT, stderr=subprocess.PIPE, text=True, env=own, start_new_session=True
+        )
         try:
-            for line in engine.stderr or ():
+            for line in running.stderr or ():
                 record.write(line)
                 if re.search(r"^\d+ of \d+ steps", line):
                     print(f"[{line.strip()}]", flush=True)
         except KeyboardInterrupt:
-            engine.wait()  # it has had the same Ctrl-C and stops its jobs
+            os.killpg(running.pid, signal.SIGINT)  # it stops its steps
+            running.wait()
             raise
-    if engine.wait():
+    if running.wait():
         text = log.read_text()
         if "CalledProcessError" not in text:  # else the failed chapter has said what is wrong
             print("\n".join(text.splitlines()[-20:]), file=sys.stderr)
         raise RuntimeError("stopped; the whole log is _build/study.log")
+
+
+def engine(words: Sequence[str]) -> None:
+    """Snakemake in this process, under the study's lock, for as long as the process that started this one lives."""
+    from snakemake import cli as snakemake  # here, because it takes seconds to import
+
+    parent = os.getppid()
+
+    def end_with_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.killpg(os.getpgrp(), signal.SIGINT)  # stops the steps that run, as a Ctrl-C does
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    with _only_run():
+        snakemake.main(list(words))
 
 
 def record(*, name: str, data: str) -> None:
@@ -179,6 +213,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=said)
         command.add_argument("--study", default="reference")
         command.add_argument("--data", default="")
+    command = commands.add_parser("engine", help="Snakemake with its own words, under the study's lock")
+    command.add_argument("words", nargs="*")
     command = commands.add_parser("prune", help="list artefacts by size; remove those named")
     command.add_argument("names", nargs="*")
     commands.add_parser("data", help="download UrbanSound8K and verify it")
@@ -226,6 +262,8 @@ def _run(options: argparse.Namespace) -> None:
         execute.execute(options.notebook.resolve(), page.resolve(), given, inputs=options.inputs, records=records)
     elif options.command == "site":
         site.site(options.archs.split(), parts=options.parts.split())
+    elif options.command == "engine":
+        engine(options.words)
     elif options.command == "pairs":
         contents.pairs(check=options.check)
     elif options.command == "record":

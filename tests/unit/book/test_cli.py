@@ -350,6 +350,37 @@ def test_a_main_job_in_another_process_is_noticed_and_its_end_frees_the_lock(lib
         pass
 
 
+def test_the_engine_holds_the_lock_and_ends_with_the_process_that_started_it(library):
+    (library / "Snakefile").write_text('rule all:\n    output: "a"\n    shell: "touch began; sleep 60; touch a"\n')
+    engine = "from helpers.book import cli, site; from pathlib import Path; site.BUILD = Path('_build'); "
+    engine += "cli.engine(['--cores', '1', '--nolock', '--quiet', 'all'])"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {engine!r}], start_new_session=True)"
+    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    front = subprocess.Popen([sys.executable, "-c", code], cwd=library, env=environment)
+    until((library / "began").exists)
+    with pytest.raises(InputError, match="wait for it or stop it"), cli._only_run():
+        pass
+    front.kill()
+    front.wait()
+    until(is_free)
+    assert not (library / "a").exists()
+
+
+def is_free() -> bool:
+    try:
+        with cli._only_run():
+            return True
+    except InputError:
+        return False
+
+
+def until(true) -> None:
+    ends = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+
+
 def test_plan_says_what_is_missing_and_how_long_it_takes(library, monkeypatch, capfd):
     table = pd.DataFrame(
         {
