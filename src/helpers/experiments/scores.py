@@ -46,7 +46,7 @@ def table(run: Run) -> pd.DataFrame:
     Chapter: notebooks/08_scores.md
     """
     parts = (STOCK, SCORES) if run.stock_clips else (SCORES,)
-    return tables.joined(one.read(run) for one in parts if one.there(run))
+    return tables.joined(one.read(run) for one in [one for one in parts if one.there(run)] or [SCORES])
 
 
 def _clip(maps: Explanations, i: int, values: Mapping[str, tuple[float, str]]) -> pd.DataFrame:
