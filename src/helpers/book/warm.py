@@ -229,6 +229,11 @@ class Forked(LocalProvisioner):
         self.pid = self.pgid = kernel.pid
         return self.connection_info
 
+    async def send_signal(self, signum: int) -> None:
+        """Pass a signal on, but not the interrupt before the end: a kernel that is done would only complain of it."""
+        if not (signum == signal.SIGINT and getattr(self.parent, "shutting_down", False)):
+            await super().send_signal(signum)
+
 
 @contextlib.contextmanager
 def forked() -> Iterator[None]:
