@@ -200,7 +200,7 @@ def test_real_recordings(tmp_path_factory):
         first = nbformat.read(page, as_version=4).cells[0].source
         assert "Data on this page: UrbanSound8K\n" in first
         assert "Real recordings from UrbanSound8K" in first
-        assert "**n_mfcc 20**" in first
+        assert "n_mfcc 20" in first
         assert "folds 1, 2; fold 10 tests" in first
         assert "synthetic" not in page.read_text().lower()
 
@@ -209,8 +209,6 @@ def test_real_recordings(tmp_path_factory):
     clip.write_bytes(whole[: len(whole) // 2])
     broken = tree.make("book", *asked)
     assert "Data: UrbanSound8K" in broken.stdout
-    assert "folds 1, 2 train, fold 10 tests; folds 3, 4, 5, 6, 7, 8, 9 are not in the folder" in broken.stdout
-    assert "n_mfcc 20" in broken.stdout
     assert broken.returncode != 0
     assert clip.name in broken.stderr
     assert "Traceback" not in broken.stdout + broken.stderr
