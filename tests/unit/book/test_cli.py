@@ -350,6 +350,7 @@ def test_a_main_job_in_another_process_is_noticed_and_its_end_frees_the_lock(lib
         pass
 
 
+@pytest.mark.slow
 def test_the_engine_holds_the_lock_and_ends_with_the_process_that_started_it(library):
     (library / "Snakefile").write_text('rule all:\n    output: "a"\n    shell: "touch began; sleep 60; touch a"\n')
     engine = "from helpers.book import cli, site; from pathlib import Path; site.BUILD = Path('_build'); "

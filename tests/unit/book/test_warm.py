@@ -14,6 +14,7 @@ import pytest
 from helpers import study
 from helpers.book import ask, warm
 
+pytestmark = pytest.mark.slow
 CHAPTER = """---
 jupytext: {text_representation: {extension: .md, format_name: myst}}
 kernelspec: {display_name: Python 3, language: python, name: python3}
