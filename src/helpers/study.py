@@ -44,15 +44,16 @@ NETWORKS = {  # the layer that is explained when none is named: the last block
     "vgg13": "features[-1]",
     "efficientnet-lite0": "_blocks[-1]",
     "framenet": "layer4[-1]",
+    "resnet1d": "layer4[-1]",
 }
-REPRESENTATIONS = ("mfcc", "log-mel", "spectrogram")
+REPRESENTATIONS = ("mfcc", "log-mel", "spectrogram", "waveform")
 EXPLAINERS = (  # of a layer's nodes, then of the input's cells
     *("Grad-CAM", "HiResCAM", "XGradCAM", "Grad-CAM++", "LayerCAM", "EigenCAM", "ScoreCAM", "AblationCAM"),
     *("RefineCAM", "saliency", "input x gradient", "integrated gradients", "SmoothGrad", "occlusion"),
     *("feature ablation", "KernelSHAP", "RISE"),
 )
 SLOW = ("ScoreCAM", "AblationCAM", "occlusion", "feature ablation", "KernelSHAP", "RISE")  # they ask again and again
-BASELINES = ("uniform", "zero", "mean", "neighbours", "marginal")
+BASELINES = ("uniform", "zero", "mean", "median", "neighbours", "marginal", "resampled")
 READOUTS = ("probability", "log-odds", "cross-entropy")
 QUANTUS_BASELINES = ("uniform", "black", "white", "mean")
 
@@ -193,6 +194,11 @@ class Run(BaseModel):
                 f"training_folds holds fold {self.test_fold}, which is the test fold: a network is never tested on "
                 "what it learned from; leave the fold out, or take another test_fold"
             )
+        if (self.representation == "waveform") != (self.architecture == "resnet1d"):
+            raise ValueError(
+                f'architecture="{self.architecture}" cannot take representation="{self.representation}": a waveform is '
+                'for "resnet1d" alone, every other network takes a picture; change one of the two'
+            )
         if self.features_in_step and self.rows * self.frames % self.features_in_step:
             raise ValueError(
                 f"features_in_step={self.features_in_step} does not divide the {self.rows} x {self.frames} cells of an "
@@ -202,8 +208,9 @@ class Run(BaseModel):
 
     @property
     def rows(self) -> int:
-        """Height of the picture: coefficients, or bands where they are not transformed."""
-        return self.n_mfcc if self.representation == "mfcc" else self.n_mels
+        """Height of the picture: coefficients, or bands where they are not transformed; a waveform's samples per hop."""
+        of = {"mfcc": self.n_mfcc, "waveform": self.hop_length}
+        return of.get(self.representation, self.n_mels)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -267,6 +274,7 @@ class Run(BaseModel):
 
 
 FIELDS: Mapping[str, FieldInfo] = Run.model_fields
+_SHAPING = ("representation", "n_mfcc", "n_mels", "n_fft", "hop_length")  # the rows of a picture
 _COUNTS = ("stock_clips", "drawn_clips")  # how many clips an engine scores changes no score
 
 
@@ -279,7 +287,7 @@ def named(architecture: str) -> str:
 
     Chapter: notebooks/13_reference.md
     """
-    for word in ("ResNet", "VGG", "EfficientNet", "Lite", "FrameNet"):
+    for word in ("ResNet", "VGG", "EfficientNet", "Lite", "FrameNet", "1D"):
         architecture = architecture.replace(word.lower(), word)
     return architecture
 
@@ -615,7 +623,7 @@ def settle(values: Mapping[str, Any], *, where: str = "the call") -> Run:
     """A run from some of its fields; the others take the profile's value or their default."""
     _run(values, where=where)  # what is wrong by itself is said first
     first = Run(
-        **{n: values[n] for n in ("architecture", "profile", "representation", "n_mfcc", "n_mels") if n in values}
+        **{n: values[n] for n in ("architecture", "profile", *_SHAPING) if n in values}
     )
     filled = {name: first.default(name) for name in FIELDS} | dict(values)
     if filled["layer"] == "":
@@ -653,7 +661,7 @@ def study(name: str) -> tuple[dict[str, Any], ...]:
     return tuple(yaml.safe_load(path.read_text()))
 
 
-NOT_FIELDS = ("also", "weights")  # of an entry of a study
+NOT_FIELDS = ("also", "only", "weights")  # of an entry of a study
 
 
 def entries(name: str = "reference", *, data: str = "recorded") -> list[Run]:

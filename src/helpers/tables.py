@@ -90,6 +90,12 @@ COMPARISON = Schema(
     | {f"{name} inside": _SCORE for name in ("zero", "mean", "neighbours")}
     | {"SRG": _SCORE, "insertion": _SHARE, "deletion": _SHARE}
 )
+BLOCKS = Schema(
+    _CLIP
+    | _ANSWERS
+    | {"blocks": pa.Column(str), "baseline": pa.Column(str)}
+    | {head: _SCORE for head in ("score", "mean map", "again", "loudness", "random", "ceiling")}
+)
 PROPERTIES = Schema(
     _CLIP
     | {"second": pa.Column(float, pa.Check.ge(0), coerce=True), "flatness": _NUMBER, "onsets per second": _NUMBER}

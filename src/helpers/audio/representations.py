@@ -21,6 +21,8 @@ from helpers.artifacts import Artefact
 from helpers.audio import sounds, urbansound
 from helpers.study import Run
 
+HARDLY = 1e-3  # of the largest deviation of a row: one that varies less is not stretched
+
 
 @dataclass(frozen=True)
 class Features:
@@ -96,10 +98,31 @@ def spectrogram(wave: torch.Tensor, run: Run, *, highest: float = 11_025.0) -> t
     return _decibels()(_bands(run.n_fft, run.n_mels, run.sampling_rate, highest).T @ power)
 
 
+def waveform(wave: torch.Tensor, run: Run) -> torch.Tensor:
+    """The samples themselves, one hop of them to a frame: nothing is computed.
+
+    Parameters
+    ----------
+    wave : (1, samples), float32, at `run.sampling_rate`.
+
+    Returns
+    -------
+    (1, hop_length, frames of the sound), float32, amplitude with full scale 1. As in a spectrogram, frame t has its
+    middle at sample t * hop_length; below each other stand the samples of one frame, in their order.
+
+    Chapter: notebooks/29_representations.md
+    """
+    frames = 1 + wave.shape[-1] // run.hop_length
+    before = run.hop_length // 2
+    whole = functional.pad(wave, (before, run.hop_length))[:, : frames * run.hop_length]
+    return whole.reshape(1, frames, run.hop_length).transpose(1, 2)
+
+
 REPRESENTATIONS: dict[str, Callable[[torch.Tensor, Run], torch.Tensor]] = {
     "mfcc": mfcc,
     "log-mel": log_mel,
     "spectrogram": spectrogram,
+    "waveform": waveform,
 }
 
 
@@ -170,11 +193,14 @@ def features(run: Run, folds: Iterable[int]) -> Features:
 def scale(run: Run) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation over the training folds, of each row or together: (1, 1, rows or 1, 1), float32.
 
+    A row that hardly varies is not stretched: its deviation counts as 1.
+
     Chapter: notebooks/03_features.md
     """
     values = _raw(run, run.training_folds).inputs
     axes = (0, 1, 3) if run.scaling == "standardised" else (0, 1, 2, 3)
-    return values.mean(axis=axes, keepdims=True), values.std(axis=axes, keepdims=True)
+    deviation = values.std(axis=axes, keepdims=True)
+    return values.mean(axis=axes, keepdims=True), np.where(deviation <= HARDLY * deviation.max(), 1, deviation)
 
 
 def training(run: Run) -> Features:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from helpers import InputError, artifacts, study
 from helpers.artifacts import Artefact, Changed
 from helpers.book import contents
 from helpers.experiments import (
+    blocks,
     co12,
     comparison,
     controls,
@@ -50,6 +51,7 @@ EVERY = (
     frame_effects,
     controls,
     comparison,
+    blocks,
     known_truth,
     sanity,
     metrics,
@@ -80,8 +82,14 @@ def named(stem: str) -> Artefact:
 def jobs(name: str, data: str) -> Iterator[tuple[dict, Run, Artefact]]:
     """Every artefact that a study asks for: its entry, the run and the artefact, in the order of making."""
     for entry, run in zip(study.study(name), study.entries(name, data=data), strict=True):
-        for artefact in [artifacts.ALL[n] for n in ALWAYS] + [named(n) for n in entry.get("also", [])]:
+        usual = ALWAYS[:2] if "only" in entry else ALWAYS
+        for artefact in [artifacts.ALL[n] for n in usual] + [named(n) for n in beside(entry)]:
             yield entry, run, artefact
+
+
+def beside(entry: Mapping[str, Any]) -> list[str]:
+    """What an entry of a study names beside what every run has: `also`, or `only` where it shall have nothing else."""
+    return entry.get("also", []) + entry.get("only", [])
 
 
 def reads(chapter: str) -> list[Artefact]:

@@ -94,9 +94,9 @@ def named(
     Parameters
     ----------
     nodes : quadrature nodes of "uniform".
-    training : called only by the names that need it ("mean", "marginal"); returns the training inputs,
+    training : called only by the names that need it ("mean", "median", "marginal", "resampled"); returns the training inputs,
         (clips, 1, rows, frames), float, in the units of the inputs that are replaced.
-    draws, seed : of "marginal": values per block, and where they begin.
+    draws, seed : of "marginal" and "resampled": values per block, and where they begin.
 
     Raises
     ------
@@ -133,6 +133,12 @@ def _mean(*, training: Callable[[], np.ndarray], **_: Any) -> Baseline:
     return Baseline(lambda clip, x, labels: means, np.ones(1))
 
 
+def _median(*, training: Callable[[], np.ndarray], **_: Any) -> Baseline:
+    """Each row's median over the training inputs: a frame like most."""
+    medians = np.median(np.asarray(training()), axis=(0, 1, 3))[None, :, None]
+    return Baseline(lambda clip, x, labels: medians, np.ones(1))
+
+
 def _neighbours(**_: Any) -> Baseline:
     """The mean of the nearest cells of the same row in other blocks."""
     return Baseline(lambda clip, x, labels: _beside(x, labels)[None], np.ones(1))
@@ -152,12 +158,26 @@ def _marginal(*, training: Callable[[], np.ndarray], draws: int, seed: int, **_:
     return Baseline(values, np.full(draws, 1 / draws))
 
 
+def _resampled(*, training: Callable[[], np.ndarray], draws: int, seed: int, **_: Any) -> Baseline:
+    """A whole frame of a training input, drawn for each frame anew, `draws` times."""
+    inputs = training()
+
+    def values(clip: int, x: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        random = np.random.default_rng((seed, clip))
+        clips, frames = (random.integers(n, size=(draws, x.shape[1])) for n in (len(inputs), inputs.shape[3]))
+        return inputs[clips, 0, :, frames].transpose(0, 2, 1)
+
+    return Baseline(values, np.full(draws, 1 / draws))
+
+
 BASELINES: dict[str, Callable[..., Baseline]] = {
     "uniform": _uniform,
     "zero": _zero,
     "mean": _mean,
+    "median": _median,
     "neighbours": _neighbours,
     "marginal": _marginal,
+    "resampled": _resampled,
 }
 
 

@@ -97,6 +97,20 @@ def block_labels(blocks: str | tuple[int, int] | np.ndarray, shape: tuple[int, i
     return labels.astype(np.int64)
 
 
+def sums(maps: np.ndarray, patch: tuple[int, int]) -> np.ndarray:
+    """What maps give to each block of a grid, the sum of absolute values there: (maps, blocks), float64.
+
+    Parameters
+    ----------
+    maps : (maps, rows, columns), float. patch : rows and columns of a block, numbered as in `block_labels`.
+
+    Chapter: notebooks/29_representations.md
+    """
+    down, across = np.arange(0, maps.shape[1], patch[0]), np.arange(0, maps.shape[2], patch[1])
+    rows = np.add.reduceat(np.abs(maps), down, axis=1, dtype=np.float64)
+    return np.add.reduceat(rows, across, axis=2).reshape(len(maps), -1)
+
+
 def scaled(maps: np.ndarray) -> np.ndarray:
     """Absolute values divided by the map's largest, as Quantus does, 0 for NaN: (maps, cells)."""
     cells = np.abs(np.where(np.isfinite(maps), maps, 0).reshape(len(maps), -1))

@@ -12,21 +12,25 @@ import torch
 from scipy.stats import rankdata
 from torch.nn import functional
 
+from helpers.metric import blocking
+
 SHIFTS = (0.0, 0.5, 0.8, 0.95, 1.05, 1.25, 2.0)  # what a node's value is multiplied by, to see whether that helps
 
 
 @functools.cache
-def weights(shape: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """How much of each node each frame gets when nodes are stretched: (frames, nodes), float64, >= 0.
+def weights(shape: tuple[int, int], size: tuple[int, int], block: tuple[int, int] | None = None) -> np.ndarray:
+    """How much of each node each block gets when nodes are stretched: (blocks, nodes), float64, >= 0.
 
     Parameters
     ----------
-    shape : (rows, columns) of the layer. size : (rows, frames) of the input.
+    shape : (rows, columns) of the layer. size : (rows, frames) of the input. block : rows and frames of a block; a
+        frame when not given.
 
     Chapter: notebooks/15_controls.md
     """
     nodes = torch.eye(shape[0] * shape[1], dtype=torch.float64).reshape(-1, 1, *shape)
-    return functional.interpolate(nodes, size, mode="bilinear", align_corners=False)[:, 0].sum(1).T.numpy()
+    wide = functional.interpolate(nodes, size, mode="bilinear", align_corners=False)[:, 0].numpy()
+    return blocking.sums(wide, block or (size[0], 1)).T
 
 
 def best_nodes(
@@ -45,9 +49,9 @@ def best_nodes(
 
     Parameters
     ----------
-    effects : (frames,), some or all frames of a clip.
+    effects : (blocks,), some or all frames or other blocks of a clip.
     starts : (maps, nodes), >= 0: nodes of maps that are known, such as the explainer's own.
-    weights : (frames, nodes), from `weights`, of the same frames.
+    weights : (blocks, nodes), from `weights`, of the same blocks.
     random : the order of the nodes.
     sweeps : at most.
 

@@ -111,7 +111,7 @@ def windowable(network: nn.Module) -> bool:
     return (
         isinstance(network, ResNet)
         and type(network)._forward_impl is ResNet._forward_impl
-        and type(network).forward is ResNet.forward
+        and (type(network).forward is ResNet.forward or hasattr(network, "unrolled"))
         and all(type(block) in (BasicBlock, Bottleneck) for _, block in _blocks(network))
     )
 
@@ -195,10 +195,13 @@ class Windowed:
         ]
         self.clip: Tensor
         self.maps: list[Tensor] = []
+        # a network over samples is given them frame by frame, below each other
+        self.unrolled: Callable[[Tensor], Tensor] = getattr(network, "unrolled", lambda values: values)
+        self.samples = shape[1] if hasattr(network, "unrolled") else 1
 
     def remember(self, clip: Tensor) -> Tensor:
         """Keep the activation maps of one clip, (channels, rows, columns); returns its logits, (classes,)."""
-        clip = _like(self.network, clip[None])
+        clip = _like(self.network, self.unrolled(clip[None]))
         every = torch.zeros(1, dtype=torch.int64, device=clip.device)
         self.clip, self.maps = clip, []
         with _no_tf32():
@@ -212,7 +215,8 @@ class Windowed:
         values : (batch, channels, rows, width), the new columns.
         start : (batch,), int64: the first of them, between 0 and columns - width.
         """
-        values, start = _like(self.network, values), start.to(self.clip.device)
+        values = _like(self.network, self.unrolled(values))
+        start = start.to(self.clip.device) * self.samples
         window = Window(values, start, start, start + values.shape[3] - 1, self.clip)
         with _no_tf32():
             return self._walk(window, iter(self.maps))

@@ -141,6 +141,42 @@ class FrameNet(nn.Module):
         return self.fc(self.nodes(x).mean(2))
 
 
+class ResNet1D(ResNet):
+    """A small ResNet over the samples of a waveform: kernels one row high, ten layers, one node of its last block per frame.
+
+    The first layer is as wide as that of Dai et al. 2017 (80 samples); the steps of all layers together make 512
+    samples. A kernel is one more than twice as wide as its step, so that no sample is passed over.
+    """
+
+    def __init__(self, classes: int = 10) -> None:
+        """Untrained, for so many classes."""
+        super().__init__(BasicBlock, [1, 1, 1, 1], num_classes=classes)
+        self.conv1 = self._across(1, 64, kernel=80, step=8, padding=36)
+        self.maxpool = nn.MaxPool2d((1, 5), stride=(1, 4), padding=(0, 2))
+        for stage, step in zip((self.layer1, self.layer2, self.layer3, self.layer4), (1, 4, 2, 2), strict=True):
+            block = stage[0]
+            before, after = block.conv1.in_channels, block.conv1.out_channels
+            block.conv1 = self._across(before, after, kernel=2 * step + 1, step=step, padding=step)
+            block.conv2 = self._across(after, after, kernel=3, step=1, padding=1)
+            if block.downsample is not None:
+                block.downsample[0] = self._across(before, after, kernel=1, step=step, padding=0)
+
+    @staticmethod
+    def _across(before: int, after: int, *, kernel: int, step: int, padding: int) -> nn.Conv2d:
+        made = nn.Conv2d(before, after, (1, kernel), stride=(1, step), padding=(0, padding), bias=False)
+        nn.init.kaiming_normal_(made.weight, mode="fan_out", nonlinearity="relu")
+        return made
+
+    @staticmethod
+    def unrolled(x: torch.Tensor) -> torch.Tensor:
+        """The samples one after the other, (clips, 1, 1, rows * frames), of (clips, 1, rows, frames)."""
+        return x.transpose(2, 3).reshape(x.shape[0], 1, 1, -1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits, (clips, classes), of (clips, 1, rows, frames), a frame's samples below each other."""
+        return super().forward(self.unrolled(x))
+
+
 def efficientnet_lite0(classes: int = 10) -> nn.Module:
     """A small network with ImageNet weights to begin with; it is given the picture as three equal channels.
 
@@ -176,4 +212,5 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "vgg13": VGG13,
     "efficientnet-lite0": efficientnet_lite0,
     "framenet": FrameNet,
+    "resnet1d": ResNet1D,
 }
