@@ -54,8 +54,8 @@ def arrays(run: Run) -> dict[str, np.ndarray]:
     Returns
     -------
     clips, recordings, labels, predicted, explained : (clips,). nodes : (clips, rows, columns) of the layer.
-    loudness : (clips, frames). inputs : (up to `SHOWN`, rows, frames), none of a waveform. effects : by kind of block and
-    baseline, such as "frame uniform": (clips, blocks), >= 0.
+    loudness : (clips, frames). inputs : (up to `SHOWN`, rows, frames), none of a waveform. By kind of block and baseline,
+    such as "frame uniform", the effects : (clips, blocks), >= 0.
 
     Chapter: notebooks/29_representations.md
     """
@@ -69,8 +69,8 @@ def table(run: Run) -> pd.DataFrame:
     Columns: clip, recording, label, predicted, explained, blocks, baseline; score, of the run's map; "random", the mean
     score of maps of random nodes; "mean map", the score of the mean map of all other recordings; "loudness", of frames
     only; "again", the score of the effects of the first baseline measured a second time; "ceiling", the best map of the
-    layer's shape that is found, NaN where the layer has a node for each frame. A map that gives all blocks of a kind the
-    same has no score: NaN.
+    layer's shape that is found, NaN where the layer has a node for each frame. A map that gives all blocks of a kind
+    the same has no score: NaN.
 
     Chapter: notebooks/29_representations.md
     """

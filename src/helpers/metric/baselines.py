@@ -94,8 +94,8 @@ def named(
     Parameters
     ----------
     nodes : quadrature nodes of "uniform".
-    training : called only by the names that need it ("mean", "median", "marginal", "resampled"); returns the training inputs,
-        (clips, 1, rows, frames), float, in the units of the inputs that are replaced.
+    training : called only by the names that need it ("mean", "median", "marginal", "resampled"); returns the training
+        inputs, (clips, 1, rows, frames), float, in the units of the inputs that are replaced.
     draws, seed : of "marginal" and "resampled": values per block, and where they begin.
 
     Raises
