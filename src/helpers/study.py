@@ -208,7 +208,7 @@ class Run(BaseModel):
 
     @property
     def rows(self) -> int:
-        """Height of the picture: coefficients, or bands where they are not transformed; of a waveform a hop's samples."""
+        """Height of the picture: coefficients, or bands where they are not transformed; a waveform has a hop of samples."""
         of = {"mfcc": self.n_mfcc, "waveform": self.hop_length}
         return of.get(self.representation, self.n_mels)
 

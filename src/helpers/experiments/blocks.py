@@ -54,8 +54,8 @@ def arrays(run: Run) -> dict[str, np.ndarray]:
     Returns
     -------
     clips, recordings, labels, predicted, explained : (clips,). nodes : (clips, rows, columns) of the layer.
-    loudness : (clips, frames). inputs : (up to `SHOWN`, rows, frames), none of a waveform. By kind of block and baseline,
-    such as "frame uniform", the effects : (clips, blocks), >= 0.
+    loudness : (clips, frames). inputs : (up to `SHOWN`, rows, frames), none of a waveform. Effects, by kind of block and
+    baseline, such as "frame uniform" : (clips, blocks), >= 0.
 
     Chapter: notebooks/29_representations.md
     """

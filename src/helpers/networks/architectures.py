@@ -142,7 +142,7 @@ class FrameNet(nn.Module):
 
 
 class ResNet1D(ResNet):
-    """A small ResNet over the samples of a waveform: ten layers, kernels one row high, a node of the last block a frame.
+    """A small ResNet over the samples of a waveform: ten layers, kernels one row high, in the end a node a frame.
 
     The first layer is as wide as that of Dai et al. 2017 (80 samples); the steps of all layers together make 512
     samples. A kernel is one more than twice as wide as its step, so that no sample is passed over.
