@@ -208,7 +208,7 @@ class Run(BaseModel):
 
     @property
     def rows(self) -> int:
-        """Height of the picture: coefficients, or bands where they are not transformed; a waveform has a hop of samples."""
+        """Height of the picture: coefficients, or bands where they are not transformed; a waveform's hop."""
         of = {"mfcc": self.n_mfcc, "waveform": self.hop_length}
         return of.get(self.representation, self.n_mels)
 
@@ -622,9 +622,7 @@ def _injected() -> dict[str, Any]:
 def settle(values: Mapping[str, Any], *, where: str = "the call") -> Run:
     """A run from some of its fields; the others take the profile's value or their default."""
     _run(values, where=where)  # what is wrong by itself is said first
-    first = Run(
-        **{n: values[n] for n in ("architecture", "profile", *_SHAPING) if n in values}
-    )
+    first = Run(**{n: values[n] for n in ("architecture", "profile", *_SHAPING) if n in values})
     filled = {name: first.default(name) for name in FIELDS} | dict(values)
     if filled["layer"] == "":
         filled["layer"] = first.default("layer")

@@ -110,7 +110,7 @@ def waveform(wave: torch.Tensor, run: Run) -> torch.Tensor:
     (1, hop_length, frames of the sound), float32, amplitude with full scale 1. As in a spectrogram, frame t has its
     middle at sample t * hop_length; below each other stand the samples of one frame, in their order.
 
-    Chapter: notebooks/29_representations.md
+    Chapter: notebooks/28_representations.md
     """
     frames = 1 + wave.shape[-1] // run.hop_length
     before = run.hop_length // 2

@@ -1,11 +1,12 @@
 """Frames, bands and patches: what a map knows of each, whatever the network is given.
 
-Chapter: notebooks/29_representations.md
+Chapter: notebooks/28_representations.md
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,7 @@ SHOWN = 3  # clips whose pictures are kept, to be looked at
 def kinds(run: Run) -> tuple[str, ...]:
     """The kinds of block that a representation has: a waveform has no bands.
 
-    Chapter: notebooks/29_representations.md
+    Chapter: notebooks/28_representations.md
     """
     return ("frame",) if run.representation == "waveform" else tuple(ASKED)
 
@@ -42,7 +43,7 @@ def kinds(run: Run) -> tuple[str, ...]:
 def size(run: Run, kind: str) -> tuple[int, int]:
     """Rows and frames of one block: a frame, a band (a sixteenth of the rows, at least one row), or a patch of a band.
 
-    Chapter: notebooks/29_representations.md
+    Chapter: notebooks/28_representations.md
     """
     height, width = -(-run.rows // BANDS), -(-run.frames // BANDS)
     return {"frame": (run.rows, 1), "band": (height, run.frames), "patch": (height, width)}[kind]
@@ -54,13 +55,21 @@ def arrays(run: Run) -> dict[str, np.ndarray]:
     Returns
     -------
     clips, recordings, labels, predicted, explained : (clips,). nodes : (clips, rows, columns) of the layer.
-    loudness : (clips, frames). inputs : (up to `SHOWN`, rows, frames), none of a waveform. Effects, by kind of block and
-    baseline, such as "frame uniform" : (clips, blocks), >= 0.
+    loudness : (clips, frames). inputs : (up to `SHOWN`, rows, frames), none of a waveform. Effects, by kind of block
+    and baseline, such as "frame uniform" : (clips, blocks), >= 0.
 
-    Chapter: notebooks/29_representations.md
+    Chapter: notebooks/28_representations.md
     """
     with np.load(EFFECTS.get(run), allow_pickle=False) as found:
         return dict(found)
+
+
+def maps(run: Run) -> np.ndarray:
+    """The run's maps of these clips: (clips, rows, frames), float32, in [0, 1].
+
+    Chapter: notebooks/28_representations.md
+    """
+    return explainers.stretch(arrays(run)["nodes"], run.shape)
 
 
 def table(run: Run) -> pd.DataFrame:
@@ -72,7 +81,7 @@ def table(run: Run) -> pd.DataFrame:
     layer's shape that is found, NaN where the layer has a node for each frame. A map that gives all blocks of a kind
     the same has no score: NaN.
 
-    Chapter: notebooks/29_representations.md
+    Chapter: notebooks/28_representations.md
     """
     return SCORES.read(run)
 
@@ -106,18 +115,18 @@ def _make(run: Run, target: Path) -> dict:
     found = np.stack(artifacts.clip_by_clip(target, test.clips, one, what=f"blocks of {run.name}"))
     layer = explainers.of_run(run, network, test.inputs[:1], classes=explained[:1], clips=test.clips[:1])[0].shape
     shown = test.inputs[: SHOWN if run.representation != "waveform" else 0, 0]
+    told: dict[str, Any] = {name: getattr(test, name) for name in ("clips", "recordings", "labels")}
+    for k, (kind, baseline) in enumerate(_columns(run), start=1):
+        known_blocks = ~np.isnan(found[:, k]).all(axis=0)
+        told[f"{kind} {baseline}"] = found[:, k, known_blocks].astype(np.float32)
     np.savez_compressed(
         target,
-        **{name: getattr(test, name) for name in ("clips", "recordings", "labels")},
+        **told,
         predicted=predicted,
         explained=explained,
         nodes=found[:, 0, : int(np.prod(layer))].reshape(-1, *layer).astype(np.float32),
         loudness=controls.loudness(run, test.clips),
         inputs=shown,
-        **{
-            f"{kind} {baseline}": found[:, k, ~np.isnan(found[:, k]).all(axis=0)].astype(np.float32)
-            for k, (kind, baseline) in enumerate(_columns(run), start=1)
-        },
     )
     return {"clips": len(found), "blocks": {kind: list(size(run, kind)) for kind in kinds(run)}}
 
@@ -129,7 +138,7 @@ def _columns(run: Run) -> list[tuple[str, str]]:
 EFFECTS = Artefact(
     "block-effects.npz",
     make=_make,
-    chapter="29_representations",
+    chapter="28_representations",
     fields=("explained", "explainer", "layer", "sample_seed", "explainer_samples", "explainer_seed", "compared_clips"),
     inputs=(
         training.NETWORK,
@@ -144,17 +153,16 @@ EFFECTS = Artefact(
 
 def _scored(run: Run, target: Path) -> dict:
     found = arrays(run)
-    maps = explainers.stretch(found["nodes"], run.shape)
     rows = []
     for kind in kinds(run):
         block = size(run, kind)
-        own = _given(maps, block)
+        own = _given(maps(run), block)
         means = controls.mean_maps(own, found["recordings"])
-        for i in tqdm(range(len(maps)), desc=f"scores of {run.name}'s {kind}s", unit="clip"):
+        for i in tqdm(range(len(own)), desc=f"scores of {run.name}'s {kind}s", unit="clip"):
             random = np.random.default_rng((run.null_seed, i, *block))
             rows += _clip(run, i, kind, found, own=own[i], mean=means[i], random=random)
     pd.DataFrame(rows).to_csv(target, index=False, float_format="%.5f")
-    return {"clips": len(maps), "nan": int(sum(np.isnan(row["score"]) for row in rows))}
+    return {"clips": len(own), "nan": int(sum(np.isnan(row["score"]) for row in rows))}
 
 
 def _given(maps: np.ndarray, block: tuple[int, int]) -> np.ndarray:
@@ -202,7 +210,7 @@ def _clip(
 SCORES = Artefact(
     "blocks.csv",
     make=_scored,
-    chapter="29_representations",
+    chapter="28_representations",
     fields=("null_maps", "null_seed"),
     inputs=(EFFECTS,),
     packages=("numpy", "scipy"),

@@ -104,7 +104,7 @@ def sums(maps: np.ndarray, patch: tuple[int, int]) -> np.ndarray:
     ----------
     maps : (maps, rows, columns), float. patch : rows and columns of a block, numbered as in `block_labels`.
 
-    Chapter: notebooks/29_representations.md
+    Chapter: notebooks/28_representations.md
     """
     down, across = np.arange(0, maps.shape[1], patch[0]), np.arange(0, maps.shape[2], patch[1])
     rows = np.add.reduceat(np.abs(maps), down, axis=1, dtype=np.float64)

@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from helpers.show import style
 
 
-def ladder(table: pd.DataFrame, *, source: str, what: str = "knows") -> Figure:
+def ladder(table: pd.DataFrame, *, source: str, what: str = "knows", label: str = "mean frame score") -> Figure:
     """Mean scores of every rung with their intervals, over all frames and inside the sound side by side.
 
     Parameters
     ----------
     table : columns rung, knows, where, score, low, high; from `findings.ladder.ladder`.
     source : where the numbers come from, such as `run.label`. what : stands before what a rung knows.
+    label : of the axis of scores.
 
     Chapter: notebooks/15_controls.md
     """
@@ -34,7 +35,7 @@ def ladder(table: pd.DataFrame, *, source: str, what: str = "knows") -> Figure:
                 axes.hlines(at, row["low"], row["high"], color=color, linewidth=2)
                 axes.plot(row["score"], at, marker, color=color, ms=8)
             axes.axvline(0, color="black", linewidth=1)
-            axes.set(title=where, xlabel="mean frame score", xlim=(lowest, 1.07))
+            axes.set(title=where, xlabel=label, xlim=(lowest, 1.07))
             axes.grid(axis="x", color="0.9")
         # a line between groups of rungs that know the same
         for at in rungs.index[1:][rungs["knows"].to_numpy()[1:] != rungs["knows"].to_numpy()[:-1]]:
