@@ -291,3 +291,9 @@ def test_names_that_hold_spaces_and_a_plus_are_separated_by_commas():
     assert study.parse("explainers", "Grad-CAM++, input x gradient") == ("Grad-CAM++", "input x gradient")
     with pytest.raises(InputError, match=r'^explainers "LIME" is not known; choose from Grad-CAM, HiResCAM, '):
         study.open(explainers="Grad-CAM, LIME")
+
+
+@pytest.mark.parametrize(("architecture", "representation"), [("resnet18", "waveform"), ("resnet1d", "mfcc")])
+def test_a_waveform_is_for_the_network_that_takes_it(architecture, representation):
+    with pytest.raises(InputError, match="a waveform is for"):
+        study.open(architecture=architecture, representation=representation, profile="smoke")

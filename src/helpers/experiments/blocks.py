@@ -158,7 +158,7 @@ def _scored(run: Run, target: Path) -> dict:
         block = size(run, kind)
         own = _given(maps(run), block)
         means = controls.mean_maps(own, found["recordings"])
-        for i in tqdm(range(len(own)), desc=f"scores of {run.name}'s {kind}s", unit="clip"):
+        for i in tqdm(range(len(own)), desc=f"scores of {run.name}, {kind}", unit="clip"):
             random = np.random.default_rng((run.null_seed, i, *block))
             rows += _clip(run, i, kind, found, own=own[i], mean=means[i], random=random)
     pd.DataFrame(rows).to_csv(target, index=False, float_format="%.5f")

@@ -36,6 +36,14 @@ def named(run: Run) -> str:
     return f"{_NAMES[run.representation]}{rows}{scaling}"
 
 
+def plural(kind: str) -> str:
+    """Several blocks of a kind.
+
+    Chapter: notebooks/28_representations.md
+    """
+    return {"patch": "patches"}.get(kind, f"{kind}s")
+
+
 def accuracies(runs: list[Run]) -> pd.DataFrame:
     """How often each network is right, and what a block is: one row per run.
 
@@ -101,10 +109,10 @@ def said(found: pd.DataFrame) -> str:
     lines = []
     for kind, part in found.groupby("blocks", sort=False):
         first = part[(part["baseline"] == blocks.ASKED[str(kind)][0]) & part["score"].notna()]
-        above = {name: first.loc[first[f"{name}_low"] > 0, "input"].tolist() for name in LEADS}
+        lead, about = (_listed(first.loc[first[f"{name}_low"] > 0, "input"].tolist(), len(first)) for name in LEADS)
         lines.append(
-            f"- Of {kind}s, maps score surely above maps of random nodes for {_listed(above['lead'], len(first))}, "
-            f"and surely above one map that is the same for all clips for {_listed(above['about'], len(first))}."
+            f"- Of {plural(str(kind))}, maps score surely above maps of random nodes for {lead}, "
+            f"and surely above one map that is the same for all clips for {about}."
         )
     return "\n".join(lines)
 

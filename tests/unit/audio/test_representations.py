@@ -132,6 +132,27 @@ def test_a_tone_is_loudest_in_its_band():
     assert (bands.argmax(0) == expected).all()
 
 
+def test_a_waveform_is_its_own_picture_one_hop_to_a_frame():
+    run = study.Run(representation="waveform", architecture="resnet1d", hop_length=512, frames=32, sampling_rate=22_050)
+    wave = torch.arange(1.0, 3001.0)[None]
+    values = representations.picture(wave, 22_050, run)[0]
+    assert values.shape == run.shape == (512, 32)
+    samples = values.T.reshape(-1)  # frame t has its middle at sample t * 512
+    assert not samples[:256].any()
+    assert samples[256:3072].tolist() == wave[0, :2816].tolist()
+    assert not values[:, representations.sounding_frames(3000, 22_050, run) :].any()
+
+
+def test_a_row_that_hardly_varies_is_not_stretched(monkeypatch):
+    values = np.random.default_rng(0).normal(size=(4, 1, 3, 50)).astype(np.float32)
+    values[:, :, 1] = 7 + values[:, :, 1] * 1e-4
+    nothing = np.zeros(4)
+    raw = representations.Features(values, *[nothing] * 5)
+    monkeypatch.setattr(representations, "_raw", lambda run, folds: raw)
+    deviation = representations.scale(study.Run(scaling="standardised"))[1][0, 0, :, 0]
+    assert deviation == pytest.approx([values[:, :, 0].std(), 1, values[:, :, 2].std()], rel=1e-5)
+
+
 # What fills the rest
 
 

@@ -67,7 +67,25 @@ def test_every_name_gives_a_baseline_for_any_height_of_the_input(name):
     values = found.values(0, training[0, 0], np.tile(np.arange(8), (5, 1)))
     assert np.broadcast_shapes(values.shape, (len(found.weights), 5, 8)) == (len(found.weights), 5, 8)
     assert found.weights.sum() == pytest.approx(1)
-    assert len(found.weights) == {"uniform": 3, "marginal": 4}.get(name, 1)
+    assert len(found.weights) == {"uniform": 3, "marginal": 4, "resampled": 4}.get(name, 1)
+
+
+def test_a_resampled_frame_is_a_whole_frame_of_a_training_input():
+    training = np.arange(2 * 3 * 4, dtype=float).reshape(2, 1, 3, 4)
+    frames = {tuple(training[clip, 0, :, frame]) for clip in range(2) for frame in range(4)}
+    found = baselines.named("resampled", training=lambda: training, draws=5, seed=1)
+    values = found.values(0, training[0, 0], np.tile(np.arange(4), (3, 1)))
+    drawn = [tuple(values[draw, :, frame]) for draw in range(5) for frame in range(4)]
+    assert set(drawn) <= frames
+    assert len(set(drawn)) > 3
+    again = baselines.named("resampled", training=lambda: training, draws=5, seed=1)
+    assert np.array_equal(values, again.values(0, training[0, 0], np.tile(np.arange(4), (3, 1))))
+
+
+def test_the_median_is_each_rows_over_all_clips_and_frames():
+    training = np.array([[[[1.0, 2, 3], [0, 0, 9]]], [[[4, 5, 60], [0, 9, 9]]]])
+    found = baselines.named("median", training=lambda: training)
+    assert found.values(0, training[0, 0], np.zeros((2, 3), int)).ravel().tolist() == [3.5, 4.5]
 
 
 def test_training_inputs_are_only_read_by_who_needs_them():

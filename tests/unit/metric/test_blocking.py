@@ -66,3 +66,11 @@ def test_bad_maps_to_rank_blocks_is_one_sentence():
     for size in (4, 0):
         with pytest.raises(InputError, match=f"features_in_step={size} does not divide the 2 x 3 cells .* take 2"):
             rank_blocks(np.ones((2, 3)), size=size, order="stock")
+
+
+@given(st.integers(1, 6), st.integers(1, 7), st.integers(1, 3), st.integers(1, 3))
+def test_sums_of_a_grid_are_those_of_its_labels(rows, columns, down, across):
+    maps = np.random.default_rng(0).normal(size=(2, rows, columns))
+    labels = blocking.block_labels((down, across), (rows, columns), clips=1)[0]
+    by_hand = [[np.abs(one)[labels == block].sum() for block in range(labels.max() + 1)] for one in maps]
+    assert blocking.sums(maps, (down, across)) == pytest.approx(np.array(by_hand))

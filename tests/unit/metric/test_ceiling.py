@@ -27,6 +27,15 @@ def test_the_weights_are_those_of_the_stretch(shape):
         assert np.corrcoef(one, two)[0, 1] > 0.999999
 
 
+def test_the_weights_of_patches_are_sums_of_the_stretched_nodes():
+    found = ceiling.weights((2, 2), (4, 4), (2, 4))  # two bands of two rows
+    assert found.shape == (2, 4)
+    # linear stretch of two rows of nodes to four: 1, 3/4, 1/4, 0 of the upper one, over columns that add up to two each
+    assert found[0].tolist() == pytest.approx([(1 + 0.75) * 2] * 2 + [0.25 * 2] * 2)
+    assert found.sum() == pytest.approx(16)
+    assert np.array_equal(ceiling.weights((2, 2), (4, 4), (4, 1)), ceiling.weights((2, 2), (4, 4)))
+
+
 def test_effects_that_nodes_can_show_are_shown():
     nodes = np.random.default_rng(1).random(13)
     v = np.exp(9 * ceiling.weights((1, 13), SIZE) @ nodes)  # heavy-tailed: ranks count

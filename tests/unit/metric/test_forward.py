@@ -70,6 +70,19 @@ def test_windowed_is_the_full_forward(name, width, data):
     torch.testing.assert_close(fast.logits(values, start), expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(("width", "at"), [(1, 0), (3, 9), (2, 18)])
+def test_windowed_is_the_full_forward_over_samples(width, at):
+    network = lively(models.build("resnet1d", seed=0))
+    clip = torch.randn((1, 512, 20), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    fast = forward.prepare(network, shape=(1, 512, 20))
+    assert isinstance(fast, forward.Windowed)
+    assert torch.allclose(fast.remember(clip), network(clip[None])[0], rtol=1e-10, atol=0)
+    values = torch.rand((1, 1, 512, width), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    changed = clip[None].clone()
+    changed[..., at : at + width] = values
+    assert torch.allclose(fast.logits(values, torch.tensor([at])), network(changed), rtol=1e-10, atol=0)
+
+
 @pytest.mark.parametrize(
     "name", ["resnet18", *(pytest.param(f"resnet{n}", marks=pytest.mark.slow) for n in (34, 50, 101, 152))]
 )

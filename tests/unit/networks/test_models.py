@@ -18,7 +18,7 @@ CLASSES = {
     "resnet18-narrow": architectures.NarrowResNet18,
 }
 
-RESNETS = [name for name in study.NETWORKS if name.startswith("resnet")]
+RESNETS = [name for name in study.NETWORKS if name.startswith("resnet") and name != "resnet1d"]
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 
@@ -265,6 +265,27 @@ def test_receptive_field_is_what_the_gradient_reaches(name, stage):
     assert 0 < reached.min() < reached.max() < 1399  # the picture is wide enough
     assert len(reached) == reached.max() - reached.min() + 1
     assert models.receptive_field(network, stage) == len(reached)
+
+
+# Over samples
+
+
+def test_the_network_of_waveforms_reads_a_frames_samples_one_after_the_other():
+    x = torch.arange(2 * 3 * 4).reshape(2, 1, 3, 4)  # three samples in each of four frames
+    assert architectures.ResNet1D.unrolled(x)[0, 0, 0].tolist() == [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]
+    network = models.build("resnet1d", seed=0).eval()
+    assert network(torch.zeros(2, 1, 512, 30)).shape == (2, 10)
+    convolutions = [n for n, m in network.named_modules() if isinstance(m, nn.Conv2d) and "downsample" not in n]
+    assert len(convolutions) == 9  # ten layers with the last, linear one
+
+
+def test_the_network_of_waveforms_has_a_node_for_each_frame_of_512_samples_and_no_sample_is_passed_over():
+    network = models.build("resnet1d", seed=0).eval()
+    assert models.map_shapes(network, shape=(512, 173), stages=["layer4"]) == {"layer4": (1, 173)}
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
+            assert module.kernel_size[0] == 1
+            assert module.kernel_size[1] > module.stride[1]
 
 
 # Sizes of the maps
