@@ -3,7 +3,7 @@
 Prints `name: value unit` lines and writes them, with the machine and the settings, to _build/bench.json.
 Each side runs at its own best thread count. Ratios depend on the processor: compare them within one file.
 
-    python benchmarks/bench.py                      # all, 10 to 15 minutes on two quiet cores
+    python benchmarks/bench.py                      # all, 15 to 20 minutes on two quiet cores
     python benchmarks/bench.py --skip-stock-101     # without the slowest measurement, about 4 minutes less
 """
 
@@ -38,7 +38,21 @@ BUILD = ROOT / "_build"
 RUN = study.Run()  # its pictures have the thesis's shape
 SHAPE = (1, *RUN.shape)
 DRAWS = 10  # the thesis's
-LADDER = ("resnet18", "resnet34", "resnet50", "resnet101")
+LISTENING = study.Run(
+    architecture="resnet1d", representation="waveform", hop_length=512, sampling_rate=22_050, frames=173
+)
+# one row each, beside ResNet18 and ResNet101: other networks, and other representations for ResNet18
+OTHERS = {
+    **{
+        name: study.Run(architecture=name)
+        for name in study.NETWORKS
+        if name not in ("resnet18", "resnet101", "resnet1d")
+    },
+    "resnet18_mfcc40": study.Run(n_mfcc=40, n_mels=128),
+    "resnet18_log-mel64": study.Run(representation="log-mel", n_mels=64),
+    "resnet18_log-mel128": study.Run(representation="log-mel", n_mels=128),
+    "resnet1d_waveform": LISTENING,
+}
 results: dict[str, float | int | str | list | None] = {}
 
 
@@ -102,15 +116,15 @@ def peak_mib() -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def clips(count: int, *, seed: int) -> np.ndarray:
-    """MFCCs of seeded noise bursts of 1 to 4 s: (count, *SHAPE), padded as the thesis's."""
+def clips(count: int, *, seed: int, run: study.Run = RUN) -> np.ndarray:
+    """Pictures of seeded noise bursts of 1 to 4 s: (count, 1, rows, frames); the thesis's if not said otherwise."""
     random, made = np.random.default_rng(seed), []
     for _ in range(count):
         length = int(random.uniform(1, 4) * 44_100)
         colour = np.cumsum(random.normal(size=length)) * random.uniform(0, 0.02)
         loudness = np.interp(np.arange(length), np.linspace(0, length, 9), random.uniform(0, 0.3, 9) ** 2)
         sound = np.tanh((random.normal(size=length) + colour) * loudness).astype(np.float32)
-        made.append(representations.picture(torch.from_numpy(sound[None]), 44_100, RUN).numpy())
+        made.append(representations.picture(torch.from_numpy(sound[None]), 44_100, run).numpy())
     return np.stack(made)
 
 
@@ -126,8 +140,8 @@ def network_of(architecture: str, inputs: np.ndarray) -> nn.Module:
 class Case:
     """One network with its clips, classes, Grad-CAM maps and rank blocks, and both sides' thread counts."""
 
-    def __init__(self, architecture: str, inputs: np.ndarray) -> None:
-        self.name, self.inputs = architecture, inputs
+    def __init__(self, architecture: str, inputs: np.ndarray, *, name: str = "") -> None:
+        self.name, self.inputs = name or architecture, inputs
         self.network = network_of(architecture, inputs)
         with torch.no_grad():
             self.classes = self.network(torch.from_numpy(inputs)).argmax(1).numpy()
@@ -136,9 +150,9 @@ class Case:
         self.blocks = blocking.rank_blocks(self.maps, order="stock")
         one, many = torch.from_numpy(inputs[:1]), torch.from_numpy(inputs[:1]).repeat(100, 1, 1, 1)
         start = time.perf_counter()
-        self.fast = forward.prepare(self.network, shape=SHAPE)
-        say(f"prepare_s_{architecture}", time.perf_counter() - start, "s: folding the network, once")
-        self.full = forward.prepare(self.network, shape=SHAPE, forward="full")
+        self.fast = forward.prepare(self.network, shape=inputs.shape[1:])
+        say(f"prepare_s_{self.name}", time.perf_counter() - start, "s: folding the network, once")
+        self.full = forward.prepare(self.network, shape=inputs.shape[1:], forward="full")
 
         @torch.inference_mode()
         def single() -> None:
@@ -150,7 +164,7 @@ class Case:
             self.full.network(many.contiguous(memory_format=torch.channels_last))
 
         self.stock_threads, self.threads = best_threads(single), best_threads(batched)
-        say(f"threads_{architecture}", f"{self.stock_threads} {self.threads}", "stock, ours")
+        say(f"threads_{self.name}", f"{self.stock_threads} {self.threads}", "stock, ours")
 
     def effects(self, part: slice = slice(None), *, windowed: bool = True, **options) -> np.ndarray:
         network = self.fast if windowed else self.full
@@ -162,8 +176,8 @@ class Case:
             return seconds(lambda: self.effects(**options)) / len(self.inputs)
 
     def full_forward(self, batch: int) -> Callable[[], None]:
-        """800 forwards of the folded network per clip on inputs ready made: what batching alone reaches."""
-        many = torch.from_numpy(self.inputs[:1]).repeat(800, 1, 1, 1)
+        """Two forwards per frame of the folded network on inputs ready made (800): what batching alone reaches."""
+        many = torch.from_numpy(self.inputs[:1]).repeat(2 * self.inputs.shape[3], 1, 1, 1)
         many = many.contiguous(memory_format=torch.channels_last)
 
         @torch.inference_mode()
@@ -174,7 +188,7 @@ class Case:
 
         return work
 
-    def stock(self) -> tuple[float, float]:
+    def stock(self, draws: int = DRAWS) -> tuple[float, float]:
         """Seconds and score of stock Quantus on the first clip."""
         with threads(self.stock_threads):
             start = time.perf_counter()
@@ -183,9 +197,9 @@ class Case:
                 self.inputs[:1],
                 self.classes[:1],
                 self.maps[:1],
-                draws=DRAWS,
+                draws=draws,
                 seed=0,
-                features_in_step=RUN.rows,
+                features_in_step=self.inputs.shape[2],
                 perturb_baseline=RUN.perturb_baseline,
             )
             return time.perf_counter() - start, scores[0]
@@ -230,6 +244,21 @@ def compare(case: Case, *, stock: bool) -> None:
         float(abs(same - stock_score)),
         "score, our batching on Quantus's draws",
     )
+
+
+def other(name: str, run: study.Run, count: int) -> None:
+    """One row of another network or representation: frame mode against its own best full forward and against stock."""
+    case = Case(run.architecture, clips(count, seed=0, run=run), name=name)
+    works: dict[str, Callable[[], object]] = {f"{batch}": case.full_forward(batch) for batch in (32, 64)}
+    with threads(case.threads):
+        taken = fastest(works | {"frame": case.effects}, rounds=2)
+    frame = taken.pop("frame") / count
+    say(f"frame_s_{name}", frame, "s per clip")
+    say(f"windowed_speedup_{name}", min(taken.values()) / count / frame, "x: frame mode, against the best full forward")
+    # stock's time grows with its draws: one of them says what ten take
+    stock_draw = case.stock(draws=1)[0]
+    say(f"stock_s_{name}", stock_draw * DRAWS, f"s per clip: quantus, {DRAWS} draws, of which one was timed")
+    say(f"frame_speedup_{name}", stock_draw * DRAWS / frame, "x stock")
 
 
 def agree(case: Case, *, reference_draws: int, seeds: int) -> None:
@@ -440,9 +469,9 @@ def main() -> None:
     peer(case)
     swap()
     training(inputs, case.threads)
-    for architecture in LADDER[1:3]:
-        other = Case(architecture, few)
-        say(f"frame_s_{architecture}", other.ours(), "s per clip")
+    say("others", list(OTHERS), "")
+    for name, run in OTHERS.items():
+        other(name, run, count=1)
     compare(Case("resnet101", few), stock=not arguments.skip_stock_101)
     say("bench_s", time.perf_counter() - started, "s")
     part = BUILD / "bench.json.part"

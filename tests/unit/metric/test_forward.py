@@ -11,7 +11,7 @@ from torch import nn
 from torchvision.models import resnet50, resnext50_32x4d, vgg11, vgg11_bn
 
 from benchmarks import bench
-from helpers import InputError
+from helpers import InputError, study
 from helpers.metric import forward, perturbation
 from helpers.networks import architectures, models
 
@@ -260,3 +260,15 @@ def test_a_network_prepared_for_another_shape_is_refused():
     prepared = forward.prepare(architectures.ResNet18().eval(), shape=(1, 13, 100))
     with pytest.raises(InputError, match=r"prepared for inputs of shape \(1, 13, 100\), not \(1, 13, 75\)"):
         perturbation.effects(prepared, np.zeros((1, *SHAPE), np.float32), np.array([0]))
+
+
+@pytest.mark.slow
+def test_the_benchmark_has_a_row_for_every_network_and_kind_of_input_and_measures_one(monkeypatch):
+    asked = {run.architecture for run in bench.OTHERS.values()} | {"resnet18", "resnet101"}
+    assert asked == set(study.NETWORKS)
+    assert {run.representation for run in bench.OTHERS.values()} >= {"mfcc", "log-mel", "waveform"}
+    monkeypatch.setattr(bench, "results", {})
+    bench.other("small", study.Run(frames=64), count=1)
+    found = bench.results
+    assert found["frame_speedup_small"] == pytest.approx(found["stock_s_small"] / found["frame_s_small"])
+    assert found["windowed_speedup_small"] > 0
