@@ -1,7 +1,7 @@
 """Figures of sounds, their representations and their maps.
 
-A clip is drawn as the network is given it: rows are coefficients of an MFCC, mel bands of any other
-representation; a frame fills the time from its start to the next frame's. What several functions take:
+A clip is drawn as the network is given it: rows are coefficients of an MFCC or bands, a waveform is a line; a frame
+fills the time from its start to the next frame's. What several functions take:
 
 features : (rows, frames), in the representation's units.
 seconds_per_frame : hop length / sampling rate, s.
@@ -51,8 +51,13 @@ class _Clip:
     def seconds(self) -> float:
         return self.values.shape[1] * self.seconds_per_frame
 
-    def draw(self, axes: Axes) -> AxesImage:
-        """The values in greys."""
+    def draw(self, axes: Axes) -> AxesImage | None:
+        """The values in greys; of a waveform its samples as a line, which is no image."""
+        if self.representation == "waveform":
+            samples = self.values.T.ravel()
+            axes.plot(np.linspace(0, self.seconds, len(samples)), samples, color="0.35", linewidth=0.5)
+            axes.set(ylabel=_ROWS["waveform"], xlim=(0, self.seconds), ylim=self._height)
+            return None
         look: dict[str, Any] = {"cmap": "gray"}
         if self.representation == "mfcc":
             # Logarithmic beyond the median size: coefficient 0 is 10 to 100 times larger than the others.
@@ -70,9 +75,18 @@ class _Clip:
 
     def _image(self, axes: Axes, values: np.ndarray, **look: Any) -> AxesImage:
         rows = len(values)
-        axes.set(ylabel="coefficient" if self.representation == "mfcc" else "mel band", yticks=[0, rows // 2, rows - 1])
-        look |= {"extent": (0, self.seconds, -0.5, rows - 0.5), "interpolation": "nearest"}
+        axes.set_ylabel(_ROWS[self.representation])
+        if self.representation != "waveform":
+            axes.set_yticks([0, rows // 2, rows - 1])
+        look |= {"extent": (0, self.seconds, *self._height), "interpolation": "nearest"}
         return axes.imshow(values, origin="lower", aspect="auto", **look)  # row 0 at the foot
+
+    @property
+    def _height(self) -> tuple[float, float]:
+        if self.representation == "waveform":
+            largest = max(float(np.abs(self.values).max()), 1e-9)
+            return -largest, largest
+        return -0.5, len(self.values) - 0.5
 
     def mark_padding(self, panels: Sequence[Axes], sounding_frames: int | None) -> None:
         frames = self.values.shape[1]
@@ -81,6 +95,9 @@ class _Clip:
             raise InputError(f"sounding_frames is {sounding}; give a number from 0 to {frames}")
         for axes in panels:
             _hatch(axes, start=sounding * self.seconds_per_frame, end=self.seconds)
+
+
+_ROWS = {"mfcc": "coefficient", "log-mel": "mel band", "spectrogram": "band", "waveform": "amplitude"}
 
 
 def _hatch(axes: Axes, *, start: float, end: float) -> None:
@@ -193,8 +210,9 @@ def representations(
         rows, frames = clip.values.shape
         named = f"{clip.title}, {rows} × {frames} frames"
         bottom.set(title=f"{title}: {named}" if waveform is None else named, xlabel="time (s)")
-        scale = "value (log scale)" if isinstance(image.norm, SymLogNorm) else "value"
-        figure.colorbar(image, ax=bottom, label=scale)
+        if image:
+            scale = "value (log scale)" if isinstance(image.norm, SymLogNorm) else "value"
+            figure.colorbar(image, ax=bottom, label=scale)
         if waveform is not None:
             _hatch(bottom, start=duration, end=clip.seconds)
             bottom.set_xlim(0, max(duration, clip.seconds))

@@ -890,3 +890,13 @@ def test_what_is_alike_elsewhere_too_stands_hollow_beside_what_is_compared():
     assert filled.get_xdata().tolist() == [0, 0]
     assert hollow.get_xdata().tolist() == [-0.1, -0.1]
     assert (hollow.get_markerfacecolor(), hollow.get_ydata().tolist()) == ("white", filled.get_ydata().tolist())
+
+
+def test_a_waveform_is_drawn_as_a_line_with_its_map_behind_it():
+    waves = np.tile(np.linspace(-2, 2, 8)[:, None], (1, 5))
+    figure = three_bars(np.full((8, 5), 0.5), waves, representation="waveform")
+    alone, sound, both = figure.axes[:3]
+    assert sound.get_ylabel() == "amplitude"
+    assert sound.lines[0].get_ydata().tolist() == waves.T.ravel().tolist()
+    assert not sound.images
+    assert both.images[0].get_extent()[2:] == [-2, 2] == list(alone.get_ylim())
