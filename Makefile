@@ -8,6 +8,7 @@ OTHERS ?=
 PARTS ?= recorded copy
 STUDY ?= reference
 NAMES ?=
+FROM ?=
 # What runs make lies in data/runs, or here:
 RUNS ?=
 export RUNS
@@ -19,14 +20,14 @@ export GOMP_SPINCOUNT ?= 1000
 export PYTHONUTF8 = 1
 
 # Make takes any name=value in silence; a misspelt one would run something else than was asked for.
-SETTINGS := PROFILE ARCHS DATA OTHERS PARTS STUDY NAMES RUNS CORES VENV GOMP_SPINCOUNT
+SETTINGS := PROFILE ARCHS DATA OTHERS PARTS STUDY NAMES FROM RUNS CORES VENV GOMP_SPINCOUNT
 SPACE := $() $()
 GIVEN := $(foreach word,$(subst \$(SPACE),_,$(MAKEOVERRIDES)),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 ifneq ($(filter-out $(SETTINGS),$(GIVEN)),)
 $(error $(firstword $(filter-out $(SETTINGS),$(GIVEN))) is not a setting; choose from $(SETTINGS))
 endif
 
-.PHONY: book test test-fast help data lab pairs study plan record prune bench lock lint check clean browser
+.PHONY: book test test-fast help data lab pairs study plan record merge prune bench lock lint check clean browser
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -69,6 +70,9 @@ plan: $(VENV)/.installed ## list the jobs of STUDY and how long they will take
 
 record: $(VENV)/.installed ## write data/recorded from the runs of STUDY on DATA and from _build/bench.json
 	@$(PYTHON) -m helpers.book record --study '$(STUDY)' --data '$(DATA)'
+
+merge: $(VENV)/.installed ## take over what others made of the same study: FROM=their runs, DATA=your recordings
+	@$(PYTHON) -m helpers.book merge '$(FROM)' --data '$(DATA)'
 
 prune: $(VENV)/.installed ## list what runs made by size, and remove NAMES="..." of it
 	@$(PYTHON) -m helpers.book prune $(NAMES)

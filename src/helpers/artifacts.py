@@ -164,8 +164,8 @@ class Artefact:
         """How long it will take, from what the same work took before; None where nothing is known."""
         if not self.work:
             return None
-        rates = _rates(self.name)
-        rate = rates.get(run.architecture if "architecture" in self.closure else "") or next(iter(rates.values()), None)
+        known = rates(self.name)
+        rate = known.get(run.architecture if "architecture" in self.closure else "") or next(iter(known.values()), None)
         return rate and rate * self.work(run)
 
     def _announce(self, run: Run) -> None:
@@ -269,7 +269,7 @@ def produce(
     """
     recipe_digest = _sha256(json.dumps(recipe, sort_keys=True).encode())
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.parent / f".{path.name}.lock"):
+    with locked(path):
         known = record_path(path)
         if _is_fresh(path, recipe_digest):
             known.touch()  # the workflow engine reads times: checked now, not older than its inputs
@@ -474,17 +474,31 @@ def write_text(path: Path, text: str) -> None:
 
 
 @functools.cache
-def _rates(name: str) -> dict[str, float]:
+def rates(name: str) -> dict[str, float]:
     """Seconds per unit of work of an artefact by architecture, from records here and those that came along."""
-    rates: dict[str, float] = {}
+    found: dict[str, float] = {}
     stem = name.partition(".")[0]
     for root in (study.RECORDED, study.RUNS):  # what was made here counts more
         for path in root.glob(f"**/{stem}*.json"):
             made = json.loads(path.read_text())["made"]
             if made.get("work"):
                 architecture = path.parent.name if path.parent.name in study.NETWORKS else ""
-                rates[architecture] = made["seconds"] / made["work"]
-    return rates
+                found[architecture] = made["seconds"] / made["work"]
+    return found
+
+
+def locked(path: Path) -> FileLock:
+    """The lock under which an artefact is made or put into its place."""
+    return FileLock(path.parent / f".{path.name}.lock")
+
+
+def is_whole(path: Path) -> bool:
+    """Whether an artefact is as it was made, and its record speaks of the recipe that it names."""
+    try:
+        digest = _sha256(json.dumps(record(path)["recipe"], sort_keys=True).encode())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return _is_fresh(path, digest)
 
 
 def _is_fresh(path: Path, recipe_digest: str) -> bool:

@@ -12,6 +12,7 @@ import ast
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -644,6 +645,8 @@ def settle(values: Mapping[str, Any], *, where: str = "the call") -> Run:
 def study(name: str) -> tuple[dict[str, Any], ...]:
     """The runs of a study, config/studies/NAME.yaml: fields of `Run`, and what is computed of each (`also`).
 
+    An entry whose fields have lists of values stands for every combination of them, the last list changing first.
+
     Raises
     ------
     InputError
@@ -656,7 +659,12 @@ def study(name: str) -> tuple[dict[str, Any], ...]:
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
         raise InputError(f'study "{name}" is not known; choose from {known} (STUDY in the call)')
-    return tuple(yaml.safe_load(path.read_text()))
+    return tuple(one for entry in yaml.safe_load(path.read_text()) for one in _combined(entry))
+
+
+def _combined(entry: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    lists = {name: values for name, values in entry.items() if isinstance(values, list) and name not in NOT_FIELDS}
+    return (entry | dict(zip(lists, chosen, strict=True)) for chosen in itertools.product(*lists.values()))
 
 
 NOT_FIELDS = ("also", "only", "weights")  # of an entry of a study

@@ -84,7 +84,7 @@ def _settle(monkeypatch, folder) -> None:
     monkeypatch.setattr(study, "RUNS", folder / "runs")
     monkeypatch.setattr(study, "profiles", lambda: SMALL)
     monkeypatch.setattr(models, "build", build_tiny)
-    artifacts._rates.cache_clear()
+    artifacts.rates.cache_clear()
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from filelock import FileLock, Timeout
 from helpers import InputError, artifacts, study
 from helpers.book import contents, site
 
+PLANNED = 200  # artefacts that `make plan` lists one by one
+
 
 def build(*, profile: str, architectures: str, data: str, others: str, parts: str, cores: int) -> None:
     """The main job: check every parameter and the data, run the study's graph, print the site's path."""
@@ -195,6 +197,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--others", default="", help='further fields of the run, "n_mfcc=20 learning_rate=3e-4"')
     command.add_argument("--parts", default=" ".join(contents.PARTS))
     command.add_argument("--cores", type=int, default=os.cpu_count())
+    command = commands.add_parser("merge", help="take over what others' runs of the same study made")
+    command.add_argument("folder", help="their runs, such as data/runs of another checkout")
+    command.add_argument("--data", default="")
     command = commands.add_parser("execute", help="execute one chapter")
     command.add_argument("notebook", type=Path)
     command.add_argument("outputs", type=Path, nargs="+", help="the page, then records that it brings about")
@@ -279,12 +284,14 @@ def _run(options: argparse.Namespace) -> None:
             with _only_run():
                 studies.make(options.study, options.data)
         elif options.command == "plan":
-            import pandas as pd
-
             table = studies.plan(options.study, options.data)
-            hours = pd.to_numeric(table["minutes"], errors="coerce").sum() / 60
-            missing = (table["there"] == "no").sum()
-            print(table.to_string(index=False))
-            print(f"{len(table)} artefacts, {missing} to make, {hours:.1f} hours of known work.")
+            site.BUILD.mkdir(exist_ok=True)
+            whole = site.BUILD / f"plan-{options.study}.csv"
+            table.to_csv(whole, index=False)
+            print(table.to_string(index=False) if len(table) <= PLANNED else f"{len(table)} artefacts: {whole}")
+            print(studies.totals(table).to_string(index=False))
+        elif options.command == "merge":
+            with _only_run():
+                print(studies.merge(options.folder, options.data).to_string(index=False))
         else:
             print(studies.prune(options.names).to_string(index=False))

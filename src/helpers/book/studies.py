@@ -5,6 +5,7 @@ Chapter: notebooks/11_runs.md
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from typing import Any
 import pandas as pd
 import safetensors.torch
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from helpers import InputError, artifacts, study
 from helpers.artifacts import Artefact, Changed
@@ -38,7 +40,7 @@ from helpers.experiments import (
 )
 from helpers.findings import curve
 from helpers.maps import examples, explainers
-from helpers.networks import training
+from helpers.networks import models, training
 from helpers.study import Run
 
 # every artefact of a run; a module that is imported here has declared its own
@@ -120,9 +122,12 @@ def make(name: str, data: str) -> None:
 
 
 def plan(name: str, data: str) -> pd.DataFrame:
-    """The jobs of a study: run, artefact, whether it is there, and minutes from what such work took before.
+    """The jobs of a study, each artefact once, with those that it is made from.
 
-    Every artefact is listed once, with those that it is made from.
+    Returns
+    -------
+    One row per artefact: run, network, artefact, there (yes or no); minutes, from what such work took before, and MB,
+    from what such artefacts take, NaN where nothing is known or it is there.
     """
     _real(data)
     rows, seen = [], set()
@@ -133,10 +138,77 @@ def plan(name: str, data: str) -> pd.DataFrame:
                 continue
             seen.add(path)
             there = artifacts.record_path(path).exists()
-            seconds = None if there else one.seconds(own)
-            minutes = "" if there else "unknown" if seconds is None else f"{seconds / 60:.1f}"
-            rows.append({"run": own.key, "artefact": one.name, "there": "yes" if there else "no", "minutes": minutes})
+            seconds = None if there else _seconds(one, own)
+            costs = {"minutes": seconds and round(seconds / 60, 1), "MB": None if there else _megabytes(one, own)}
+            named_ = {"run": own.key, "network": own.name, "artefact": one.name, "there": "yes" if there else "no"}
+            rows.append(named_ | costs)
+    return pd.DataFrame(rows).astype({"minutes": float, "MB": float})
+
+
+def totals(table: pd.DataFrame) -> pd.DataFrame:
+    """A plan in a few lines: one row per network and one for all.
+
+    Parameters
+    ----------
+    table : from `plan`.
+
+    Returns
+    -------
+    network, artefacts, there (how many), to make, of unknown cost (how many of these), hours and GB of the others.
+    """
+    rows = []
+    for network, part in [*table.groupby("network", sort=False), ("all", table)]:
+        missing = part[part["there"] == "no"]
+        row = {"network": network, "artefacts": len(part), "there": len(part) - len(missing), "to make": len(missing)}
+        row |= {"of unknown cost": int(missing["minutes"].isna().sum())}
+        rows.append(row | {"hours": round(part["minutes"].sum() / 60, 1), "GB": round(part["MB"].sum() / 1000, 1)})
     return pd.DataFrame(rows)
+
+
+def _seconds(artefact: Artefact, run: Run) -> float | None:
+    """What an artefact takes; of a network that nobody timed, another's time by the ratio of their operations."""
+    rates = artifacts.rates(artefact.name)
+    if not artefact.work or "architecture" not in artefact.closure or run.architecture in rates or not rates:
+        return artefact.seconds(run)
+    other = "resnet18" if "resnet18" in rates else next(iter(rates))
+    return rates[other] * artefact.work(run) * _operations(run.architecture) / _operations(other)
+
+
+@functools.cache
+def _operations(architecture: str) -> float:
+    """Multiplications and additions of one forward of a network, per cell of its input."""
+    shape = (512, 173) if architecture == "resnet1d" else (13, 400)
+    with torch.device("meta"), FlopCounterMode(display=False) as counted:  # shapes alone: nothing is computed
+        models.build(architecture, seed=0).eval()(torch.zeros(1, 1, *shape))
+    return counted.get_total_flops() / (shape[0] * shape[1])
+
+
+def _megabytes(artefact: Artefact, run: Run) -> float | None:
+    """What an artefact will take: a network by its weights, others as those of that name and network that are there."""
+    if artefact is training.NETWORK:
+        return round(_weights(run.architecture) * 4 / 1e6, 1)
+    sizes = _sizes()
+    known = sizes.get((artefact.name, run.architecture)) or sizes.get((artefact.name, ""))
+    return known and round(known / 1e6, 2)
+
+
+@functools.cache
+def _weights(architecture: str) -> int:
+    with torch.device("meta"):
+        return sum(one.numel() for one in models.build(architecture, seed=0).state_dict().values())
+
+
+@functools.cache
+def _sizes() -> dict[tuple[str, str], float]:
+    """Mean size in bytes of the files that are there, by artefact and network, and by artefact alone."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for path in (path for root in (study.RECORDED, study.RUNS) for path in root.rglob("*.json")):
+        kept = path.parent / f"{path.stem}{Path(str(_record(path).get('artefact'))).suffix}"
+        if kept.is_file() and kept != path:
+            name = kept.name.partition("-")[0].partition(".")[0] + kept.suffix
+            for key in ((name, path.parent.name), (name, "")):
+                found.setdefault(key, []).append(kept.stat().st_size)
+    return {key: sum(sizes) / len(sizes) for key, sizes in found.items()}
 
 
 def _real(data: str) -> None:
@@ -222,6 +294,74 @@ def _copy(path: Path, target: Path, *, weights: bool) -> None:
         artifacts.record_path(target),
         json.dumps(known | {"content": artifacts.content_digest(target)}, indent=1) + "\n",
     )
+
+
+def merge(folder: str, data: str) -> pd.DataFrame:
+    """Take over what others made of the same study: artefacts of their runs that are whole, beside one's own.
+
+    Nothing is ever overwritten. An artefact is moved into place in one step, its record last.
+
+    Parameters
+    ----------
+    folder : their runs (RUNS of their call, or data/runs of their checkout). data : one's own sounds, as in `make`.
+
+    Returns
+    -------
+    One row per artefact that was found: artefact, outcome ("taken", "there already", or why not).
+
+    Raises
+    ------
+    InputError
+        There is no such folder, or no artefact in it.
+    """
+    source, theirs = study.open(profile="thesis", data=data).source, Path(folder).expanduser().resolve()
+    records = sorted(path for path in theirs.rglob("*.json") if not path.name.startswith("."))
+    found = {path: known for path in records if "recipe_digest" in (known := _record(path))}
+    if not found:
+        raise InputError(
+            f'no artefact lies in "{folder}"; name a folder of runs, such as data/runs of a checkout (FROM)'
+        )
+    rows = []
+    for path, known in found.items():
+        parts = path.relative_to(theirs).parts
+        level = next((i for i, part in enumerate(parts) if part in study.profiles()), None)
+        name = Path(str(known.get("artefact"))).name
+        theirs_is = path.parent / name
+        if level is None or name != known["artefact"] or path != artifacts.record_path(theirs_is):
+            outcome = "not where an artefact of that name lies"
+        elif (sounds := known.get("made", {}).get("data")) != source.label:
+            outcome = f"of other sounds ({sounds}, not {source.label})"
+        elif not artifacts.is_whole(theirs_is):
+            outcome = "changed since it was made"
+        else:
+            outcome = _taken(theirs_is, source.results.joinpath(*parts[level:-1], name), known)
+        rows.append({"artefact": theirs_is.relative_to(theirs).as_posix(), "outcome": outcome})
+    return pd.DataFrame(rows)
+
+
+def _taken(path: Path, target: Path, known: dict[str, Any]) -> str:
+    """Copy one artefact beside its place and move it there, its record last; nothing where something is."""
+    if artifacts.record_path(target).exists():
+        same = artifacts.record(target)["content"] == known["content"]
+        return "there already" if same else "conflict: another one of that name is there, and was kept"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with artifacts.locked(target), tempfile.TemporaryDirectory(prefix=".merge-", dir=target.parent) as work:
+        copied = Path(work) / target.name
+        shutil.copytree(path, copied) if path.is_dir() else shutil.copy2(path, copied)
+        if artifacts.content_digest(copied) != known["content"]:
+            return "changed while it was copied"
+        shutil.rmtree(target, ignore_errors=True)  # a rest without a record belongs to nobody
+        os.replace(copied, target)
+        artifacts.write_text(artifacts.record_path(target), artifacts.record_path(path).read_text())
+    return "taken"
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(path.read_text())
+    except ValueError:
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def prune(names: list[str]) -> pd.DataFrame:

@@ -15,12 +15,18 @@ from scipy import stats
 from scipy.special import softmax
 
 from helpers import study
-from helpers.experiments import comparison
-from helpers.findings import readings, reference, statistics
+from helpers.experiments import comparison, controls
+from helpers.findings import ledger, readings, reference, statistics
 from helpers.maps import nulls
 from helpers.networks import models, training
 from helpers.study import Run
 
+# what the table of the comparison calls the columns of the controls
+_AS_COMPARED = {
+    "Grad-CAM inside": "score inside",
+    "random nodes inside": "random inside",
+    "ceiling in nodes inside": "ceiling inside",
+}
 STAGE = re.compile(r"^layer(\d)\[-1\]$")
 OTHER = "resnet18-narrow"  # as deep as its twin, but its nodes see less
 
@@ -36,9 +42,21 @@ def layers_of(architecture: str) -> int:
 def networks(run: Run) -> list[Run]:
     """The ResNets that are set side by side: of a recorded run all recorded ones on MFCCs, else the run's own.
 
+    Those whose layers are compared come first. Then those whose last block alone is recorded, with the controls, where
+    they learned and were tested as the first did.
+
     Chapter: notebooks/27_depth.md
     """
-    return [one for one in reference.anywhere(run, comparison.COMPARISON) if _compared(one)]
+    first = [one for one in reference.anywhere(run, comparison.COMPARISON) if _compared(one)]
+    others = [one for one in reference.beside(first[0], controls.CONTROLS) if _compared(one)]
+    there = {one.key for one in first}
+    return first + [one for one in others if one.key not in there and _as(one) == _as(first[0])]
+
+
+def _as(run: Run) -> dict[str, Any]:
+    """How a network learned and is asked, but for its depth and its seed."""
+    asked = {*training.NETWORK.closure, "test_fold", "explainer", "explained"} - {"architecture", "seed"}
+    return {name: getattr(run, name) for name in asked}
 
 
 def waiting(runs: list[Run]) -> list[str]:
@@ -48,7 +66,7 @@ def waiting(runs: list[Run]) -> list[str]:
     """
     asked = zip(study.study("reference"), study.entries(), strict=True)
     named = {one.key: one for entry, one in asked if "comparison" in entry.get("also", []) and _compared(one)}
-    there = {one.key for one in runs}
+    there = {one.key for one in runs if comparison.COMPARISON.there(one)}
     return [f"{one.name}, seed {one.seed}" for key, one in named.items() if key not in there]
 
 
@@ -61,7 +79,8 @@ def scores(runs: list[Run]) -> pd.DataFrame:
 
     Parameters
     ----------
-    runs : of ResNets, whose explainers are compared (`comparison.table`).
+    runs : of ResNets, whose explainers are compared (`comparison.table`); of others the controls speak for the last
+        block alone, on the same clips.
 
     Returns
     -------
@@ -70,10 +89,15 @@ def scores(runs: list[Run]) -> pd.DataFrame:
 
     Chapter: notebooks/27_depth.md
     """
-    parts = []
+    parts: list[pd.DataFrame] = []
     for run in runs:
-        rows = comparison.table(run)
-        rows = rows[(rows["explainer"] == comparison.OWN) & rows["layer"].astype(str).str.match(STAGE)]
+        if comparison.COMPARISON.there(run):
+            rows = comparison.table(run)
+            rows = rows[(rows["explainer"] == comparison.OWN) & rows["layer"].astype(str).str.match(STAGE)]
+        else:
+            rows = controls.table(run)[["clip", "recording", *_AS_COMPARED]]
+            rows = rows.rename(columns=_AS_COMPARED).assign(layer=run.layer)
+            rows = rows[rows["clip"].isin(parts[0]["clip"])]
         network = models.build(run.architecture, seed=0)
         fields = {
             layer: models.receptive_field(network, layer.removesuffix("[-1]")) for layer in rows["layer"].unique()
@@ -186,6 +210,33 @@ def _trend(part: pd.DataFrame, step: str, along: str, fixed: str) -> Mapping[str
 
 
 _SIDES = {"falls": "less", "rises": "greater"}
+
+
+def verdict(trend: pd.DataFrame) -> str:
+    """What becomes of the thesis's claim that maps are less faithful in deeper networks, in two sentences.
+
+    Two depths are a difference, three a trend. The claim is reproduced if, at the last stage, the change from the least
+    deep network to the deepest lies surely below 0 and Page's test says that the scores fall; contradicted if the
+    change lies surely above 0; else undecided.
+
+    Parameters
+    ----------
+    trend : from `trends`.
+
+    Chapter: notebooks/27_depth.md, notebooks/14_ledger.md
+    """
+    asked = trend[(trend["along"] == "depth") & (trend["fixed"] == "stage 4")] if len(trend) else trend
+    if not len(asked) or asked.iloc[0]["steps"].count(",") < 2:
+        return "The claim *depth-trend* is **not testable here**: fewer than three depths are compared."
+    row = asked.iloc[0]
+    found = ledger.verdict(row["change"], row["low"], row["high"], [None, 0])
+    if found == "reproduced" and row["falls"] >= _LEVEL:
+        found = "undecided"
+    return (
+        f"The claim *depth-trend* is **{found}**. At the last block of networks of {row['steps']} layers, the deepest "
+        f"one's normalised score minus the first one's is {row['change']:+.2f} ({row['low']:+.2f} to "
+        f"{row['high']:+.2f}; p of a fall along all of them {row['falls']:.3f}; {row['clips']} clips)."
+    )
 
 
 def narrowed(rows: pd.DataFrame) -> dict:

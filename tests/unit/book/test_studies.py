@@ -77,9 +77,9 @@ def world(library, monkeypatch, tmp_path):
     monkeypatch.setattr(studies, "ALWAYS", ("network", "scores.csv"))
     study.RECORDED.mkdir(parents=True)
     (study.RECORDED / "answer.md").write_text("yes")
-    artifacts._rates.cache_clear()
+    artifacts.rates.cache_clear()
     yield World(tmp_path / "recordings")
-    artifacts._rates.cache_clear()
+    artifacts.rates.cache_clear()
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -158,12 +158,13 @@ def test_a_study_needs_recordings(world, library, work):
 
 
 def planned(world) -> list[tuple]:
-    artifacts._rates.cache_clear()
+    artifacts.rates.cache_clear()
     table = studies.plan("mine", world.data)
-    assert list(table) == ["run", "artefact", "there", "minutes"]
+    assert list(table) == ["run", "network", "artefact", "there", "minutes", "MB"]
     words = table["run"].str.removeprefix("resnet18 ").str.removesuffix(" training_folds=1+2")
     assert table["run"].str.endswith(" training_folds=1+2").sum() >= 4
-    return list(zip(words.str.split().str[0], table["artefact"], table["there"], table["minutes"], strict=True))
+    minutes = table["minutes"].astype(object).where(table["minutes"].notna(), "unknown")
+    return list(zip(words.str.split().str[0], table["artefact"], table["there"], minutes, strict=True))
 
 
 def test_plan_lists_each_artefact_once_with_minutes_from_records(world):
@@ -179,8 +180,8 @@ def test_plan_lists_each_artefact_once_with_minutes_from_records(world):
     network = world.network.get(world.runs()[0])
     known = artifacts.record(network)["made"]
     spoil(network, made=known | {"seconds": 600})  # for two units of work; seed 1 is three
-    assert planned(world)[0] == ("seed=0", "network", "yes", "")
-    assert planned(world)[4] == ("seed=1", "network", "no", "15.0")
+    assert planned(world)[0] == ("seed=0", "network", "yes", "unknown")
+    assert planned(world)[4] == ("seed=1", "network", "no", 15.0)
     assert world.made == ["network 0"]
 
 
@@ -189,7 +190,7 @@ def test_plan_knows_the_minutes_of_what_came_along(world):
     folder.mkdir(parents=True)
     made = {"seconds": 90, "work": 1.0}
     (folder / "scores-seed=7.json").write_text(json.dumps({"artefact": "scores-seed=7.csv", "made": made}))
-    assert [row[3] for row in planned(world) if row[1] == "scores.csv"] == ["1.5"] * 3
+    assert [row[3] for row in planned(world) if row[1] == "scores.csv"] == [1.5] * 3
 
 
 def test_plan_lists_what_is_made_of_a_changed_run_too(world, monkeypatch):
@@ -198,6 +199,126 @@ def test_plan_lists_what_is_made_of_a_changed_run_too(world, monkeypatch):
     table = studies.plan("mine", world.data)
     assert list(table["artefact"]) == ["network", "scores.csv", "network", "checks.csv"]
     assert [words.split()[1] for words in table["run"]] == ["seed=0", "seed=0", "seed=5", "seed=0"]
+
+
+def test_a_plan_adds_up_by_network(world):
+    studies.make("mine", world.data)
+    shutil.rmtree(world.network.path(world.runs()[2]))
+    artifacts.record_path(world.network.path(world.runs()[2])).unlink()
+    artifacts.rates.cache_clear()
+    found = studies.totals(studies.plan("mine", world.data)).set_index("network")
+    assert found.loc["ResNet18", ["artefacts", "there", "to make"]].tolist() == [6, 5, 1]
+    assert found.loc["all"].tolist() == found.loc["ResNet18"].tolist()
+
+
+def test_a_network_that_nobody_timed_takes_as_much_longer_as_it_computes_more(world, monkeypatch):
+    monkeypatch.setattr(artifacts, "rates", lambda name: {"resnet18": 2.0})
+    run = world.runs()[0]
+    shallow, deep = (studies._seconds(world.network, run.with_(architecture=one)) for one in ("resnet18", "resnet152"))
+    assert shallow == 4.0
+    assert 4 < deep / shallow < 8  # He et al. 2016, table 1, for pictures of 224 x 224: 1.8 and 11.3 billion operations
+    assert studies._weights("resnet18") * 4 / 1e6 == pytest.approx(44.8, abs=0.3)
+
+
+def test_a_list_of_values_stands_for_a_run_of_each_and_two_for_every_pair(monkeypatch, tmp_path):
+    (tmp_path / "config" / "studies").mkdir(parents=True)
+    (tmp_path / "config" / "studies" / "some.yaml").write_text(
+        "- {architecture: [resnet18, resnet34], seed: [0, 1], also: [curve, controls]}\n- {seed: 7}\n"
+    )
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    study.study.cache_clear()
+    found = study.study("some")
+    study.study.cache_clear()
+    assert [(one.get("architecture"), one["seed"]) for one in found] == [
+        ("resnet18", 0),
+        ("resnet18", 1),
+        ("resnet34", 0),
+        ("resnet34", 1),
+        (None, 7),
+    ]
+    assert found[3]["also"] == ["curve", "controls"]
+
+
+def test_the_full_study_is_every_depth_on_every_fold_with_five_seeds(library, tmp_path):
+    found = study.study("full")
+    depths = {
+        (one["architecture"], one["test_fold"], one["seed"]) for one in found if "comparison" in one.get("also", ())
+    }
+    assert len(depths) == 5 * 10 * 5
+    for fold in range(1, 11):
+        (tmp_path / "audio" / f"fold{fold}").mkdir(parents=True)
+        (tmp_path / "audio" / f"fold{fold}" / "1-0-0-0.wav").touch()
+    runs = study.entries("full", data=str(tmp_path))  # every value is legal
+    assert all(set(run.training_folds) == set(range(1, 11)) - {run.test_fold} for run in runs)
+
+
+# Merge
+
+
+@pytest.fixture
+def theirs(world, monkeypatch, tmp_path):
+    """A folder of runs that somebody else made of the same study."""
+    folder = tmp_path / "theirs"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(study, "RUNS", folder)
+        studies.make("mine", world.data)
+    world.made.clear()
+    return folder
+
+
+def merged(theirs, world) -> dict[str, str]:
+    table = studies.merge(str(theirs), world.data)
+    return dict(zip(table["artefact"].str.rpartition("/")[2], table["outcome"], strict=True))
+
+
+def test_what_others_made_is_taken_and_not_made_again(world, theirs):
+    assert set(merged(theirs, world).values()) == {"taken"}
+    studies.make("mine", world.data)
+    assert world.made == []
+    assert set(merged(theirs, world).values()) == {"there already"}
+
+
+def test_a_conflict_is_named_and_nothing_is_overwritten(world, theirs):
+    studies.make("mine", world.data)
+    path = world.scores.path(world.runs()[0])
+    path.write_text("clip,score\na.wav,0.9\n")
+    spoil(path, content=artifacts.content_digest(path))
+    before = tree(study.RUNS)
+    found = merged(theirs, world)
+    assert found[path.name] == "conflict: another one of that name is there, and was kept"
+    assert sorted(set(found.values())) == [found[path.name], "there already"]
+    assert tree(study.RUNS) == before
+
+
+def test_what_is_not_whole_or_of_other_sounds_is_left(world, theirs):
+    (network,) = theirs.rglob("network-training_folds=1+2")
+    (network / "history.csv").write_text("epoch,loss\n1,0.1\n")
+    (scores,) = theirs.rglob("scores-training_folds=1+2.csv")
+    known = artifacts.record(scores)
+    spoil(scores, made=known["made"] | {"data": "synthetic stand-in"})
+    (curve,) = theirs.rglob("curve-training_folds=1+2.csv")
+    spoil(curve, recipe=artifacts.record(curve)["recipe"] | {"fields": {"draws": 7}})
+    found = merged(theirs, world)
+    assert found["network-training_folds=1+2"] == found["curve-training_folds=1+2.csv"] == "changed since it was made"
+    assert found["scores-training_folds=1+2.csv"] == "of other sounds (synthetic stand-in, not UrbanSound8K)"
+    assert not world.network.path(world.runs()[0]).exists()
+
+
+def test_a_record_that_names_another_place_is_left(world, theirs):
+    (scores,) = theirs.rglob("scores-training_folds=1+2.csv")
+    spoil(scores, artefact="../../outside.csv")
+    assert merged(theirs, world)["outside.csv"] == "not where an artefact of that name lies"
+    assert not list(study.RUNS.rglob("outside.csv"))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_without_artefacts_is_refused(world, tmp_path, there):
+    empty = tmp_path / "empty"
+    if there:
+        empty.mkdir()
+        (empty / "some.json").write_text("[1]")
+    with pytest.raises(InputError, match="no artefact lies in"):
+        studies.merge(str(empty), world.data)
 
 
 # Record

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers import study
 from helpers.experiments import comparison
 from helpers.findings import depth
 from helpers.networks import training
@@ -93,6 +94,33 @@ def test_what_is_said_names_the_direction_and_that_two_depths_are_no_trend():
     )
     assert "changes by +0.03; this is not sure, which does not make it equal to 0" in text
     assert "2 depths are compared. That is no trend yet." in text
+
+
+@pytest.mark.parametrize(
+    ("means", "expected"),
+    [
+        ((0.5, 0.3, 0.1), "reproduced"),
+        ((0.1, 0.3, 0.5), "contradicted"),
+        ((0.3, 0.3, 0.3), "undecided"),
+        ((0.3, 0.1), "not testable here"),
+    ],
+)
+def test_the_claim_of_a_trend_gets_its_verdict_from_three_depths(means, expected):
+    names = ("resnet18", "resnet34", "resnet101")
+    made = rows({(name, 4): mean for name, mean in zip(names, means, strict=False)})
+    assert f"**{expected}**" in depth.verdict(depth.trends(made))
+    assert "not testable" in depth.verdict(pd.DataFrame())
+
+
+def test_a_network_of_which_only_the_controls_are_recorded_speaks_for_its_last_block():
+    found = depth.networks(study.open(data="recorded"))
+    assert len({run.key for run in found}) == len(found)
+    scores = depth.scores(found)
+    alone = [run.key for run in found if not comparison.COMPARISON.there(run)]
+    assert alone
+    for key, part in scores.groupby("run"):
+        assert set(part["stage"]) == ({4} if key in alone else {1, 2, 3, 4})
+        assert set(part["clip"]) == set(scores["clip"])
 
 
 @pytest.mark.slow
