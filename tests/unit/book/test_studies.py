@@ -1,5 +1,6 @@
 """Studies: lists of runs, made, planned, recorded and pruned; with small artefacts in place of ours."""
 
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -212,7 +213,7 @@ def test_a_plan_adds_up_by_network(world):
 
 
 def test_a_network_that_nobody_timed_takes_as_much_longer_as_it_computes_more(world, monkeypatch):
-    monkeypatch.setattr(artifacts, "rates", lambda name: {"resnet18": 2.0})
+    monkeypatch.setattr(studies.artifacts, "rates", functools.cache(lambda name: {"resnet18": 2.0}))
     run = world.runs()[0]
     shallow, deep = (studies._seconds(world.network, run.with_(architecture=one)) for one in ("resnet18", "resnet152"))
     assert shallow == 4.0
@@ -239,7 +240,7 @@ def test_a_list_of_values_stands_for_a_run_of_each_and_two_for_every_pair(monkey
     assert found[3]["also"] == ["curve", "controls"]
 
 
-def test_the_full_study_is_every_depth_on_every_fold_with_five_seeds(library, tmp_path):
+def test_the_full_study_is_every_depth_on_every_fold_with_five_seeds(tmp_path):
     found = study.study("full")
     depths = {
         (one["architecture"], one["test_fold"], one["seed"]) for one in found if "comparison" in one.get("also", ())
