@@ -183,11 +183,12 @@ def features(run: Run, folds: Iterable[int]) -> Features:
 
     Chapter: notebooks/03_features.md
     """
-    raw = _raw(run, folds)
-    if run.scaling == "raw":
-        return raw
-    mean, deviation = scale(run)
-    return Features(**vars(raw) | {"inputs": (raw.inputs - mean) / deviation})
+    scaled = None if run.scaling == "raw" else scale(run)
+    found = _raw(run, folds)
+    if scaled:  # in place: all clips of the archive at 64 rows take a gigabyte, and no second one
+        np.subtract(found.inputs, scaled[0], out=found.inputs)
+        np.divide(found.inputs, scaled[1], out=found.inputs)
+    return found
 
 
 def scale(run: Run) -> tuple[np.ndarray, np.ndarray]:
@@ -220,11 +221,12 @@ def test(run: Run) -> Features:
 
 
 def _raw(run: Run, folds: Iterable[int]) -> Features:
-    parts = []
+    parts: dict[str, list[np.ndarray]] = {}
     for fold in folds:
         with np.load(FEATURES.get(run, fold), allow_pickle=False) as arrays:
-            parts.append(dict(arrays))
-    return Features(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+            for name, values in arrays.items():
+                parts.setdefault(name, []).append(values)
+    return Features(**{name: np.concatenate(parts.pop(name)) for name in list(parts)})
 
 
 def _make(run: Run, target: Path, fold: int) -> dict:
