@@ -27,7 +27,7 @@ ifneq ($(filter-out $(SETTINGS),$(GIVEN)),)
 $(error $(firstword $(filter-out $(SETTINGS),$(GIVEN))) is not a setting; choose from $(SETTINGS))
 endif
 
-.PHONY: book test test-fast help data lab pairs study plan record merge prune bench lock lint check clean browser
+.PHONY: book test test-fast help data lab pairs study plan record merge prune bench scale lock lint check clean browser
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -61,6 +61,9 @@ pairs: $(VENV)/.installed ## write the .ipynb twins of notebooks/*.md
 
 bench: $(VENV)/.installed ## time the engine against stock Quantus and torchxai side by side; _build/bench.json
 	@env -u GOMP_SPINCOUNT $(PYTHON) benchmarks/bench.py
+
+scale: $(VENV)/.installed ## time and memory of each step over clips, frames, rows, depth and workers; _build/scale.json
+	@$(PYTHON) -m benchmarks.scale
 
 study: $(VENV)/.installed ## make what the runs of STUDY need, on DATA's recordings (hours; resumes)
 	@$(PYTHON) -m helpers.book study --study '$(STUDY)' --data '$(DATA)'

@@ -17,7 +17,6 @@ from typing import Any
 import pandas as pd
 import safetensors.torch
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from helpers import InputError, artifacts, study
 from helpers.artifacts import Artefact, Changed
@@ -174,28 +173,19 @@ def _seconds(artefact: Artefact, run: Run) -> float | None:
     return rates[other] * artefact.work(run) * _operations(run.architecture) / _operations(other)
 
 
-@functools.cache
 def _operations(architecture: str) -> float:
     """Multiplications and additions of one forward of a network, per cell of its input."""
     shape = (512, 173) if architecture == "resnet1d" else (13, 400)
-    with torch.device("meta"), FlopCounterMode(display=False) as counted:  # shapes alone: nothing is computed
-        models.build(architecture, seed=0).eval()(torch.zeros(1, 1, *shape))
-    return counted.get_total_flops() / (shape[0] * shape[1])
+    return models.operations(architecture, shape) / (shape[0] * shape[1])
 
 
 def _megabytes(artefact: Artefact, run: Run) -> float | None:
     """What an artefact will take: a network by its weights, others as those of that name and network that are there."""
     if artefact is training.NETWORK:
-        return round(_weights(run.architecture) * 4 / 1e6, 1)
+        return round(models.weights(run.architecture) * 4 / 1e6, 1)
     sizes = _sizes()
     known = sizes.get((artefact.name, run.architecture)) or sizes.get((artefact.name, ""))
     return known and round(known / 1e6, 2)
-
-
-@functools.cache
-def _weights(architecture: str) -> int:
-    with torch.device("meta"):
-        return sum(one.numel() for one in models.build(architecture, seed=0).state_dict().values())
 
 
 @functools.cache

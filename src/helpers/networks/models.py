@@ -6,12 +6,14 @@ Chapter: notebooks/04_networks.md
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from helpers import InputError
 
@@ -149,3 +151,28 @@ def map_shapes(network: nn.Module, *, shape: tuple[int, int], stages: Sequence[s
     with torch.inference_mode():
         found = extractor(torch.zeros(1, 1, *shape))
     return {stage: (values.shape[-2], values.shape[-1]) for stage, values in found.items()}
+
+
+@functools.cache
+def operations(architecture: str, shape: tuple[int, int]) -> int:
+    """Multiplications and additions of one forward of a network, each counted as one; nothing is computed.
+
+    Parameters
+    ----------
+    shape : (rows, frames) of an input.
+
+    Source: torch.utils.flop_counter. Chapter: notebooks/29_scale.md
+    """
+    with torch.device("meta"), FlopCounterMode(display=False) as counted:  # shapes alone
+        build(architecture, seed=0).eval()(torch.zeros(1, 1, *shape))
+    return counted.get_total_flops()
+
+
+@functools.cache
+def weights(architecture: str) -> int:
+    """How many numbers a network keeps: weights, and what its batch norms remember.
+
+    Chapter: notebooks/29_scale.md
+    """
+    with torch.device("meta"):
+        return sum(one.numel() for one in build(architecture, seed=0).state_dict().values())

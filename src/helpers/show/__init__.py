@@ -9,7 +9,7 @@ from helpers.show.controls import agreement, by_phase, differences, nulls, rando
 from helpers.show.inputs import map_over_effects, representations, slices_per_class, three_bars, two_classes
 from helpers.show.interactive import curve
 from helpers.show.ladder import ladder
-from helpers.show.networks import by_field, confusion, history, shortcut
+from helpers.show.networks import by_field, confusion, growth, history, shortcut
 from helpers.show.players import hear, link, listen_at, player, row
 from helpers.show.scores import convergence, densities, density, effects, pairs, readings
 from helpers.show.tables import compare, table

@@ -15,7 +15,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, ScalarFormatter
 
 from helpers import InputError, study
 from helpers.show import style
@@ -163,4 +163,34 @@ def by_field(table: pd.DataFrame, *, sounding: int, source: str) -> Figure:
         axes.tick_params(axis="x", which="minor", length=0, labelbottom=False)
         axes.grid(color="0.9")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=3)
+    return figure
+
+
+def growth(rows: pd.DataFrame, *, source: str) -> Figure:
+    """How long each step takes against each thing that is changed, as multiples of the first, on logarithmic axes.
+
+    Parameters
+    ----------
+    rows : columns varied, step, seconds, and one column for each name in varied; from `findings.scale.measured`.
+
+    Chapter: notebooks/29_scale.md
+    """
+    style.require(rows, "rows", "varied", "step", "seconds")
+    rows = rows[rows["varied"] != "architecture"]
+    with style.picture(height=3.6, source=source) as figure:
+        panels = figure.subplots(1, rows["varied"].nunique(), sharey=True, squeeze=False)[0]
+        for axes, (varied, part) in zip(panels, rows.groupby("varied", sort=False), strict=True):
+            for (step, line), (color, marker, dash) in zip(part.groupby("step", sort=False), style.MARKS, strict=False):
+                amount = line[varied].to_numpy(float) / line[varied].iloc[0]
+                axes.plot(
+                    amount, line["seconds"] / line["seconds"].iloc[0], marker, color=color, linestyle=dash, label=step
+                )
+            most = (part[varied] / part[varied].iloc[0]).max()
+            axes.plot([1, most], [1, most], color="0.6", zorder=0)
+            axes.set(xscale="log", yscale="log", xlabel=f"times as many {varied}")
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_formatter(ScalarFormatter())
+                axis.set_minor_formatter(NullFormatter())
+        panels[0].set_ylabel("times as long")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=3)
     return figure

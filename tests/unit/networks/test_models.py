@@ -354,3 +354,12 @@ def test_efficientnet_takes_the_picture_as_three_equal_channels_and_begins_with_
 def test_a_network_without_pretrained_weights_says_so():
     with pytest.raises(InputError, match="no pretrained weights of framenet"):
         models.build("framenet", seed=0, pretrained=True)
+
+
+def test_operations_and_weights_are_those_of_the_layers():
+    # FrameNet at 13 rows: 7, 4, 2 and 1 rows come out, kernels three rows high, then one linear layer; times and plus
+    convolutions = 400 * (7 * 3 * 1 * 64 + 4 * 3 * 64 * 128 + 2 * 3 * 128 * 256 + 1 * 3 * 256 * 256)
+    assert models.operations("framenet", (13, 400)) == 2 * (convolutions + 256 * 10)
+    assert models.weights("framenet") == sum(
+        one.numel() for one in models.build("framenet", seed=0).state_dict().values()
+    )

@@ -186,6 +186,16 @@ def overlaid(**options):
     return show.overlaid(**{"panels": panels, "seconds_per_frame": STEP, "title": "a.wav", "source": SOURCE, **options})
 
 
+GROWN = pd.DataFrame(
+    {
+        "varied": ["clips", "clips", "rows", "rows"],
+        "step": "training",
+        "clips": [5, 50, 5, 5],
+        "rows": [13, 13, 13, 26],
+        "seconds": [2.0, 22.0, 1.0, 1.5],
+    }
+)
+
 EVERY = {
     "two_classes": lambda: two_classes(
         events={"dog_bark": (0.1, 0.3), "siren": [(0.2, 0.4), (0.5, 0.6)]}, sounding_frames=30
@@ -210,6 +220,7 @@ EVERY = {
     "dependence": lambda: dependence(),
     "by_field": lambda: show.by_field(FIELDS, sounding=173, source=SOURCE),
     "maps_and_effects": lambda: show.maps_and_effects(TRACES, ENDS, source=SOURCE),
+    "growth": lambda: show.growth(GROWN, source=SOURCE),
     "alike": lambda: show.alike(ALIKE, place="another recording", source=SOURCE),
     "overlaid": overlaid,
 }
@@ -900,3 +911,10 @@ def test_a_waveform_is_drawn_as_a_line_with_its_map_behind_it():
     assert sound.lines[0].get_ydata().tolist() == waves.T.ravel().tolist()
     assert not sound.images
     assert both.images[0].get_extent()[2:] == [-2, 2] == list(alone.get_ylim())
+
+
+def test_growth_is_drawn_as_multiples_of_the_first_beside_the_line_where_both_grow_alike():
+    clips, bands = show.growth(GROWN, source=SOURCE).axes
+    assert [line.tolist() for line in clips.lines[0].get_data()] == [[1, 10], [1, 11]]
+    assert list(clips.lines[1].get_xdata()) == [1, 10]
+    assert bands.get_xlabel() == "times as many rows"
