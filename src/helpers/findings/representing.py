@@ -33,7 +33,7 @@ def named(run: Run) -> str:
     """
     rows = "" if run.representation == "waveform" else f" {run.rows}"
     scaling = {"standardised": ", standardised", "together": "", "raw": ", raw"}[run.scaling]
-    return f"{_NAMES[run.representation]}{rows}{scaling}"
+    return f"{_NAMES[run.representation]}{rows}{scaling}" + (f", seed {run.seed}" if run.seed else "")
 
 
 def plural(kind: str) -> str:
