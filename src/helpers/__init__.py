@@ -11,6 +11,10 @@ class InputError(ValueError):
     (`helpers.book.main`) and shown without a traceback in a notebook.
     """
 
+    def __str__(self) -> str:
+        # What the sentence quotes of a file or a call may hold line ends: as escapes it stays one line.
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
+
     def _render_traceback_(self) -> list[str]:
         # IPython asks an exception for its own rendering: a reader sees the sentence, no stack.
         return [f"{type(self).__name__}: {self}"]

@@ -92,6 +92,9 @@ class Run(BaseModel):
         section="2.1",
     )
     clips: All = _choice("all", "at most this many clips per class and fold", section="2.1", scaled=True)
+    left_out: Count = _choice(
+        0, "clips of the folder that cannot be used and are left out: just so many, else the run stops", section="2.1"
+    )
     data_seed: Count = _choice(2024, "of the stand-in, and of the clips that a profile takes")
     test_fold: int = _choice(10, "the fold that is held out", section="2.3", ge=1, le=10)
     training_folds: Folds = _choice((), "all others that are there", section="2.3")
@@ -431,11 +434,51 @@ class Source:
     @property
     def folds(self) -> tuple[int, ...]:
         """Folds with clips in them; all ten of a stand-in that is still to be made."""
-        audio = self.folder / "audio"
+        audio = folds_of(self.folder)
         if self.kind == "stand-in" and not audio.is_dir():
             return tuple(range(1, 11))
         there = (fold for fold in range(1, 11) if (audio / f"fold{fold}").is_dir())
-        return tuple(fold for fold in there if any((audio / f"fold{fold}").glob("[!.]*.wav")))
+        return tuple(fold for fold in there if any(map(is_wav, os.listdir(audio / f"fold{fold}"))))
+
+
+def table_of(folder: Path) -> Path:
+    """The table of a data set: in `metadata`, or beside the folds, as an archive packed anew has it.
+
+    Chapter: notebooks/02_dataset.md
+    """
+    official, beside = folder / "metadata" / "UrbanSound8K.csv", folder / "UrbanSound8K.csv"
+    return beside if beside.is_file() and not official.is_file() else official
+
+
+def folds_of(folder: Path) -> Path:
+    """The folder that fold1 to fold10 of a data set lie in: `audio`, or the data set's own.
+
+    Chapter: notebooks/02_dataset.md
+    """
+    audio = folder / "audio"
+    return folder if not audio.is_dir() and any(folder.glob("fold*")) else audio
+
+
+def is_wav(name: str) -> bool:
+    """Whether a file's name is a WAV file's; what systems leave beside these (`._x.wav`) is none.
+
+    Chapter: notebooks/02_dataset.md
+    """
+    return name[0] != "." and name.lower().endswith(".wav")
+
+
+def _home(folder: Path) -> Path:
+    """The folder of the data set: the one that is named, or the only one in it, as archives are unpacked."""
+    home = folder
+    for _ in range(3):
+        if table_of(home).is_file() or folds_of(home).is_dir():
+            return home
+        inner = [path for path in home.iterdir() if path.is_dir() and path.name[0] not in "._"]
+        inner = [path for path in inner if table_of(path).is_file()] or inner
+        if len(inner) != 1:
+            break
+        (home,) = inner
+    return folder
 
 
 def find_source(data: str, clips: int | str, data_seed: int = 2024) -> Source:
@@ -447,21 +490,12 @@ def find_source(data: str, clips: int | str, data_seed: int = 2024) -> Source:
     if data == "recorded":
         return Source(folder=RECORDED, kind="recorded", synthetic=False, why="it was named", named=True)
     if data:
-        try:
-            folder = (ROOT / Path(data).expanduser()).resolve()
-        except RuntimeError:  # ~nobody
-            folder = Path(data)
-        if not folder.is_dir():
-            raise InputError(
-                f'data folder "{data}" does not exist; name a folder with audio/fold1 ... fold10 and '
-                'metadata/UrbanSound8K.csv, "recorded" for the results that come with the book, or leave it out to '
-                "use the stand-in (DATA in the call)"
-            )
+        folder = _named(data)
         synthetic = (folder / "metadata" / "events.csv").exists()
         return Source(folder=folder, kind="folder", synthetic=synthetic, named=True, why="it was named")
     folder = DATA / "UrbanSound8K"
     if folder.is_dir():
-        return Source(folder=folder, kind="folder", synthetic=False, why="it is in data/UrbanSound8K")
+        return Source(folder=_home(folder), kind="folder", synthetic=False, why="it is in data/UrbanSound8K")
     size = "official" if clips == "all" else f"{clips}"
     other = "" if data_seed == FIELDS["data_seed"].default else f"-data_seed={data_seed}"
     return Source(
@@ -469,6 +503,28 @@ def find_source(data: str, clips: int | str, data_seed: int = 2024) -> Source:
         kind="stand-in",
         synthetic=True,
         why="no folder was named and data/UrbanSound8K is not there",
+    )
+
+
+def _named(data: str) -> Path:
+    """The data set's folder that a user's words lead to."""
+    said = f"data folder {_shown(data)}"
+    try:
+        folder = (ROOT / Path(data).expanduser()).resolve()
+        if folder.is_dir():
+            return _home(folder)
+        is_file = folder.is_file()
+    except (RuntimeError, ValueError):  # ~nobody, or a character that no name may hold
+        is_file = False
+    except OSError as error:
+        raise InputError(f"{said} cannot be opened ({error.strerror}); name another (DATA in the call)") from None
+    if is_file and folder.suffix.lower() in (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar"):
+        raise InputError(f"{said} is an archive; unpack it and name the folder that comes out (DATA in the call)")
+    if is_file:
+        raise InputError(f"{said} is a file; name the folder that holds audio and metadata (DATA in the call)")
+    raise InputError(
+        f"{said} does not exist; name a folder with audio/fold1 ... fold10 and metadata/UrbanSound8K.csv, "
+        '"recorded" for the results that come with the book, or leave it out to use the stand-in (DATA in the call)'
     )
 
 
@@ -512,7 +568,8 @@ def parse(name: str, value: object, *, where: str = "the call") -> object:
 
 
 def _shown(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def check(name: str, value: object, *, where: str = "the call") -> None:

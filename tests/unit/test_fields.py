@@ -21,6 +21,7 @@ PLANTED, SLIPS, COMPARED, SOUNDS = "planted.csv", "slips.csv", "compared.npz", "
 BLOCKS = "block-effects.npz"
 FIELDS = {
     "clips": (1, [FEATURES, SOUNDS]),
+    "left_out": (1, []),  # which clips these are is in the digest of the sounds
     "data_seed": (1, [FEATURES, SOUNDS]),
     "test_fold": (9, ["predictions.csv", SAMPLE, PLANTED, COMPARED, BLOCKS, SOUNDS, "mixture.npz"]),
     "training_folds": ((1, 2), [NETWORK, METRICS, CURVE]),

@@ -36,14 +36,15 @@ def clips(run: Run) -> pd.DataFrame:
 
     Chapter: notebooks/02_dataset.md
     """
-    source = artifacts.whole(run).source
+    left_out, source = artifacts.whole(run).left_out, artifacts.whole(run).source
     if source.kind == "recorded":
         raise InputError(
             "the recorded results come without sounds; name a folder of recordings (data), or listen at Freesound"
         )
     if source.kind == "stand-in":
         _stand_in(source.folder, clips=None if run.clips == "all" else run.clips, seed=run.data_seed)
-    table = _read(source.folder, complete=not source.named, stamp=_stamp(source.folder)).copy()
+    stamp = _stamp(source.folder)
+    table = _read(source.folder, complete=not source.named, left_out=left_out, stamp=stamp).copy()
     if run.clips != "all":
         parts = [
             part.sample(frac=1, random_state=np.random.default_rng((run.data_seed, int(str(fold)))))
@@ -75,13 +76,13 @@ def digest(run: Run, fold: int) -> dict[str, str]:
 
 def _stamp(folder: Path) -> tuple[int, ...]:
     """When the table and the folds' folders were last changed."""
-    paths = (folder / "metadata" / "UrbanSound8K.csv", *sorted(folder.glob("audio/fold*")))
+    paths = (study.table_of(folder), *sorted(study.folds_of(folder).glob("fold*")))
     return tuple(path.stat().st_mtime_ns for path in paths if path.exists())
 
 
 @functools.lru_cache(maxsize=4)
-def _read(folder: Path, *, complete: bool, stamp: tuple[int, ...]) -> pd.DataFrame:
-    return urbansound.read_clips(folder, complete=complete)
+def _read(folder: Path, *, complete: bool, left_out: int, stamp: tuple[int, ...]) -> pd.DataFrame:
+    return urbansound.read_clips(folder, complete=complete, left_out=left_out)
 
 
 def _stand_in(folder: Path, *, clips: int | None, seed: int) -> Path:
@@ -95,17 +96,49 @@ def _stand_in(folder: Path, *, clips: int | None, seed: int) -> Path:
 
 
 def summary(run: Run) -> str:
-    """One sentence on the clips of a run: how many, which folds, and which folds the folder lacks.
+    """One sentence on the clips of a run: how many, which folds, and what the folder lacks or has beside them.
 
     Chapter: notebooks/02_dataset.md
     """
     table = clips(run)
     missing = table.attrs.get("missing_folds", [])
     lacks = f"; folds {_listed(missing)} are not in the folder" if missing else ""
+    if others := table.attrs.get("unlisted"):
+        lacks += f"; {len(others)} files that the table does not name are not used ({urbansound.first(others)})"
     return (
         f"{len(table)} clips from {table['fsID'].nunique()} recordings: folds {_listed(run.training_folds)} "
         f"train, fold {run.test_fold} tests{lacks}."
     )
+
+
+def left_out(run: Run) -> list[str]:
+    """The clips that are left out because they cannot be used, each with its reason.
+
+    Chapter: notebooks/02_dataset.md
+    """
+    return clips(run).attrs.get("left_out", [])
+
+
+def require_classes(run: Run) -> None:
+    """Refuse clips of fewer than all ten classes: the chapters play and compare them all.
+
+    Raises
+    ------
+    InputError
+        The folds that train, or the one that tests, lack a class.
+
+    Chapter: notebooks/02_dataset.md
+    """
+    table = clips(run)
+    for folds in ((run.test_fold,), run.training_folds):
+        held = set(table.loc[table["fold"].isin(folds), "class"])
+        there = [name for name in urbansound.CLASSES if name in held]
+        if lacking := [name for name in urbansound.CLASSES if name not in there]:
+            raise InputError(
+                f'data folder "{artifacts.whole(run).source.folder}" has clips of {len(there)} of the 10 classes in '
+                f"fold {_listed(folds)} ({', '.join(there)}); the book plays and compares all ten: add clips of "
+                f"{', '.join(lacking)}, or execute single chapters with `python -m helpers.book execute`"
+            )
 
 
 def _listed(folds: Iterable[int]) -> str:
@@ -125,7 +158,7 @@ def is_official(folder: Path) -> bool:
 
     Chapter: notebooks/02_dataset.md
     """
-    content = (folder / "metadata" / "UrbanSound8K.csv").read_bytes()
+    content = study.table_of(folder).read_bytes()
     return hashlib.md5(content, usedforsecurity=False).hexdigest() == OFFICIAL_MD5
 
 

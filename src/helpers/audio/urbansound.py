@@ -1,12 +1,14 @@
 """UrbanSound8K: a folder in, a checked table of clips and their samples out (thesis 2.1, 2.2).
 
-The folder is the one that holds `audio/fold1` to `audio/fold10` and `metadata/UrbanSound8K.csv`.
+The folder is the one that holds `audio/fold1` to `audio/fold10` and `metadata/UrbanSound8K.csv`; the folds and the
+table may also lie in it directly, as some archives are packed.
 Data set: Salamon, Jacoby & Bello (2014), doi:10.5281/zenodo.1203745, for non-commercial use.
 
 Chapter: notebooks/02_dataset.md
 """
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -18,7 +20,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from helpers import InputError
+from helpers import InputError, study
 
 CLASSES = (
     "air_conditioner",
@@ -37,15 +39,19 @@ CLASSES = (
 COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
 
 
-NAME = r"([0-9]+)-([0-9]+)-([0-9]+)-([0-9]+)\.wav"  # fsID-classID-occurrenceID-sliceID.wav
+NAME = r"([0-9]{1,12})-([0-9]{1,12})-([0-9]{1,12})-([0-9]{1,12})\.wav"  # fsID-classID-occurrenceID-sliceID.wav
 GENERATED = 900_000_000  # recordings from this fsID on are the stand-in's, far above every real one
 
 
 RATES = range(1_000, 768_001)  # Hz; the archive has 8000 to 192 000
+LOUDEST = 2.0**31  # a float WAV may go beyond full scale, 1, but not beyond any whole number that a WAV holds
 
 
 def read_table(folder: str | Path) -> pd.DataFrame:
     """Read `metadata/UrbanSound8K.csv` and check every row of it.
+
+    Columns may stand in any order, with others between them, and be separated by commas, semicolons or tabs; spaces
+    around values and blank lines do not count.
 
     Parameters
     ----------
@@ -65,18 +71,25 @@ def read_table(folder: str | Path) -> pd.DataFrame:
     Chapter: notebooks/02_dataset.md
     """
     folder = Path(folder)
-    path = folder / "metadata" / "UrbanSound8K.csv"
+    path = study.table_of(folder)
     if not folder.is_dir():
         raise InputError(
             f'data folder "{folder}" is not a folder that exists; name the one that holds audio '
             "and metadata (DATA in the call)"
         )
     if not path.is_file():
-        inner = folder / "UrbanSound8K"
-        remedy = inner if (inner / "metadata").is_dir() else "the one that holds audio and metadata"
-        raise InputError(f'data folder "{folder}" has no metadata/UrbanSound8K.csv; name {remedy} (DATA in the call)')
+        inside = sorted(entry for entry in folder.iterdir() if entry.name[0] != ".")
+        near = [str(one) for one in (*folder.parents[:2], *inside) if study.table_of(one).is_file()]
+        raise InputError(
+            f'data folder "{folder}" has no metadata/UrbanSound8K.csv (it holds '
+            f"{first([entry.name for entry in inside]) or 'nothing'}); "
+            f"name {' or '.join(near) or 'the one that holds audio and metadata'} (DATA in the call)"
+        )
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
+        separator = max(",;\t", key=text.strip().partition("\n")[0].count)  # spreadsheets write others than commas
+        table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+        table = table.rename(columns=str.strip).apply(lambda column: column.str.strip())
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
         reason = " ".join(str(error).split())
         raise InputError(f"{path} cannot be read ({reason}); put the official table there") from None
@@ -90,18 +103,19 @@ def read_table(folder: str | Path) -> pd.DataFrame:
         )
     if table.empty:
         raise InputError(f"{path} has no rows; put the official table there")
-    return _checked(table[list(COLUMNS)].reset_index(drop=True), path=path)
+    lines = [number for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    return _checked(table[list(COLUMNS)].reset_index(drop=True), path=path, lines=lines)
 
 
-def _checked(text: pd.DataFrame, *, path: Path) -> pd.DataFrame:
+def _checked(text: pd.DataFrame, *, path: Path, lines: list[int]) -> pd.DataFrame:
     """The table of strings as numbers, or the first row and column that breaks a rule."""
 
     def require(column: str, holds: pd.Series, rule: str) -> None:
         if not holds.all():
             row = int(np.argmin(holds))
             raise InputError(
-                f'{path}, line {row + 2}: {column} is "{text[column].iloc[row]:.60}" but must be '
-                f"{rule}; put the official table there"
+                f'{path}, line {lines[row + 1]}: {column} is "{text[column].iloc[row]:.60}" but must be {rule}; '
+                "put the official table there"
             )
 
     name = text["slice_file_name"]
@@ -114,7 +128,7 @@ def _checked(text: pd.DataFrame, *, path: Path) -> pd.DataFrame:
     for column in ("start", "end"):
         table[column] = pd.to_numeric(text[column], errors="coerce").astype("float64")
         require(column, table[column].between(0, 1e9), "a number of seconds")
-    require("end", table["start"] <= table["end"], "start or later")
+    require("end", table["start"] < table["end"], "later than start")
     require("salience", table["salience"].isin([1, 2]), "1 or 2")
     require("fold", table["fold"].between(1, 10), "1 to 10")
     require("classID", table["classID"].between(0, 9), "0 to 9")
@@ -126,40 +140,44 @@ def _checked(text: pd.DataFrame, *, path: Path) -> pd.DataFrame:
     return table
 
 
-def read_clips(folder: str | Path, *, complete: bool = False) -> pd.DataFrame:
+def read_clips(folder: str | Path, *, complete: bool = False, left_out: int = 0) -> pd.DataFrame:
     """The table's rows whose fold is on disk, each with what its WAV header says.
 
     A fold is on disk when `audio/foldN` holds WAV files; then all its clips have to be there, whole
-    and readable. Only headers are read, no samples.
+    and readable. Only headers are read, and the samples of floats, which may hold what is no number.
 
     Parameters
     ----------
     folder : the data set's folder, which holds `audio` and `metadata`.
     complete : whether a fold of the table that is not on disk is an error.
+    left_out : how many clips cannot be used; just so many are left out.
 
     Returns
     -------
     The columns of `read_table` and path (str, from `folder`, such as `audio/fold1/7061-6-0-0.wav`),
     rate (int64, Hz), channels (int64), subtype (str, soundfile's name of the encoding), samples
     (int64, per channel), seconds (float64), bytes (int64); by fold and name, index from 0.
-    `.attrs["missing_folds"]` lists the folds that are not on disk.
+    `.attrs["missing_folds"]` lists the folds that are not on disk, "left_out" the clips that are left out with why,
+    and "unlisted" the WAV files of these folds that the table does not name.
 
     Raises
     ------
     InputError
-        What `read_table` raises; no fold on disk; a clip missing, empty, cut short or not a WAV
-        file that can be read; with `complete`, a fold missing.
+        What `read_table` raises; no fold on disk; more or fewer than `left_out` clips missing, empty, cut short, not a
+        WAV file that can be read or with samples that are no numbers; none left of a fold; with `complete`, a fold
+        missing.
 
     Chapter: notebooks/02_dataset.md
     """
     folder = Path(folder)
     table = read_table(folder).sort_values(["fold", "slice_file_name"])
-    held = {fold: _wavs(folder / "audio" / f"fold{fold}") for fold in table["fold"].unique()}
+    root = study.folds_of(folder)
+    held = {fold: _wavs(root / f"fold{fold}") for fold in table["fold"].unique()}
     missing_folds = [int(fold) for fold, names in held.items() if not names]
     if len(missing_folds) == len(held):
+        near = folder.parent if study.folds_of(folder.parent).is_dir() else "the folder of UrbanSound8K"
         raise InputError(
-            f'data folder "{folder}" has no clips in audio/fold1 to audio/fold10; name the folder '
-            "of UrbanSound8K (DATA in the call)"
+            f'data folder "{folder}" has no clips in audio/fold1 to audio/fold10; name {near} (DATA in the call)'
         )
     if complete and missing_folds:
         raise InputError(
@@ -167,35 +185,39 @@ def read_clips(folder: str | Path, *, complete: bool = False) -> pd.DataFrame:
             "with `make data`, or use it as it is by naming it (DATA in the call)"
         )
     clips = table[~table["fold"].isin(missing_folds)].reset_index(drop=True)
-    clips["path"] = "audio/fold" + clips["fold"].astype(str) + "/" + clips["slice_file_name"]
-    there = [name in held[fold] for name, fold in zip(clips["slice_file_name"], clips["fold"], strict=True)]
-    if not all(there):
-        absent = list(clips["path"][~np.array(there)])
-        raise InputError(
-            f'data folder "{folder}" lacks {len(absent)} of the {len(clips)} clips of its folds '
-            f"({first(absent)}); copy or unpack the data set again"
-        )
-    headers, faults = [], []
+    place = "" if root == folder else "audio/"
+    rows = zip(clips["slice_file_name"], clips["fold"], strict=True)
+    clips["path"] = [f"{place}fold{fold}/{held[fold].get(name, name)}" for name, fold in rows]
+    headers, faults = [], {}
     for path in clips["path"]:
         try:
             headers.append(_header(folder / path))
         except ValueError as error:
-            faults.append(f"{path} {error}")
-    if faults:
+            faults[path] = f"{path} {error}"
+    if len(faults) != left_out:
+        which = f" ({first(list(faults.values()))})" if faults else ""
+        which += f", but left_out={left_out}" if left_out else ""
+        remedy = "copy or unpack the data set again, or " if faults else ""
+        remedy += f"leave just these out with left_out={len(faults)} (OTHERS in the call)"
+        raise InputError(f'data folder "{folder}": {len(faults)} of {len(clips)} clips cannot be used{which}; {remedy}')
+    kept = clips[~clips["path"].isin(faults)].reset_index(drop=True).join(pd.DataFrame(headers))
+    if gone := set(clips["fold"]) - set(kept["fold"]):
         raise InputError(
-            f'data folder "{folder}" has {len(faults)} clips that cannot be used '
-            f"({first(faults)}); copy or unpack the data set again"
+            f'data folder "{folder}" has no clip in fold {min(gone)} that can be used; copy or unpack the data set again, '
+            "or take the fold away"
         )
-    clips = clips.join(pd.DataFrame(headers))
-    clips.attrs["missing_folds"] = missing_folds
-    return clips
+    kept.attrs["missing_folds"] = missing_folds
+    kept.attrs["left_out"] = list(faults.values())
+    there = (f"{place}fold{fold}/{name}" for fold, names in held.items() for name in names.values())
+    kept.attrs["unlisted"] = sorted(set(there) - set(clips["path"]))
+    return kept
 
 
-def _wavs(folder: Path) -> set[str]:
-    """Names of the WAV files in a folder; what macOS leaves beside them (`._x.wav`) is none."""
+def _wavs(folder: Path) -> dict[str, str]:
+    """Names of the WAV files in a folder, by how a table writes them (some systems write .WAV)."""
     if not folder.is_dir():
-        return set()
-    return {name for name in os.listdir(folder) if name.endswith(".wav") and name[0] != "."}
+        return {}
+    return {f"{name[:-4]}.wav": name for name in sorted(os.listdir(folder)) if study.is_wav(name)}
 
 
 def first(items: list[str]) -> str:
@@ -206,6 +228,8 @@ def first(items: list[str]) -> str:
 def _header(path: Path) -> dict[str, int | float | str]:
     """What a WAV file's header says; ValueError with the reason where a clip cannot come of it."""
     try:
+        if not path.is_file():
+            raise ValueError("is no file" if os.path.lexists(path) else "is not there")
         size, lacking, info = path.stat().st_size, _lacking(path), soundfile.info(path)
     except (soundfile.LibsndfileError, OSError) as error:
         raise ValueError(f"cannot be read ({_reason(error)})") from None
@@ -217,6 +241,8 @@ def _header(path: Path) -> dict[str, int | float | str]:
         raise ValueError("is empty")
     if info.samplerate not in RATES:
         raise ValueError(f"claims {info.samplerate} Hz")
+    if info.subtype in ("FLOAT", "DOUBLE"):
+        _mono(path)
     return {
         "rate": info.samplerate,
         "channels": info.channels,
@@ -263,21 +289,29 @@ def load_audio(path: str | Path) -> tuple[np.ndarray, int]:
     Raises
     ------
     InputError
-        The file is missing, cannot be decoded, is empty, or holds values that are not finite.
+        The file is missing, cannot be decoded, is empty, or holds values that are no sound: not finite, or
+        beyond 2^31.
 
     Chapter: notebooks/03_features.md
     """
     try:
-        with Path(path).open("rb") as file:
+        return _mono(Path(path))
+    except ValueError as error:
+        raise InputError(f"{path} {error}; copy or unpack it again") from None
+
+
+def _mono(path: Path) -> tuple[np.ndarray, int]:
+    """The mean over a file's channels and its rate; ValueError with the reason where there is none."""
+    try:
+        with path.open("rb") as file:
             samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise InputError(f"{path} cannot be read as audio ({_reason(error)}); copy or unpack it again") from None
+        raise ValueError(f"cannot be read as audio ({_reason(error)})") from None
     if not len(samples):
-        raise InputError(f"{path} is empty; copy or unpack it again")
-    mono = samples.mean(axis=1)
-    if not np.isfinite(mono).all():
-        raise InputError(f"{path} holds samples that are not finite; copy or unpack it again")
-    return mono, rate
+        raise ValueError("is empty")
+    if not (np.abs(samples) <= LOUDEST).all():
+        raise ValueError("holds samples that are not finite, or beyond 2^31")
+    return samples.mean(axis=1), rate
 
 
 def __getattr__(name: str) -> type:
