@@ -312,6 +312,45 @@ def test_torchaudios_resampler_rounds_lengths_up():
     assert representations.resample(48000, 44100)(torch.zeros(1, 1001)).shape == (1, 920)  # 919.67
 
 
+ARCHIVE = (8000, 11_024, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000, 192_000)
+
+
+@pytest.mark.parametrize("rate", ARCHIVE)
+def test_the_archives_rates_are_resampled_by_torchaudio(rate, monkeypatch):
+    monkeypatch.setattr(torchaudio.transforms, "Resample", lambda *rates: rates)  # its filters are not made here
+    assert representations.resample.__wrapped__(rate, 44_100) == (rate, 44_100)
+
+
+@pytest.mark.parametrize(("rate", "to"), [(80, 441), (441, 80), (640, 147), (147, 160), (1, 2), (3, 1), (300, 301)])
+def test_sample_by_sample_the_filter_is_torchaudios(rate, to):
+    wave = torch.stack([noise(700, seed=seed)[0] for seed in range(2)])
+    ours = representations._by_sample(wave, rate=rate, to=to)
+    theirs = torchaudio.transforms.Resample(rate, to)(wave)
+    assert ours.shape == theirs.shape
+    assert ours.dtype == torch.float32
+    assert torch.allclose(ours, theirs, atol=2e-4)  # torchaudio rounds a sample's place to single precision
+
+
+@pytest.mark.parametrize("rate", [22_051, 44_101, 767_999])
+def test_rates_without_a_common_divisor_cost_no_memory(rate, monkeypatch):
+    # a filter of 44 100 rows of `rate` values would be made of tensors that large
+    monkeypatch.setattr(torchaudio.transforms, "Resample", None)
+    largest = []
+    own = torch.sinc
+    monkeypatch.setattr(torch, "sinc", lambda values: largest.append(values.numel()) or own(values))
+    resample = representations.resample.__wrapped__(rate, 44_100)
+    wave = resample(sine(0.05, rate=rate))
+    assert wave.shape == (1, -(-round(0.05 * rate) * 44_100 // rate))
+    assert max(largest) <= 2**20
+    # the same tone, but for the ends, where the filter hears the silence around the sound
+    assert torch.allclose(wave[:, 50:-50], sine(0.05)[:, 50 : wave.shape[-1] - 50], atol=2e-3)
+
+
+def test_a_clip_of_an_odd_rate_looks_as_one_of_the_even_rate_beside_it():
+    odd, even = (picture(sine(1.0, rate=rate), rate)[..., 2:40] for rate in (22_051, 22_050))
+    assert torch.allclose(odd, even, atol=3)  # of MFCCs that go from -500 to 200
+
+
 # All clips of a run
 
 FOLDS = tuple(range(1, 11))
