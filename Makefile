@@ -1,4 +1,12 @@
 # Two commands: `make book` and `make test`. Everything else is here: `make help`.
+SETTINGS := PROFILE ARCHS DATA OTHERS PARTS STUDY NAMES FROM RUNS CORES VENV GOMP_SPINCOUNT
+# A setting stands in the call. What the shell exports under such a name is another tool's: it is said, and not taken.
+EXPORTED := $(foreach name,$(filter-out GOMP_SPINCOUNT,$(SETTINGS)),$(if $(filter environment,$(origin $(name))),$(name)))
+ifeq ($(MAKELEVEL),0)
+$(foreach name,$(EXPORTED),$(if $(value $(name)),$(warning $(name) of the environment is not taken; write it in the call: \
+make $(or $(firstword $(MAKECMDGOALS)),help) $(name)=...)))
+endif
+$(foreach name,$(EXPORTED),$(eval undefine $(name)))
 VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 PROFILE ?= quick
@@ -16,11 +24,14 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 # Threads that wait for each other spin only briefly: on a busy machine two spinning threads are slower than one.
 # `make bench` has the machine to itself and keeps the library's own choice, for us and for those we compare with.
 export GOMP_SPINCOUNT ?= 1000
+# The code is this folder's, whatever PYTHONPATH leads to.
+ifneq ($(wildcard src/helpers),)
+export PYTHONPATH := $(CURDIR)/src
+endif
 # Text is UTF-8, whatever the locale says.
 export PYTHONUTF8 = 1
 
 # Make takes any name=value in silence; a misspelt one would run something else than was asked for.
-SETTINGS := PROFILE ARCHS DATA OTHERS PARTS STUDY NAMES FROM RUNS CORES VENV GOMP_SPINCOUNT
 SPACE := $() $()
 GIVEN := $(foreach word,$(subst \$(SPACE),_,$(MAKEOVERRIDES)),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 ifneq ($(filter-out $(SETTINGS),$(GIVEN)),)

@@ -301,6 +301,15 @@ def said(value: Any) -> str:
     return "+".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
 
 
+def written(name: str, value: Any) -> str:
+    """A value as text that `parse` reads back; names may hold spaces and a plus, so commas stand between them.
+
+    Chapter: notebooks/11_runs.md
+    """
+    apart = isinstance(value, tuple) and _extra(FIELDS[name])["names"]
+    return ",".join(value) if apart else said(value)
+
+
 @functools.cache
 def profiles() -> dict[str, dict[str, Any]]:
     """config/profiles.yaml: what each profile scales, by name."""

@@ -52,6 +52,9 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
             from helpers.audio import sounds  # here, because it takes seconds to import
 
             print(sounds.summary(runs[0]), flush=True)
+            for clip in sounds.left_out(runs[0]):
+                print(f"Left out: {clip}", flush=True)
+            sounds.require_classes(runs[0])
             folds = (runs[0].test_fold, *runs[0].training_folds)
             digest = " ".join(sounds.digest(runs[0], fold)["clips"] for fold in folds)
         changed = "; ".join(f"{n} {study.said(v)}" for n, v in runs[0].changed.items())
@@ -117,6 +120,8 @@ def _snakemake(*, cores: int, settings: dict) -> None:
             raise
     if running.wait():
         text = log.read_text()
+        if mistake := re.search(r"^InputError in file .*:\n(.+)", text, re.MULTILINE):
+            raise InputError(mistake[1])  # met before the first step
         if "CalledProcessError" not in text:  # else the failed chapter has said what is wrong
             print("\n".join(text.splitlines()[-20:]), file=sys.stderr)
         raise RuntimeError("stopped; the whole log is _build/study.log")

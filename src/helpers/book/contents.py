@@ -130,10 +130,28 @@ def files(contents: dict | list) -> Iterator[str]:
 
 
 def read(source: Path) -> NotebookNode:
-    """A chapter as a notebook."""
+    """A chapter, or its twin, as a notebook.
+
+    Raises
+    ------
+    InputError
+        It holds a merge conflict, or cannot be read.
+    """
     import jupytext  # here, because it takes seconds to import
 
-    return jupytext.read(source)
+    try:
+        lines = source.read_text(encoding="utf-8").splitlines()
+        if marked := [i for i, line in enumerate(lines, start=1) if line.startswith(("<<<<<<< ", ">>>>>>> "))]:
+            raise InputError(
+                f"notebooks/{source.name}, line {marked[0]}: a merge conflict is not settled; keep one side and remove the "
+                "marks around both"
+            )
+        return jupytext.read(source)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = " ".join(str(error).split())
+        raise InputError(f"notebooks/{source.name} cannot be read ({reason:.200}); mend it, or take it from git") from None
 
 
 def parameters_of(notebook: NotebookNode, *, name: str) -> dict:
@@ -141,13 +159,25 @@ def parameters_of(notebook: NotebookNode, *, name: str) -> dict:
     cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     if len(cells) != 1:
         raise InputError(f'{name} has {len(cells)} cells tagged "parameters"; give it exactly one')
-    return {
-        target.id: ast.literal_eval(node.value)
-        for node in ast.parse(cells[0].source).body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+    assigned = [node for node in _parsed(cells[0].source, name=name).body if isinstance(node, ast.Assign)]
+    try:
+        return {
+            target.id: ast.literal_eval(node.value)
+            for node in assigned
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+    except ValueError:
+        raise InputError(f'{name}: the cell tagged "parameters" holds more than plain values; give numbers or texts') from None
+
+
+def _parsed(code: str, *, name: str) -> ast.Module:
+    """The code of a cell; a slip in it is one sentence."""
+    try:
+        return ast.parse(code)
+    except (SyntaxError, ValueError) as error:
+        where = f": {error.text.strip()}" if isinstance(error, SyntaxError) and error.text else ""
+        raise InputError(f"{name} has a cell that is no Python ({error.args[0]}{where}); mend it") from None
 
 
 @functools.cache
@@ -158,8 +188,10 @@ def parameters(chapter: str) -> dict:
 
 @functools.cache
 def _code(chapter: str) -> str:
-    notebook = read(NOTEBOOKS / f"{chapter}.md")
-    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    cells = [cell.source for cell in read(NOTEBOOKS / f"{chapter}.md").cells if cell.cell_type == "code"]
+    for cell in cells:
+        _parsed(cell, name=f"{chapter}.md")
+    return "\n".join(cells)
 
 
 def imports_of(chapter: str) -> set[str]:

@@ -136,7 +136,7 @@ def _checked(given: Mapping[str, object], defaults: Mapping[str, object], *, whe
         study.check(name, value, where=where)
         values[name] = study.parse(name, value, where=where) if name in study.FIELDS else value
         if isinstance(values[name], tuple):  # papermill writes text
-            values[name] = study.said(values[name])
+            values[name] = study.written(name, values[name])
     every = {**defaults, **values}
     fields = {name: value for name, value in every.items() if name in study.FIELDS}
     for name in str(every.get("architectures", every.get("architecture", contents.TEMPLATE))).split():
@@ -229,6 +229,10 @@ def banner(*, source: Path, values: dict, seconds: float, words: int) -> str:
         changed = ", ".join(f"{name} {study.said(value)}" for name, value in run.changed.items())
         text += f" Profile `{run.profile}`, seed {run.seed}."
         text += f" Differs from the thesis and the profile: **{changed}**." if changed else ""
+    if run.left_out:
+        from helpers.audio import sounds, urbansound  # here, because it takes seconds to import
+
+        text += f" **{run.left_out} clips that cannot be used are left out**: {urbansound.first(sounds.left_out(run))}."
     kind = "warning" if run.source.synthetic else "note"
     recorded = ", recorded" if run.source.kind == "recorded" else ""
     return (
