@@ -1,5 +1,6 @@
 """From a source to the clips of a run: which, how many, and what they depend on."""
 
+import re
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from helpers import InputError, study
 from helpers.audio import sounds, urbansound
+from helpers.maps import examples
 from tests.unit.audio.made import HEADER, write_table, write_wav
 
 
@@ -143,6 +145,36 @@ def test_a_sentence_says_how_many_clips_which_folds_and_what_is_lacking(fresh, f
     assert sounds.summary(opened(folder, clips="all")) == (
         "33 clips from 18 recordings: folds 1, 2 train, fold 10 tests."
     )
+
+
+def test_a_class_that_the_book_needs_is_asked_for_before_it_is_missed(fresh, stand_in, tmp_path):
+    folder = shutil.copytree(stand_in, tmp_path / "sounds")
+    run = opened(folder)
+    sounds.require_classes(run)
+    table = urbansound.read_table(folder)
+
+    def without(name: str, fold: int) -> None:
+        rows = table[(table["class"] != name) | (table["fold"] != fold)]
+        rows.to_csv(folder / "metadata" / "UrbanSound8K.csv", index=False)
+
+    without("car_horn", 10)  # which is played nowhere
+    sounds.require_classes(opened(folder))
+    without("siren", 10)
+    with pytest.raises(InputError) as caught:
+        sounds.require_classes(opened(folder))
+    assert "has clips of 9 of the ten classes in fold 10 (air_conditioner, " in str(caught.value)
+    assert "; the book needs siren there too: add clips, or name folds that have some" in str(caught.value)
+    without("car_horn", 3)
+    sounds.require_classes(opened(folder))  # the other folds that train have some
+    with pytest.raises(InputError, match=r"9 of the ten classes in fold 3 .* the book needs car_horn there too"):
+        sounds.require_classes(opened(folder, training_folds="3"))
+
+
+def test_the_classes_that_are_asked_for_are_those_that_chapters_play():
+    chapters = "".join(path.read_text() for path in sorted((study.ROOT / "notebooks").glob("*.md")))
+    named = set(re.findall(r'examples\.example\(run, "(\w+)"\)', chapters))
+    assert named
+    assert named | set(examples.MIXED) == set(sounds.PLAYED)
 
 
 def test_the_official_counts_are_those_of_the_table():

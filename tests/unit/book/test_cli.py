@@ -1,6 +1,7 @@
 """The command line: every mistake is one sentence and exit code 2, and nothing is written."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from helpers.audio import overlaps, sounds
 from helpers.book import cli, contents, picture, studies
 from helpers.findings import reference
 from tests.conftest import Tree
+from tests.unit.audio import corpus
 
 
 def one_line(text: str) -> str:
@@ -297,6 +299,67 @@ def test_snakemake_reads_what_it_is_told(library, monkeypatch, settings):
     assert load_configfile(call[call.index("--configfile") + 1]) == settings
 
 
+# Data that cannot be used, of every kind: a clip, a row, a column, the table, a folder, a file in its place
+BROKEN = ["samples cut", "not a number", "listed and absent", "fold 11", "a column is missing", "header only"]
+BROKEN += ["audio is named", ".zip", "an empty folder", "a way out of the folder"]
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_data_end_the_main_job_with_one_sentence_and_nothing_is_written(library, monkeypatch, capfd, tmp_path, name):
+    monkeypatch.setattr(cli, "_snakemake", None)  # must not be reached
+    (case,) = [case for case in corpus.CASES if case.name == name]
+    folder = corpus.plain(tmp_path / "mine")
+    data = case.make(folder) or folder
+    before = files(tmp_path)
+    assert cli.main(["build", "--profile", "smoke", "--data", str(data), "--others", "test_fold=2"]) == 2
+    said = one_line(capfd.readouterr().err)
+    for part in case.said:
+        assert part.format(folder=folder) in said
+    assert files(tmp_path) == before
+
+
+def test_data_of_a_part_of_the_classes_end_the_main_job_before_it_begins(library, monkeypatch, capfd, tmp_path):
+    monkeypatch.setattr(cli, "_snakemake", None)
+    folder = corpus.plain(tmp_path / "mine")
+    assert cli.main(["build", "--profile", "smoke", "--data", str(folder), "--others", "test_fold=2"]) == 2
+    said = one_line(capfd.readouterr().err)
+    assert "has clips of 1 of the ten classes in fold 1 (dog_bark); the book needs air_conditioner, car_horn, " in said
+
+
+def test_clips_that_are_left_out_are_counted_and_listed(asked, stand_in, capfd, tmp_path):
+    folder = shutil.copytree(stand_in, tmp_path / "mine")
+    first, second = sorted((folder / "audio" / "fold3").iterdir())[:2]
+    first.write_bytes(b"")
+    second.unlink()
+    # another clip of their classes is in another fold
+    build(data=str(folder), others="left_out=2")
+    out = capfd.readouterr().out
+    assert "98 clips from" in out
+    assert f"Left out: audio/fold3/{first.name} cannot be read (Format not recognised)\n" in out
+    assert f"Left out: audio/fold3/{second.name} is not there\n" in out
+    assert "; left_out 2" in out  # among what differs from the profile
+    assert asked["settings"]["others"] == {"left_out": "2"}
+    run = study.open(profile="smoke", data=str(folder), left_out=2)
+    assert "left_out 2" in run.label
+    assert "left_out=2" in run.key
+
+
+def test_a_mistake_that_snakemake_meets_is_said_without_its_stack(library, monkeypatch):
+    class Engine:
+        stderr = ('InputError in file "/a/Snakefile", line 7:\n', "x.md: a slip; mend it\n", '  File "/a/Snakefile"\n')
+
+        def __init__(self, call, **options):
+            pass
+
+        def wait(self) -> int:
+            return 1
+
+    monkeypatch.setattr(subprocess, "Popen", Engine)
+    (library / "_build").mkdir()
+    with pytest.raises(InputError, match=r"^x\.md: a slip; mend it$"):
+        cli._snakemake(cores=2, settings={})
+
+
 def test_a_graph_that_stops_names_its_log(library, monkeypatch, capfd):
     class Engine:
         stderr = ("MissingInputException: no file\n",)
@@ -457,6 +520,37 @@ def test_make_refuses_a_setting_that_it_does_not_know(settings, code, said):
     ran = Tree(study.ROOT).run("make", "--no-print-directory", "help", *settings)
     assert ran.returncode == code
     assert said in ran.stdout + ran.stderr
+
+
+def test_what_the_shell_exports_under_the_name_of_a_setting_is_said_and_not_taken():
+    show = '--eval=show: ; @echo "[$(DATA)] [$(PROFILE)] [$(CORES)]"'
+    call = ["env", "DATA=/another/tool's", "PROFILE=thesis", "RUNS=", "make", "--no-print-directory", show, "show", "CORES=3"]
+    ran = Tree(study.ROOT).run(*call)
+    assert ran.stdout == "[] [quick] [3]\n"
+    said = ran.stderr.splitlines()
+    assert len(said) == 2
+    assert said[0].endswith("PROFILE of the environment is not taken; write it in the call: make show PROFILE=...")
+    assert said[1].endswith("DATA of the environment is not taken; write it in the call: make show DATA=...")
+
+
+@pytest.mark.slow
+def test_other_code_called_helpers_is_not_taken_for_ours(tmp_path):
+    (tmp_path / "helpers.py").write_text("raise SystemExit('the helpers of another project')\n")
+    call = ["env", f"PYTHONPATH={tmp_path}", "make", "book", "PROFILE=fast", f"VENV={sys.prefix}"]
+    ran = Tree(study.ROOT).run(*call, "--old-file", f"{sys.prefix}/.installed")
+    assert 'profile "fast" is not known' in ran.stderr
+    assert "another project" not in ran.stdout + ran.stderr
+
+
+def test_a_checkout_on_any_system_has_lines_that_a_shell_can_run():
+    (record,) = sorted((study.ROOT / "data" / "recorded").glob("answer.md"))
+    paths = [".ci/run", "Makefile", "notebooks/05_training.md", str(record.relative_to(study.ROOT))]
+    ran = Tree(study.ROOT).run("git", "check-attr", "eol", "text", "--", *paths)
+    lines = ran.stdout.splitlines()
+    for path in paths[:3]:
+        assert f"{path}: eol: lf" in lines
+    assert f"{paths[3]}: text: unset" in lines  # byte by byte
+    assert b"\r" not in (study.ROOT / ".ci" / "run").read_bytes()
 
 
 def test_a_value_with_spaces_stands_in_quotes():

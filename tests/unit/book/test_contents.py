@@ -146,6 +146,66 @@ def test_a_notebook_needs_exactly_one_parameters_cell(count):
     assert str(caught.value) == f'05_x.md has {count} cells tagged "parameters"; give it exactly one'
 
 
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("seed = 1 +", "x.md has a cell that is no Python (invalid syntax: seed = 1 +); mend it"),
+        ("seed = range(3)", 'x.md: the cell tagged "parameters" holds more than plain values; give numbers or texts'),
+    ],
+)
+def test_a_slip_in_the_parameters_is_one_sentence(cell, said):
+    with pytest.raises(InputError) as caught:
+        contents.parameters_of(notebook_of(cell), name="x.md")
+    assert str(caught.value) == said
+
+
+CONFLICT = "<<<<<<< HEAD\nOurs.\n=======\nTheirs.\n>>>>>>> branch\n"
+
+
+def test_a_merge_conflict_in_a_chapter_or_its_twin_is_one_sentence(library):
+    chapter = library / "notebooks" / "03_features.md"
+    contents.pairs(check=False)
+    text = chapter.read_text()
+    for place, line in ((0, 1), (len(text), text.count("\n") + 1)):
+        chapter.write_text(text[:place] + CONFLICT + text[place:])
+        for read in (lambda: contents.read(chapter), lambda: contents.pairs(check=True), lambda: contents.sources_of("03_features")):
+            with pytest.raises(InputError) as caught:
+                read()
+            said = "a merge conflict is not settled; keep one side and remove the marks around both"
+            assert str(caught.value) == f"notebooks/03_features.md, line {line}: {said}"
+    chapter.write_text(text)
+    twin = chapter.with_suffix(".ipynb")
+    twin.write_text(CONFLICT + twin.read_text())
+    later = chapter.stat().st_mtime + 10
+    os.utime(twin, (later, later))
+    with pytest.raises(InputError, match=r"^notebooks/03_features\.ipynb, line 1: a merge conflict"):
+        contents.pairs(check=False)
+    assert twin.read_text().startswith(CONFLICT)  # nobody's side is lost
+
+
+def test_a_line_of_equals_signs_is_a_heading_and_no_conflict(library):
+    chapter = library / "notebooks" / "03_features.md"
+    chapter.write_text(chapter.read_text() + "\nHeading\n=======\n\nA << b and c >> d.\n")
+    assert contents.read(chapter)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"---\njupytext: {a: [\n---\n# x\n", "cannot be read"),
+        ("# caf\u00e9\n".encode("latin-1"), "cannot be read ('utf-8' codec"),
+        (made.PLAIN.replace("1\n", "if x\n").encode(), "has a cell that is no Python (expected ':': if x)"),
+    ],
+)
+def test_a_chapter_that_cannot_be_read_is_named(library, content, said):
+    (library / "notebooks" / "03_features.md").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        contents.sources_of("03_features")
+    assert "03_features.md" in str(caught.value)
+    assert said in str(caught.value)
+    assert "mend it" in str(caught.value)
+
+
 def test_the_modules_of_a_chapter_are_found():
     assert {"networks.training", "audio.urbansound"} <= contents.imports_of("05_training")
     assert "audio.representations" not in contents.imports_of("05_training")  # networks.training imports it
