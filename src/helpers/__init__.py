@@ -12,7 +12,7 @@ class InputError(ValueError):
     """
 
     def __str__(self) -> str:
-        # What the sentence quotes of a file or a call may hold line ends: as escapes it stays one line.
+        """The sentence in one line: what it quotes of a file or a call may hold line ends, and they become escapes."""
         return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
 
     def _render_traceback_(self) -> list[str]:

@@ -557,12 +557,13 @@ def parse(name: str, value: object, *, where: str = "the call") -> object:
         if isinstance(value, str):  # names may hold spaces and a plus: they are separated by commas
             named_ = bool(_extra(info)["names"])
             words = value.split(",") if named_ else value.replace("+", " ").replace(",", " ").split()
+            words = [word for word in words if word.strip()]
         if not isinstance(words, Iterable):
             raise InputError(f"{name} {_shown(value)} is not a list ({where}); give values separated by spaces")
         kind = int if name == "training_folds" else str
         try:
             return tuple(
-                sorted({kind(word) for word in words}) if kind is int else (str(word).strip() for word in words)
+                sorted({int(str(word)) for word in words}) if kind is int else (str(word).strip() for word in words)
             )
         except (TypeError, ValueError):
             raise InputError(

@@ -2,13 +2,15 @@
 
 import sys
 from types import SimpleNamespace
+from typing import get_origin
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers import InputError, study
+from helpers.book import cli
 
 
 @pytest.fixture
@@ -105,6 +107,7 @@ def test_none_takes_the_profile_s_value_and_any_other_overrides_it(empty, profil
         ({"features_in_step": 7}, "features_in_step=7 does not divide the 13 x 400 cells"),
         ({"training_folds": "1 10"}, "training_folds holds fold 10, which is the test fold"),
         ({"training_folds": "one"}, 'training_folds "one" is not a list of folds'),
+        ({"training_folds": [1.5]}, "training_folds [1.5] is not a list of folds"),
         ({"training_folds": "1 11"}, "training_folds (1, 11) is not possible"),
         ({"clips": 0}, 'clips 0 is not possible; give a whole number from 1, or "all"'),
         ({"layer": "layer4[-1"}, 'layer "layer4[-1" is not possible'),
@@ -163,6 +166,61 @@ def test_text_becomes_what_its_field_holds(name, text, value):
 def test_what_a_name_says_is_read_back(folds, rate, count):
     for name, value in (("training_folds", tuple(sorted(folds))), ("learning_rate", rate), ("n_mfcc", count)):
         assert study.parse(name, study.said(value)) == value
+
+
+def legal_values(name: str) -> st.SearchStrategy:
+    """Values of a field as it declares them."""
+    info, values = study.FIELDS[name], study.legal(name)
+    limits = {type(m).__name__: m for m in info.metadata}
+    whole = st.integers(limits["Ge"].ge if "Ge" in limits else 1, limits["Le"].le if "Le" in limits else 10**6)
+    if name == "training_folds":
+        return st.sets(st.integers(1, 10)).map(lambda folds: tuple(sorted(folds)))
+    if get_origin(info.annotation) is tuple:
+        return st.lists(st.sampled_from(values or study._AXES[name][0]), unique=True).map(tuple)
+    if values:
+        return st.sampled_from(values)
+    if name == "data":
+        return st.text(st.characters(exclude_categories=["C"]), max_size=20).filter(lambda text: text != "None")
+    if name == "layer":
+        return st.sampled_from(["", "layer4[-1]", "layer4[-1].conv2", "features[28]", "_blocks[-1]", "a.b.c"])
+    if info.annotation is float:
+        return st.floats(limits["Gt"].gt, limits["Le"].le, exclude_min=True)
+    return st.one_of(whole, st.just("all")) if info.annotation == study.All else whole
+
+
+@given(st.sampled_from(list(study.FIELDS)).flatmap(lambda name: st.tuples(st.just(name), legal_values(name))))
+@settings(max_examples=150, deadline=None)
+def test_every_legal_value_is_read_back_from_the_command_line(given):
+    name, value = given
+    read, text = cli._value(f"{name}={study.written(name, value)}")
+    study.check(read, text)
+    assert (read, study.parse(name, text)) == (name, value)
+    assert type(study.parse(name, text)) is type(value)
+
+
+ANYTHING = st.one_of(
+    *(st.text(max_size=30), st.integers(), st.floats(), st.booleans()),
+    *(st.lists(st.one_of(st.text(max_size=5), st.integers(), st.floats()), max_size=3), st.just({}), st.just(b"x")),
+    st.sampled_from(["nan", "inf", "1e999", "-0", "1_0", "٣", "a\nb", "\0", "~nobody/x", "x" * 5000, "9" * 5000]),
+)
+
+
+def refusal(ask) -> str:
+    """The sentence that something is refused with; no other exception is one."""
+    try:
+        ask()
+    except InputError as mistake:
+        return str(mistake)
+    return ""
+
+
+@given(name=st.sampled_from([*study.FIELDS, "others", "architectures", "", "a\nb"]), value=ANYTHING)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_other_value_is_refused_in_one_sentence(empty, name, value):
+    for ask in (lambda: study.check(name, value), lambda: study.open(**{name: value})):
+        said = refusal(ask)  # "" where the value is legal after all
+        assert said.isprintable()
+        assert len(said) < 2000
 
 
 def shell(code: str, monkeypatch):

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -273,7 +274,7 @@ def _mel(run: Run) -> tuple[tuple[str, int], ...]:
 
 
 @functools.lru_cache(maxsize=16)
-def resample(rate: int, to: int) -> Callable[[torch.Tensor], torch.Tensor]:
+def resample(rate: int, to: int) -> Callable[[torch.Tensor], Any]:
     """torchaudio's resampler between two rates in Hz; its filter is computed once.
 
     The filter has a row for each place that a sample can have between two others. Rates with hardly a common divisor,

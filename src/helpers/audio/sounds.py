@@ -136,8 +136,8 @@ def require_classes(run: Run) -> None:
         if lacking := [name for name in wanted if name not in there]:
             raise InputError(
                 f'data folder "{artifacts.whole(run).source.folder}" has clips of {len(there)} of the ten classes in '
-                f"fold {_listed(folds)} ({', '.join(there)}); the book needs {', '.join(lacking)} there too: add clips, "
-                "or name folds that have some (test_fold, training_folds)"
+                f"fold {_listed(folds)} ({', '.join(there)}); the book needs {', '.join(lacking)} there too: add "
+                "clips, or name folds that have some (test_fold, training_folds)"
             )
 
 

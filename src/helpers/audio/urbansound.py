@@ -203,8 +203,8 @@ def read_clips(folder: str | Path, *, complete: bool = False, left_out: int = 0)
     kept = clips[~clips["path"].isin(faults)].reset_index(drop=True).join(pd.DataFrame(headers))
     if gone := set(clips["fold"]) - set(kept["fold"]):
         raise InputError(
-            f'data folder "{folder}" has no clip in fold {min(gone)} that can be used; copy or unpack the data set again, '
-            "or take the fold away"
+            f'data folder "{folder}" has no clip in fold {min(gone)} that can be used; copy or unpack the data set '
+            "again, or take the fold away"
         )
     kept.attrs["missing_folds"] = missing_folds
     kept.attrs["left_out"] = list(faults.values())

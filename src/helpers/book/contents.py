@@ -143,15 +143,17 @@ def read(source: Path) -> NotebookNode:
         lines = source.read_text(encoding="utf-8").splitlines()
         if marked := [i for i, line in enumerate(lines, start=1) if line.startswith(("<<<<<<< ", ">>>>>>> "))]:
             raise InputError(
-                f"notebooks/{source.name}, line {marked[0]}: a merge conflict is not settled; keep one side and remove the "
-                "marks around both"
+                f"notebooks/{source.name}, line {marked[0]}: a merge conflict is not settled; keep one side and remove "
+                "the marks around both"
             )
         return jupytext.read(source)
     except (OSError, ValueError, yaml.YAMLError) as error:
         if isinstance(error, InputError):
             raise
         reason = " ".join(str(error).split())
-        raise InputError(f"notebooks/{source.name} cannot be read ({reason:.200}); mend it, or take it from git") from None
+        raise InputError(
+            f"notebooks/{source.name} cannot be read ({reason:.200}); mend it, or take it from git"
+        ) from None
 
 
 def parameters_of(notebook: NotebookNode, *, name: str) -> dict:
@@ -168,7 +170,9 @@ def parameters_of(notebook: NotebookNode, *, name: str) -> dict:
             if isinstance(target, ast.Name)
         }
     except ValueError:
-        raise InputError(f'{name}: the cell tagged "parameters" holds more than plain values; give numbers or texts') from None
+        raise InputError(
+            f'{name}: the cell tagged "parameters" holds more than plain values; give numbers or texts'
+        ) from None
 
 
 def _parsed(code: str, *, name: str) -> ast.Module:

@@ -1,9 +1,8 @@
-"""Bad data never hurts the study: each case is read as it should be, or refused in one sentence, and nothing is written."""
+"""Bad data never hurts: each case is read as it should be, or refused in one sentence, and nothing is written."""
 
 import os
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 

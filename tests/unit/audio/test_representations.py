@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 import torchaudio
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers import InputError, study
 from helpers.audio import representations, sounds, urbansound
+from tests.unit.audio.made import write_wav
 
 HOPS = st.sampled_from([1024, 512, 441])
 PADDINGS = study.legal("padding")
@@ -263,6 +264,51 @@ def test_the_shape_is_always_the_same(samples, hop_length, padding):
     assert values.shape == (1, 13, 400)
     assert values.dtype == torch.float32
     assert torch.isfinite(values).all()
+
+
+# Laws for any sound
+
+SMALL = {"frames": 32, "n_fft": 512, "hop_length": 256, "n_mels": 32}
+
+
+@pytest.mark.slow
+@given(
+    rate=st.sampled_from([8000, 11_025, 22_050, 48_000, 192_000, 1000, 1009, 22_051, 44_101, 767_999]),
+    to=st.sampled_from([8000, 22_050, 44_100]),
+    samples=st.integers(1, 4000),
+    channels=st.integers(1, 8),
+    representation=st.sampled_from(["mfcc", "log-mel", "spectrogram"]),
+    padding=st.sampled_from(PADDINGS),
+)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_sound_becomes_a_picture(tmp_path, rate, to, samples, channels, representation, padding):
+    wave = np.random.default_rng(samples).uniform(-1, 1, (samples, channels))
+    path = write_wav(tmp_path / "x.wav", wave, rate=rate, subtype="FLOAT")
+    mono, known = urbansound.load_audio(path)
+    assert (len(mono), known) == (samples, rate)
+    run = study.Run(sampling_rate=to, representation=representation, padding=padding, **SMALL)
+    values = representations.picture(torch.from_numpy(mono)[None], rate, run)
+    assert values.shape == (1, *run.shape)
+    assert values.dtype == torch.float32
+    assert torch.isfinite(values).all()
+    frames = representations.sounding_frames(samples, rate, run)
+    assert 1 <= frames <= run.frames
+    if padding == "zero":
+        assert not values[..., frames:].any()
+
+
+@given(level=st.floats(0.01, 1), samples=st.integers(512, 8000), seed=st.integers(0, 9))
+@settings(max_examples=15, deadline=None)
+def test_a_softer_sound_is_so_many_decibels_below_in_every_band(level, samples, seed):
+    wave, shift = noise(samples, seed=seed), 20 * np.log10(level)
+    frames = sounding_frames(samples, **SMALL)
+    for representation, expected in (
+        ("log-mel", torch.full((32, 1), shift)),
+        ("spectrogram", torch.full((32, 1), shift)),
+        ("mfcc", torch.tensor([[shift * 32**0.5], *[[0.0]] * 12])),  # the first cosine is the mean over the bands
+    ):
+        loud, soft = (picture(x, representation=representation, **SMALL)[0, :, :frames] for x in (wave, level * wave))
+        assert torch.allclose(soft - loud, expected.to(loud).expand_as(loud), atol=1e-2)
 
 
 # How many frames hold sound

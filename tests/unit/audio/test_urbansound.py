@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers import InputError
@@ -346,6 +346,43 @@ def test_counts_add_up_and_leakage_means_two_folds(rows):
     assert (counts["recordings"] <= counts["slices"]).all()
     folds = {recording: {row[1] for row in rows if row[0] == recording} for recording, *_ in rows}
     assert urbansound.leakage(table) == sorted(r for r, held in folds.items() if len(held) > 1)
+
+
+SOME = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@given(rows=st.permutations(ROWS), order=st.permutations(range(8)), separator=st.sampled_from([",", ";", "\t", " , "]))
+@SOME
+def test_the_order_of_rows_and_columns_changes_nothing(tree, rows, order, separator):
+    write_table(tree, HEADER, *ROWS)
+    usual, names = urbansound.read_clips(tree), urbansound.read_table(tree)["slice_file_name"].tolist()
+    write_table(tree, *(separator.join(np.array(line.split(","))[list(order)]) for line in (HEADER, *rows)))
+    assert urbansound.read_clips(tree).equals(usual)
+    assert urbansound.read_table(tree)["slice_file_name"].tolist() == [names[ROWS.index(row)] for row in rows]
+
+
+@given(there=st.sets(st.integers(1, 10), min_size=1))
+@SOME
+def test_the_folds_that_are_there_are_read_as_if_all_were(tmp_path, there):
+    folder, aside = tmp_path / "set", tmp_path / "aside"
+    if not folder.exists():
+        names = [f"{fold}-3-0-0.wav" for fold in range(1, 11)]
+        write_table(
+            folder, HEADER, *(f"{name},{name.split('-')[0]},0,4,1,{i},3,dog_bark" for i, name in enumerate(names, 1))
+        )
+        for fold, name in enumerate(names, 1):
+            write_wav(folder / "audio" / f"fold{fold}" / name, np.full(100 + fold, 0.1))
+    whole = urbansound.read_clips(folder)
+    try:
+        for fold in set(range(1, 11)) - there:
+            (aside / f"fold{fold}").parent.mkdir(exist_ok=True)
+            (folder / "audio" / f"fold{fold}").rename(aside / f"fold{fold}")
+        part = urbansound.read_clips(folder)
+        assert part.equals(whole[whole["fold"].isin(there)].reset_index(drop=True))
+        assert part.attrs["missing_folds"] == sorted(set(range(1, 11)) - there)
+    finally:
+        for fold in set(range(1, 11)) - there:
+            (aside / f"fold{fold}").rename(folder / "audio" / f"fold{fold}")
 
 
 # The real table and the ten original files, where they are

@@ -305,7 +305,9 @@ BROKEN += ["audio is named", ".zip", "an empty folder", "a way out of the folder
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_data_end_the_main_job_with_one_sentence_and_nothing_is_written(library, monkeypatch, capfd, tmp_path, name):
+def test_broken_data_end_the_main_job_with_one_sentence_and_nothing_is_written(
+    library, monkeypatch, capfd, tmp_path, name
+):
     monkeypatch.setattr(cli, "_snakemake", None)  # must not be reached
     (case,) = [case for case in corpus.CASES if case.name == name]
     folder = corpus.plain(tmp_path / "mine")
@@ -524,7 +526,17 @@ def test_make_refuses_a_setting_that_it_does_not_know(settings, code, said):
 
 def test_what_the_shell_exports_under_the_name_of_a_setting_is_said_and_not_taken():
     show = '--eval=show: ; @echo "[$(DATA)] [$(PROFILE)] [$(CORES)]"'
-    call = ["env", "DATA=/another/tool's", "PROFILE=thesis", "RUNS=", "make", "--no-print-directory", show, "show", "CORES=3"]
+    call = [
+        "env",
+        "DATA=/another/tool's",
+        "PROFILE=thesis",
+        "RUNS=",
+        "make",
+        "--no-print-directory",
+        show,
+        "show",
+        "CORES=3",
+    ]
     ran = Tree(study.ROOT).run(*call)
     assert ran.stdout == "[] [quick] [3]\n"
     said = ran.stderr.splitlines()

@@ -168,7 +168,11 @@ def test_a_merge_conflict_in_a_chapter_or_its_twin_is_one_sentence(library):
     text = chapter.read_text()
     for place, line in ((0, 1), (len(text), text.count("\n") + 1)):
         chapter.write_text(text[:place] + CONFLICT + text[place:])
-        for read in (lambda: contents.read(chapter), lambda: contents.pairs(check=True), lambda: contents.sources_of("03_features")):
+        for read in (
+            lambda: contents.read(chapter),
+            lambda: contents.pairs(check=True),
+            lambda: contents.sources_of("03_features"),
+        ):
             with pytest.raises(InputError) as caught:
                 read()
             said = "a merge conflict is not settled; keep one side and remove the marks around both"

@@ -4,6 +4,7 @@ import base64
 import os
 import posixpath
 import re
+import shutil
 from pathlib import Path
 
 import jupytext
@@ -294,6 +295,23 @@ def test_the_banner_says_recordings_for_recordings(library):
     assert "Real recordings from UrbanSound8K. Profile `thesis`" in text
     assert "Networks learned from folds 1; fold 10 tests" in text
     assert "synthetic" not in text
+
+
+def test_the_banner_says_how_many_clips_are_left_out_and_which(library, stand_in, tmp_path):
+    folder = shutil.copytree(stand_in, tmp_path / "mine")
+    clip = min((folder / "audio" / "fold3").iterdir())
+    clip.unlink()
+    values = {"data": str(folder), "profile": "smoke", "left_out": 1}
+    text = execute.banner(source=Path("05_training.md"), values=values, seconds=1, words=20)
+    assert f"**1 clips that cannot be used are left out**: audio/fold3/{clip.name} is not there." in text
+    assert "left_out 1" in text
+
+
+def test_several_names_reach_the_chapter_as_they_were_given(executed, engine):
+    executed("05_training", explainers="Grad-CAM++, input x gradient", training_folds="2 1")
+    given = engine.calls[0]["given"]
+    assert given == {"explainers": "Grad-CAM++,input x gradient", "training_folds": "1+2"}
+    assert study.open(**given).explainers == ("Grad-CAM++", "input x gradient")
 
 
 def test_the_banner_of_a_recorded_page_names_its_runs(library):
