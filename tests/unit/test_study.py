@@ -214,6 +214,7 @@ def refusal(ask) -> str:
     return ""
 
 
+@pytest.mark.slow
 @given(name=st.sampled_from([*study.FIELDS, "others", "architectures", "", "a\nb"]), value=ANYTHING)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_other_value_is_refused_in_one_sentence(empty, name, value):

@@ -232,7 +232,8 @@ def banner(*, source: Path, values: dict, seconds: float, words: int) -> str:
     if run.left_out:
         from helpers.audio import sounds, urbansound  # here, because it takes seconds to import
 
-        text += f" **{run.left_out} clips that cannot be used are left out**: {urbansound.first(sounds.left_out(run))}."
+        which = urbansound.first(sounds.left_out(run))
+        text += f" **Clips that cannot be used and are left out: {run.left_out}** ({which})."
     kind = "warning" if run.source.synthetic else "note"
     recorded = ", recorded" if run.source.kind == "recorded" else ""
     return (

@@ -95,6 +95,7 @@ def test_what_is_odd_but_clear_is_read_as_it_would_be_in_the_usual_form(folder, 
     assert "4 clips from 3 recordings" in sounds.summary(run)
 
 
+@pytest.mark.slow
 @each(HARMED)
 def test_just_as_many_clips_as_are_named_are_left_out_and_listed(folder, case):
     data = named(case, folder)

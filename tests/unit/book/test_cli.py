@@ -304,6 +304,7 @@ BROKEN = ["samples cut", "not a number", "listed and absent", "fold 11", "a colu
 BROKEN += ["audio is named", ".zip", "an empty folder", "a way out of the folder"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_data_end_the_main_job_with_one_sentence_and_nothing_is_written(
     library, monkeypatch, capfd, tmp_path, name

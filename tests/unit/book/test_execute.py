@@ -303,7 +303,8 @@ def test_the_banner_says_how_many_clips_are_left_out_and_which(library, stand_in
     clip.unlink()
     values = {"data": str(folder), "profile": "smoke", "left_out": 1}
     text = execute.banner(source=Path("05_training.md"), values=values, seconds=1, words=20)
-    assert f"**1 clips that cannot be used are left out**: audio/fold3/{clip.name} is not there." in text
+    said = f"**Clips that cannot be used and are left out: 1** (audio/fold3/{clip.name} is not there)."
+    assert said in text
     assert "left_out 1" in text
 
 
