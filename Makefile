@@ -1,5 +1,5 @@
 # Two commands: `make book` and `make test`. Everything else is here: `make help`.
-SETTINGS := PROFILE ARCHS DATA OTHERS PARTS STUDY NAMES FROM RUNS CORES VENV GOMP_SPINCOUNT
+SETTINGS := PROFILE ARCHS DATA OTHERS PARTS STUDY NAMES FROM ALL KILLS SEED RUNS CORES VENV GOMP_SPINCOUNT
 # A setting stands in the call. What the shell exports under such a name is another tool's: it is said, and not taken.
 EXPORTED := $(foreach name,$(filter-out GOMP_SPINCOUNT,$(SETTINGS)),$(if $(filter environment,$(origin $(name))),$(name)))
 ifeq ($(MAKELEVEL),0)
@@ -17,6 +17,9 @@ PARTS ?= recorded copy
 STUDY ?= reference
 NAMES ?=
 FROM ?=
+ALL ?=
+KILLS ?= 50
+SEED ?=
 # What runs make lies in data/runs, or here:
 RUNS ?=
 export RUNS
@@ -38,7 +41,7 @@ ifneq ($(filter-out $(SETTINGS),$(GIVEN)),)
 $(error $(firstword $(filter-out $(SETTINGS),$(GIVEN))) is not a setting; choose from $(SETTINGS))
 endif
 
-.PHONY: book test test-fast help data lab pairs study plan record merge prune bench scale lock lint check clean browser
+.PHONY: book test test-fast test-faults help data lab pairs study plan record merge verify prune bench scale lock lint check clean browser
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -87,6 +90,12 @@ record: $(VENV)/.installed ## write data/recorded from the runs of STUDY on DATA
 
 merge: $(VENV)/.installed ## take over what others made of the same study: FROM=their runs, DATA=your recordings
 	@$(PYTHON) -m helpers.book merge '$(FROM)' --data '$(DATA)'
+
+verify: $(VENV)/.installed ## make recorded results again and compare (ALL=1: every clip; DATA: a whole STUDY anew)
+	@$(PYTHON) -m helpers.book verify $(if $(ALL),--all) --study '$(STUDY)' --data '$(DATA)'
+
+test-faults: $(VENV)/.installed ## kill the study KILLS times at random moments; what comes out is the same
+	@OMP_NUM_THREADS=1 KILLS='$(KILLS)' SEED='$(SEED)' $(PYTHON) -m pytest -s tests/faults
 
 prune: $(VENV)/.installed ## list what runs made by size, and remove NAMES="..." of it
 	@$(PYTHON) -m helpers.book prune $(NAMES)

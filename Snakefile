@@ -5,21 +5,33 @@ from helpers.book import graph
 
 CALL = graph.Call.of(config)
 STEPS = graph.steps(CALL)
+RECORDS = {record for step in STEPS for record in step["records"]}
 PYTHON = shlex.quote(sys.executable)
 # the command, by the process that has imported what chapters import (helpers.book.warm)
 EXECUTE = f"{PYTHON} -IS src/helpers/book/ask.py execute"
 
 
+WRITTEN = [
+    "_config.yml", "_toc.yml", "book/references.bib", "book/_static/book.css", "book/_static/book.js",
+    *(f"{file}.md" for file in CALL.files if "/executed/" not in file),
+    *(f"src/helpers/book/{name}.py" for name in ("site", "contents", "sphinx")),
+    *(f"data/recorded/{name}" for name in ("answer.md", "sheet.md", "first.md", "ladder.svg", "clip.svg")),
+]
+
+
+# Everything is asked for: what was deleted comes back, also while the site is there.
+rule all:
+    input:
+        "_build/html/.complete", [step["page"] for step in STEPS], sorted(RECORDS),
+
+
 rule book:
     input:
-        [step["page"] for step in STEPS], "_config.yml", "_toc.yml", "book/references.bib",
-        [f"{file}.md" for file in CALL.files if "/executed/" not in file],
-        "book/_static/book.css", "book/_static/book.js", [f"src/helpers/book/{name}.py" for name in ("site", "contents", "sphinx")],
-        [f"data/recorded/{name}" for name in ("answer.md", "sheet.md", "first.md", "ladder.svg", "clip.svg")],
+        [step["page"] for step in STEPS], WRITTEN,
     output:
         "_build/html/.complete",
     params:
-        archs=" ".join(CALL.archs), parts=" ".join(CALL.parts),
+        archs=" ".join(CALL.archs), parts=" ".join(CALL.parts), written=graph.digest(WRITTEN),
     shell:
         "{PYTHON} -m helpers.book site --archs '{params.archs}' --parts '{params.parts}' && touch {output}"
 
@@ -40,6 +52,7 @@ for step in STEPS:
         params:
             step["given"],
             config.get("digest", "") if step["part"] == "copy" else "",
+            graph.digest(file for file in step["inputs"] if file not in RECORDS),
         threads: workflow.cores if alone else 1
         shell:
             "{EXECUTE} {input[0]} {output:q} --inputs {input:q} {params[0]}"

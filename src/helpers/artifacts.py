@@ -12,7 +12,10 @@ Chapter: notebooks/11_runs.md
 from __future__ import annotations
 
 import ast
+import contextlib
+import ctypes
 import datetime
+import errno
 import functools
 import glob
 import hashlib
@@ -24,7 +27,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,6 +49,7 @@ _PLUMBING = {"study", "artifacts", "tables", "book", "show"}
 _SOUNDS = {"audio.standin", "audio.download"}
 _ALWAYS = {"data", "profile"}  # fields that any artefact may read: they say where it lies and how it is called
 LONG = 20  # seconds of work that are announced
+LEAST = 1 << 20  # bytes of a disk that is full
 ALL: dict[str, Artefact] = {}
 
 
@@ -265,17 +270,27 @@ def produce(
         and may return extra facts for the record.
     facts : further facts for the record. before : called when there is something to make.
 
+    Raises
+    ------
+    InputError
+        There is no room or no right to write; what was done by then is kept.
+
     Chapter: notebooks/11_runs.md
     """
     recipe_digest = _sha256(json.dumps(recipe, sort_keys=True).encode())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path):
-        known = record_path(path)
-        if _is_fresh(path, recipe_digest):
+    known, work = record_path(path), path.parent / f".{path.name}.{recipe_digest[:12]}.work"
+    if _is_fresh(path, recipe_digest):
+        with contextlib.suppress(OSError):  # a folder that may only be read is enough to load from
             known.touch()  # the workflow engine reads times: checked now, not older than its inputs
-            return path
-        work = path.parent / f".{path.name}.{recipe_digest[:12]}.work"
+        shutil.rmtree(work, ignore_errors=True)  # of a call that was killed when all but this was done
+        return path
+    with _writing(path), locked(path):
+        if _is_fresh(path, recipe_digest):
+            return path  # another process has made it meanwhile
         work.mkdir(exist_ok=True)
+        for kept in work.glob("*.pt"):
+            if not zipfile.is_zipfile(kept):  # half of it reached the disk when the machine failed
+                kept.unlink()
         before()
         started = time.monotonic()
         found = make(work / path.name) or {}
@@ -284,13 +299,55 @@ def produce(
             raise FileNotFoundError(f"the recipe of {path.name} wrote no {path.name}")
         content = content_digest(work / path.name)
         known.unlink(missing_ok=True)  # a record always belongs to the content beside it
-        if path.is_dir():
-            shutil.rmtree(path)
-        os.replace(work / path.name, path)
-        for stale in path.parent.glob(f".{glob.escape(path.name)}.*.work"):
-            shutil.rmtree(stale)
+        take_place(work / path.name, path)
         write_record(path, recipe=recipe, recipe_digest=recipe_digest, content=content, made=made)
+        if made["seconds"] > LONG:
+            os.sync()  # on the disk before that goes from which it could be made again
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.*.work"):
+            shutil.rmtree(stale, ignore_errors=True)
     return path
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if not (reason := unwritable(error, path.parent)):
+            raise
+        raise InputError(
+            f"{path.name} cannot be written to {path.parent} ({reason}); make room there or name another folder "
+            "(RUNS in the call), and run again: it goes on from where it was"
+        ) from error
+
+
+def unwritable(error: Exception, folder: Path) -> str:
+    """Why nothing could be written to a folder, if that is what an error comes from; else "".
+
+    Libraries have errors of their own for a full disk: then the folder is asked.
+    """
+    if isinstance(error, OSError) and error.errno:
+        own = str(error.filename or "").startswith(str(folder))
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+        return os.strerror(error.errno) if full or (own and error.errno in (errno.EACCES, errno.EPERM)) else ""
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return os.strerror(errno.ENOSPC) if shutil.disk_usage(there).free < LEAST else ""
+
+
+def take_place(new: Path, path: Path) -> None:
+    """Let a new file or folder take the place of another in one step: at every moment one is there, whole."""
+    if not path.is_dir():
+        os.replace(new, path)
+        return
+    call = getattr(ctypes.CDLL(None), "renameat2", None)  # Linux: two names change places
+    if not call or call(-100, os.fsencode(new), -100, os.fsencode(path), 2):  # AT_FDCWD, RENAME_EXCHANGE
+        old = new.with_name(f".{new.name}.old")  # elsewhere neither is there for a moment
+        os.replace(path, old)
+        os.replace(new, path)
+        new = old
+    shutil.rmtree(new)
 
 
 def write_record(path: Path, **facts: Any) -> None:
@@ -318,11 +375,13 @@ def clip_by_clip(target: Path, clips: Sequence[str] | np.ndarray, one: Callable[
         if not any(path.exists() for path in kept):
             made = one(i)
             part = target.parent / f".clip-{i}.part"
-            if isinstance(made, pd.DataFrame):
-                made.to_csv(part, index=False)
-            else:
-                with part.open("wb") as file:
+            with part.open("wb") as file:
+                if isinstance(made, pd.DataFrame):
+                    made.to_csv(file, index=False)
+                else:
                     np.save(file, made)
+                file.flush()
+                os.fsync(file.fileno())  # half a table reads like a whole one
             part.replace(kept[0] if isinstance(made, pd.DataFrame) else kept[1])
         found.append(pd.read_csv(kept[0]) if kept[0].exists() else np.load(kept[1]))  # type: ignore[arg-type]
     return found
@@ -412,14 +471,14 @@ def content_digest(path: Path) -> str:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist, so nothing can be made from it")
     if path.is_file():
-        stat = path.stat()
-        return _file_digest(path, stat.st_size, stat.st_mtime_ns)
+        stat = path.stat()  # no program can set the time of the last change of the file's entry (ctime)
+        return _file_digest(path, (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
     lines = [f"{p.relative_to(path).as_posix()} {content_digest(p)}" for p in sorted(path.rglob("*")) if p.is_file()]
     return _sha256("\n".join(lines).encode())
 
 
 @functools.lru_cache(maxsize=4096)
-def _file_digest(path: Path, size: int, mtime: int) -> str:
+def _file_digest(path: Path, stamp: tuple[int, ...]) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -467,10 +526,19 @@ def source_of(module: str) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small file in one step: a reader sees the old text or the new, never half of it."""
+    """Write a small text in one step (`write`), as UTF-8."""
+    write(path, text.encode())
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a small file in one step: a reader sees the old content or the new, never half of it."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 @functools.cache
@@ -488,7 +556,8 @@ def rates(name: str) -> dict[str, float]:
 
 
 def locked(path: Path) -> FileLock:
-    """The lock under which an artefact is made or put into its place."""
+    """The lock under which an artefact is made or put into its place; the system lets go of it when the process ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path.parent / f".{path.name}.lock")
 
 
@@ -503,10 +572,21 @@ def is_whole(path: Path) -> bool:
 
 def _is_fresh(path: Path, recipe_digest: str) -> bool:
     try:
-        known = record(path)
-        return known["recipe_digest"] == recipe_digest and path.exists() and known["content"] == content_digest(path)
+        return record(path)["recipe_digest"] == recipe_digest and unchanged(record_path(path))
     except (OSError, ValueError, KeyError, TypeError):
         return False  # no record, or a broken one: made again
+
+
+def unchanged(record: Path) -> bool:
+    """Whether a record lies beside the artefact that it speaks of, as that was when it was made.
+
+    Chapter: notebooks/11_runs.md
+    """
+    try:
+        known = json.loads(record.read_text())
+        return known["content"] == content_digest(record.parent / known["artefact"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _circumstances() -> dict:

@@ -15,7 +15,7 @@ from helpers import artifacts, study
 from helpers.audio import urbansound
 
 STEPS = (0.5, 2.0)  # seconds from a slice to the next: what the table says, and what the sound says
-RECORDED = study.RECORDED / "urbansound8k_overlaps.csv"
+NAME = "urbansound8k_overlaps.csv"
 
 
 def overlaps(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
@@ -55,7 +55,7 @@ def recorded() -> pd.DataFrame:
 
     Chapter: book/urbansound8k.md
     """
-    return pd.read_csv(RECORDED)
+    return pd.read_csv(study.RECORDED / NAME)
 
 
 def said() -> str:
@@ -88,6 +88,6 @@ def record(folder: Path, table: pd.DataFrame) -> Path:
         "inputs": {"clips": urbansound.digests(folder, table, cache=study.DATA / "digests.json")},
         "code": artifacts.code_digests("audio.overlaps"),
     }
-    made = artifacts.produce(RECORDED, recipe=recipe, make=make)
-    artifacts.write_text(RECORDED.with_name("overlaps.md"), said())
+    made = artifacts.produce(study.RECORDED / NAME, recipe=recipe, make=make)
+    artifacts.write_text(made.with_name("overlaps.md"), said())
     return made

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -19,10 +20,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from helpers import InputError, artifacts, study
-from helpers.book import contents, site
+from helpers.book import contents, graph, site
 
 PLANNED = 200  # artefacts that `make plan` lists one by one
 
@@ -64,10 +63,10 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
     given = {"profile": profile, "archs": architectures, "data": data, "digest": digest, "parts": parts}
     from helpers.book import warm  # here, because it takes seconds to import
 
-    with _only_run():
-        pass  # the engine takes the lock and holds it, also when this process is killed; here it is only asked for
-    with warm.server():
-        _snakemake(cores=cores, settings=given | {"others": settings})
+    with _only_run() as held, warm.server():
+        if "copy" in wanted:
+            graph.forget(graph.Call.of(given | {"others": settings}))
+        _snakemake(cores=cores, settings=given | {"others": settings}, held=[held])
     print(f"The book: {site.SITE / 'index.html'}")
 
 
@@ -86,8 +85,13 @@ def _settings(others: str) -> dict[str, str]:
     return settings
 
 
-def _snakemake(*, cores: int, settings: dict) -> None:
-    """Run the study's graph; jobs speak on standard output, Snakemake itself only counts the steps."""
+def _snakemake(*, cores: int, settings: dict, held: Sequence[int] = ()) -> None:
+    """Run the study's graph; jobs speak on standard output, Snakemake itself only counts the steps.
+
+    Parameters
+    ----------
+    held : numbers of open files that the engine keeps open: the lock, which it holds also when this process is killed.
+    """
     call = [
         sys.executable,
         "-m",
@@ -107,7 +111,7 @@ def _snakemake(*, cores: int, settings: dict) -> None:
     own = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
     with log.open("w") as record:
         running = subprocess.Popen(
-            call, cwd=study.ROOT, stderr=subprocess.PIPE, text=True, env=own, start_new_session=True
+            call, cwd=study.ROOT, stderr=subprocess.PIPE, text=True, env=own, start_new_session=True, pass_fds=held
         )
         try:
             for line in running.stderr or ():
@@ -128,7 +132,7 @@ def _snakemake(*, cores: int, settings: dict) -> None:
 
 
 def engine(words: Sequence[str]) -> None:
-    """Snakemake in this process, under the study's lock, for as long as the process that started this one lives."""
+    """Snakemake in this process, for as long as the process that started this one lives."""
     from snakemake import cli as snakemake  # here, because it takes seconds to import
 
     parent = os.getppid()
@@ -139,12 +143,24 @@ def engine(words: Sequence[str]) -> None:
         os.killpg(os.getpgrp(), signal.SIGINT)  # stops the steps that run, as a Ctrl-C does
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    with _only_run():
-        snakemake.main(list(words))
+    snakemake.main(list(words))
+
+
+def verify(*, every: bool, name: str, data: str) -> None:
+    """Print what was made again beside what is recorded."""
+    from helpers.book import verify as verifying  # here, because it takes seconds to import
+
+    table = verifying.verify(count="all" if every else verifying.CLIPS, name=name, data=data)
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.2g}", na_rep=""))
+    if (table["equal"] == "no").any():
+        raise RuntimeError("something differs by more than is allowed")
 
 
 def record(*, name: str, data: str) -> None:
-    """Write data/recorded: what a study's runs made, what follows, the official counts, times of a bench."""
+    """Write data/recorded: what a study's runs made, what follows, the official counts, times of a bench.
+
+    In one step: until all of it is written, data/recorded is as it was. The README's answer comes last.
+    """
     from helpers.audio import overlaps, sounds
     from helpers.book import picture, studies
     from helpers.findings import reference
@@ -156,32 +172,38 @@ def record(*, name: str, data: str) -> None:
         raise InputError(
             "there is nothing to record; name DATA=folder with recordings and their results, or `make bench`"
         )
-    if bench.exists():
-        artifacts.write_text(study.RECORDED / "bench.json", bench.read_text())
-        print(study.RECORDED / "bench.json")
-    if source.synthetic:
-        return
-    if sounds.is_official(source.folder):
-        print(sounds.record_slices(source.folder))
-    else:
+    if not source.synthetic and not sounds.is_official(source.folder):
         print(f"{source.folder} has not the official table of all clips: its counts stay as they are recorded")
-    for copied in studies.record(name, data):
-        print(copied)
-    print(overlaps.record(source.folder, sounds.clips(study.open(profile="thesis", data=data))))
-    reference.write()
-    print(picture.write(study.RECORDED / "ladder.svg"))
-    print(picture.first(study.RECORDED))
+    with studies.staged() as stage:
+        written: list[str | Path] = []
+        if bench.exists():
+            artifacts.write_text(stage / "bench.json", bench.read_text())
+            written.append("bench.json")
+        if not source.synthetic:
+            if sounds.is_official(source.folder):
+                written.append(sounds.record_slices(source.folder))
+            written += studies.record(name, data)
+            written.append(overlaps.record(source.folder, sounds.clips(study.open(profile="thesis", data=data))))
+            answer = reference.write()
+            written += [picture.write(stage / "ladder.svg"), picture.first(stage)]
+    print("\n".join(str(study.RECORDED / (p.relative_to(stage) if isinstance(p, Path) else p)) for p in written))
+    if not source.synthetic:
+        reference.show(answer)
 
 
 @contextlib.contextmanager
-def _only_run() -> Iterator[None]:
-    """Hold the study's lock; the system lets go of it when the process ends, however it ends."""
+def _only_run() -> Iterator[int]:
+    """Hold the study's lock, and give the number of its file.
+
+    The system lets go of it when this process, and the one that was started with that number, end, however they end.
+    """
     site.BUILD.mkdir(exist_ok=True)
-    try:
-        with FileLock(site.BUILD / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise InputError("another `make book` is running in this folder; wait for it or stop it") from None
+    with (site.BUILD / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError("another `make book` is running in this folder; wait for it or stop it") from None
+        yield file.fileno()
 
 
 def _value(text: str) -> tuple[str, str]:
@@ -223,6 +245,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=said)
         command.add_argument("--study", default="reference")
         command.add_argument("--data", default="")
+    command = commands.add_parser("verify", help="make recorded results again and compare; with data a whole study")
+    command.add_argument("--all", action="store_true", help="all explained clips, not the first few")
+    command.add_argument("--study", default="reference")
+    command.add_argument("--data", default="")
     command = commands.add_parser("engine", help="Snakemake with its own words, under the study's lock")
     command.add_argument("words", nargs="*")
     command = commands.add_parser("prune", help="list artefacts by size; remove those named")
@@ -239,6 +265,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except RuntimeError as failure:
         print(failure, file=stream)
+        return 1
+    except OSError as error:
+        if not (reason := artifacts.unwritable(error, study.ROOT)):
+            raise
+        where = error.filename or site.BUILD
+        print(f"{where} cannot be written ({reason}); make room, and run the same command again", file=stream)
         return 1
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
@@ -277,7 +309,10 @@ def _run(options: argparse.Namespace) -> None:
     elif options.command == "pairs":
         contents.pairs(check=options.check)
     elif options.command == "record":
-        record(name=options.study, data=options.data)
+        with _only_run():
+            record(name=options.study, data=options.data)
+    elif options.command == "verify":
+        verify(every=options.all, name=options.study, data=options.data)
     elif options.command == "data":
         from helpers.audio import download
 

@@ -118,11 +118,11 @@ def execute(
     root = "/".join(".." for _ in output.parent.relative_to(study.ROOT).parts) if page else ""
     try:
         _make_page(executed, source=source, root=root, values=values, seconds=time.monotonic() - started)
-    except RuntimeError:
+        executed.metadata["made_from"] = made_from
+        nbformat.write(executed, part)
+    except BaseException:
         part.unlink(missing_ok=True)
         raise
-    executed.metadata["made_from"] = made_from
-    nbformat.write(executed, part)
     os.replace(part, output)
 
 
@@ -247,5 +247,5 @@ def _lift_sound(encoded: str) -> str:
     sound = base64.b64decode(encoded)
     path = contents.EXECUTED / "_static" / "audio" / f"{hashlib.sha256(sound).hexdigest()[:16]}.mp3"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(sound)
+    artifacts.write(path, sound)  # another page may show the same sound
     return path.name

@@ -9,6 +9,7 @@ Chapter: notebooks/11_runs.md
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shlex
@@ -68,12 +69,26 @@ def steps(call: Call) -> list[dict[str, Any]]:
     """
     kept = site.BUILD / "graph.json"
     key = _key(call)
-    if kept.exists() and (known := json.loads(kept.read_text()))["key"] == key:
-        return known["steps"]
+    with contextlib.suppress(OSError, ValueError, KeyError):  # not there, or not whole
+        if (known := json.loads(kept.read_text()))["key"] == key:
+            return known["steps"]
     made = list(_steps(call))
     kept.parent.mkdir(exist_ok=True)
     artifacts.write_text(kept, json.dumps({"key": key, "steps": made}))
     return made
+
+
+def digest(files: Iterable[str]) -> str:
+    """One digest of the contents of some files: Snakemake itself only looks at times, and a clock can be wrong."""
+    said = {file: artifacts.content_digest(study.ROOT / file) for file in files}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def forget(call: Call) -> None:
+    """Remove the records of artefacts that are gone or were changed: the chapters that make them do so again."""
+    for record in {study.ROOT / record for step in steps(call) for record in step["records"]}:
+        if record.exists() and not artifacts.unchanged(record):
+            record.unlink()
 
 
 def _key(call: Call) -> str:
@@ -121,8 +136,9 @@ def _steps(call: Call) -> Iterable[dict[str, Any]]:
         return [record for one in made for record in records(one, page)]
 
     def inputs(page: Page) -> list[str]:
-        """The chapter, the profiles, the helper modules its cells import, and the records of what it reads."""
-        chapter = [f"notebooks/{page.chapter}.md", "config/profiles.yaml", *contents.sources_of(page.chapter)]
+        """The chapter, profiles, packages, the helper modules its cells import, and the records of what it reads."""
+        chapter = [f"notebooks/{page.chapter}.md", "config/profiles.yaml", "requirements.lock"]
+        chapter += contents.sources_of(page.chapter)
         if page.part == "recorded":
             return chapter + recorded
         if page.chapter == "11_runs":  # it lists what made every file, so it comes last of all

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from helpers import study
+from helpers import artifacts, study
 from helpers.book import contents
 
 BUILD = study.ROOT / "_build"
@@ -66,8 +65,7 @@ def site(architectures: Sequence[str], *, parts: Sequence[str] = contents.PARTS)
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(built, new)
     _redirect(new, contents.files(contents.contents(architectures, parts=parts)))
-    shutil.rmtree(SITE, ignore_errors=True)
-    os.replace(new, SITE)
+    artifacts.take_place(new, SITE)
     kept.write_text(json.dumps(now))
     return SITE / "index.html"
 

@@ -6,6 +6,7 @@ A Sphinx extension; _config.yml loads it. Source: latex2mathml. Chapter: every n
 
 import functools
 import re
+from pathlib import Path
 
 from docutils import nodes
 from latex2mathml.converter import convert
@@ -15,7 +16,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
-from helpers import study
+from helpers import artifacts, study
 from helpers.book import contents
 
 _VERBS = ("run", "source", "study")  # words that mostly stand for something else, or on every line
@@ -126,9 +127,27 @@ def show_meanings(app: Sphinx, doctree: nodes.document, page: str) -> None:
             link["reftitle"] = next(m for w, m in terms().items() if said in (w.lower(), f"{w.lower()}s"))
 
 
+def note_contents(app: Sphinx, env: BuildEnvironment) -> None:
+    """Keep what each page was read from, for `changed`."""
+    env.helpers_read = {page: _read_from(env, page) for page in env.found_docs}  # type: ignore[attr-defined]
+
+
+def changed(app: Sphinx, env: BuildEnvironment, *given: set[str]) -> list[str]:
+    """Pages that say something else than when they were read: Sphinx looks at times, and a clock can be wrong."""
+    before = getattr(env, "helpers_read", {})
+    return [page for page in env.found_docs if page in before and before[page] != _read_from(env, page)]
+
+
+def _read_from(env: BuildEnvironment, page: str) -> list[str]:
+    files = [Path(env.doc2path(page)), *(Path(env.srcdir, name) for name in sorted(env.dependencies[page]))]
+    return [artifacts.content_digest(file) for file in files if file.exists()]
+
+
 def setup(app: Sphinx) -> dict:
     """Register the renderer under the name `mathml`, and the handlers."""
     app.add_config_value("helpers_parts", list(contents.PARTS), "html")  # asked when a page is written
+    app.connect("env-updated", note_contents)
+    app.connect("env-get-outdated", changed)
     app.connect("missing-reference", left_out)
     app.add_html_math_renderer("mathml", (inline, None), (block, None))
     app.connect("doctree-read", link_terms)

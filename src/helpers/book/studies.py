@@ -5,9 +5,9 @@ Chapter: notebooks/11_runs.md
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -208,11 +208,29 @@ def _real(data: str) -> None:
         )
 
 
+@contextlib.contextmanager
+def staged() -> Iterator[Path]:
+    """Let data/recorded be a copy of itself that takes its place at the end: what is written there is one step or none.
+
+    Gives the folder of the copy, where `study.RECORDED` is meanwhile.
+    """
+    home = study.RECORDED
+    for left in home.parent.glob(".recorded-*"):  # by a call that was killed
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=".recorded-", dir=home.parent) as work:
+        study.RECORDED = Path(shutil.copytree(home, Path(work) / "recorded"))
+        try:
+            yield study.RECORDED
+            artifacts.take_place(study.RECORDED, home)
+        finally:
+            study.RECORDED = home
+
+
 def record(name: str, data: str) -> list[str]:
     """Copy what a study's runs made to data/recorded: the same tree, provenance beside each file.
 
     No sound; no weights but those of the entry that says so, in half precision. Runs that are not there stay
-    as they are recorded. All is written to a new folder that takes the place of the old one at the end.
+    as they are recorded. Call it within `staged`.
 
     Returns
     -------
@@ -224,29 +242,20 @@ def record(name: str, data: str) -> list[str]:
         Nothing is there, or an artefact does not belong to the one it was made from.
     """
     _real(data)
-    wanted = list(jobs(name, data))
     copied: list[str] = []
-    with tempfile.TemporaryDirectory(prefix=".recorded-", dir=study.RECORDED.parent) as work:
-        stage = Path(shutil.copytree(study.RECORDED, Path(work) / "recorded"))
-        for entry, run, last in wanted:
-            for artefact in _all(last):
-                path = artefact.path(run, run.test_fold)
-                if not artefact.record or not artifacts.record_path(path).exists():
-                    continue
-                _check(artefact, run)
-                kept = artefact.path(run.with_(data="recorded"))
-                target = stage / kept.relative_to(study.RECORDED)
-                if (where := target.relative_to(stage).as_posix()) not in copied:
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    _copy(path, target, weights=bool(entry.get("weights")))
-                    copied.append(where)
-        if not copied:
-            raise InputError(f"no run of study {name} is there; `make study STUDY={name} DATA={data}` computes them")
-        old = study.RECORDED.with_name(".recorded.old")
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(study.RECORDED, old)
-        os.replace(stage, study.RECORDED)
-    shutil.rmtree(old)
+    for entry, run, last in jobs(name, data):
+        for artefact in _all(last):
+            path = artefact.path(run, run.test_fold)
+            if not artefact.record or not artifacts.record_path(path).exists():
+                continue
+            _check(artefact, run)
+            target = artefact.path(run.with_(data="recorded"))
+            if (where := target.relative_to(study.RECORDED).as_posix()) not in copied:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _copy(path, target, weights=bool(entry.get("weights")))
+                copied.append(where)
+    if not copied:
+        raise InputError(f"no run of study {name} is there; `make study STUDY={name} DATA={data}` computes them")
     return copied
 
 
@@ -340,8 +349,7 @@ def _taken(path: Path, target: Path, known: dict[str, Any]) -> str:
         shutil.copytree(path, copied) if path.is_dir() else shutil.copy2(path, copied)
         if artifacts.content_digest(copied) != known["content"]:
             return "changed while it was copied"
-        shutil.rmtree(target, ignore_errors=True)  # a rest without a record belongs to nobody
-        os.replace(copied, target)
+        artifacts.take_place(copied, target)  # a rest without a record belongs to nobody
         artifacts.write_text(artifacts.record_path(target), artifacts.record_path(path).read_text())
     return "taken"
 

@@ -99,8 +99,8 @@ def kept() -> pd.DataFrame:
     return table.assign(setting=last.str.replace(r" training_folds=\S+", "", regex=True))
 
 
-def write() -> None:
-    """Write what follows from the recorded runs: the ledger, the answer (also into the README) and the sheet."""
+def write() -> str:
+    """Write what follows from the recorded runs, the ledger, the answer and the sheet, and give the answer."""
     every, found = runs(), verdicts()
     own = artifacts.across(runs(controls.CONTROLS), controls.CONTROLS.read)
     curves = artifacts.across(runs(curve.CURVE), curve.CURVE.read)
@@ -115,6 +115,11 @@ def write() -> None:
     said = f"{answer.three(found, own, curves, new)}\n\nThe networks of the first two sentences:\n\n{table}"
     artifacts.write_text(study.RECORDED / "answer.md", said)
     artifacts.write_text(study.RECORDED / "sheet.md", answer.sheet(found, own, curves, new))
+    return said
+
+
+def show(said: str) -> None:
+    """Write the answer into the README."""
     readme = study.ROOT / "README.md"
     marked = re.compile(r"(<!-- answer: .*? -->\n).*(<!-- /answer -->)", re.DOTALL)
     text = marked.sub(lambda found: f"{found[1]}{said}{found[2]}", readme.read_text())

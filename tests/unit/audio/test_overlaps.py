@@ -52,7 +52,7 @@ def test_the_recorded_pairs_lie_two_seconds_apart():
     assert len(table) > 1000
     assert (table["2.0 s"] > 0.9).mean() > 0.99
     assert (table["0.5 s"] < 0.9).all()
-    assert overlaps.RECORDED.with_name("overlaps.md").read_text() == overlaps.said()
+    assert (study.RECORDED / "overlaps.md").read_text() == overlaps.said()
 
 
 def hours(starts: pd.Series, lengths: pd.Series, recordings: pd.Series) -> float:

@@ -13,7 +13,7 @@ from snakemake.common.configfile import load_configfile
 
 from helpers import InputError, study
 from helpers.audio import overlaps, sounds
-from helpers.book import cli, contents, picture, studies
+from helpers.book import cli, contents, graph, picture, studies
 from helpers.findings import reference
 from tests.conftest import Tree
 from tests.unit.audio import corpus
@@ -240,6 +240,7 @@ def asked(library, monkeypatch):
     """What Snakemake would have been asked for."""
     asked = {}
     monkeypatch.setattr(cli, "_snakemake", lambda **options: asked.update(options))
+    monkeypatch.setattr(graph, "forget", lambda call: asked.update(looked_at=call))
     return asked
 
 
@@ -251,6 +252,7 @@ def test_the_main_job_says_data_and_profile_and_runs_the_graph(asked, stand_in, 
     assert "Profile smoke, architectures resnet34 resnet18, 3 cores." in out
     assert asked["cores"] == 3
     settings = asked["settings"]
+    assert asked["looked_at"] == graph.Call.of(settings)  # what is gone or changed is made again
     assert (settings["profile"], settings["archs"], settings["data"]) == (
         "smoke",
         "resnet34 resnet18",
@@ -421,7 +423,9 @@ def test_the_engine_holds_the_lock_and_ends_with_the_process_that_started_it(lib
     (library / "Snakefile").write_text('rule all:\n    output: "a"\n    shell: "touch began; sleep 60; touch a"\n')
     engine = "from helpers.book import cli, site; from pathlib import Path; site.BUILD = Path('_build'); "
     engine += "cli.engine(['--cores', '1', '--nolock', '--quiet', 'all'])"
-    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {engine!r}], start_new_session=True)"
+    code = "import subprocess, sys; from helpers.book import cli, site; from pathlib import Path\n"
+    code += "site.BUILD = Path('_build')\nwith cli._only_run() as held:\n"
+    code += f"    subprocess.run([sys.executable, '-c', {engine!r}], start_new_session=True, pass_fds=[held])"
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
     front = subprocess.Popen([sys.executable, "-c", code], cwd=library, env=environment)
     until((library / "began").exists)
@@ -498,16 +502,19 @@ def test_record_takes_times_of_a_bench_without_recordings(library, capfd):
 def test_record_copies_the_study_and_then_writes_what_follows(library, monkeypatch, capfd, tmp_path):
     done = []
     monkeypatch.setattr(studies, "record", lambda name, data: done.append(name) or ["a.csv", "b.npz"])
-    monkeypatch.setattr(reference, "write", lambda: done.append("answer"))
-    monkeypatch.setattr(picture, "write", lambda path: path.name)
-    monkeypatch.setattr(picture, "first", lambda folder: "first.md")
+    monkeypatch.setattr(reference, "write", lambda: done.append("answer") or "yes")
+    monkeypatch.setattr(reference, "show", lambda said: done.append(said))
+    monkeypatch.setattr(picture, "write", lambda path: path)
+    monkeypatch.setattr(picture, "first", lambda folder: folder / "first.md")
     monkeypatch.setattr(sounds, "record_slices", None)  # this table is not the official one
     monkeypatch.setattr(sounds, "clips", lambda run: "clips")
-    monkeypatch.setattr(overlaps, "record", lambda folder, table: f"overlaps of {table}")
+    monkeypatch.setattr(overlaps, "record", lambda folder, table: study.RECORDED / f"overlaps of {table}")
+    study.RECORDED.mkdir(parents=True)
     assert cli.main(["record", "--study", "reference", "--data", str(recordings(tmp_path))]) == 0
-    assert done == ["reference", "answer"]
+    assert done == ["reference", "answer", "yes"]
     said = capfd.readouterr().out
-    assert said.endswith("a.csv\nb.npz\noverlaps of clips\nladder.svg\nfirst.md\n")
+    names = ("a.csv", "b.npz", "overlaps of clips", "ladder.svg", "first.md")
+    assert said.endswith("".join(f"{study.RECORDED / name}\n" for name in names))
     assert "has not the official table of all clips" in said
 
 

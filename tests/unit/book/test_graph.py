@@ -1,6 +1,7 @@
 """The study as a graph: which page is executed with what. Nothing is executed here."""
 
 import json
+import os
 import re
 import shlex
 import sys
@@ -8,10 +9,11 @@ from itertools import pairwise
 
 import pytest
 
+from helpers import artifacts, study
 from helpers.book import contents
+from helpers.book import graph as study_graph
 from tests.conftest import copy_tree
 
-pytestmark = pytest.mark.slow
 DEFAULT = {"profile": "quick", "archs": "resnet18 resnet101", "data": "", "digest": "generated", "others": {}}
 
 
@@ -54,11 +56,13 @@ def part(found: dict, name: str) -> dict:
     return {page: made for page, made in found.items() if page.startswith(f"{name}/")}
 
 
+@pytest.mark.slow
 def test_every_page_is_executed_once(default):
     files = contents.files(contents.contents(["resnet18", "resnet101"]))
     assert set(default) == {f.partition("executed/")[2] for f in files if contents.executed(f)}
 
 
+@pytest.mark.slow
 def test_recorded_pages_get_the_same_parameters_whatever_the_call_asks_for(default, other):
     recorded = part(default, "recorded")
     assert len(recorded) >= 15
@@ -74,6 +78,7 @@ def test_recorded_pages_get_the_same_parameters_whatever_the_call_asks_for(defau
         assert given.get("architectures", "resnet18 resnet101") == "resnet18 resnet101"
 
 
+@pytest.mark.slow
 def test_pages_of_the_copy_get_what_the_call_asks_for(default, other, stand_in):
     asked = {"profile": "smoke", "data": str(stand_in), "n_mfcc": "20", "learning_rate": "3e-4"}
     for page, (given, _) in part(other, "copy").items():
@@ -86,10 +91,12 @@ def test_pages_of_the_copy_get_what_the_call_asks_for(default, other, stand_in):
     assert default["copy/09_results"][0]["architectures"] == "resnet18 resnet101"
 
 
+@pytest.mark.slow
 def test_a_page_that_asks_for_no_data_gets_no_parameter(default, other):
     assert default["07_metric"] == other["07_metric"] == ({}, [])
 
 
+@pytest.mark.slow
 def test_a_page_of_the_copy_brings_about_the_records_of_its_artefacts(default):
     every = [record for _, records in default.values() for record in records]
     assert len(every) == len(set(every))
@@ -101,7 +108,39 @@ def test_a_page_of_the_copy_brings_about_the_records_of_its_artefacts(default):
         assert f"{folder}/{name}/scores.json" in default[f"copy/{name}/08_scores"][1]
 
 
+@pytest.mark.slow
 def test_another_choice_is_another_record(other):
     (network,) = (r for r in other["copy/resnet34/05_training"][1] if "/network" in r)
     assert "n_mfcc=20" in network
     assert "learning_rate=0.0003" in network
+
+
+# What was deleted or changed
+
+
+def test_the_record_of_what_is_gone_or_changed_is_forgotten(monkeypatch, tmp_path):
+    monkeypatch.setattr(study_graph, "steps", lambda call: [{"records": [f"{name}.json" for name in names]}])
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    names = ("whole", "gone", "cut", "edited", "broken", "never")
+    for name in names[:-1]:
+        artifacts.produce(
+            tmp_path / f"{name}.csv", recipe={}, make=lambda target: target.write_text("a,b\n1,2\n") and None
+        )
+    (tmp_path / "gone.csv").unlink()
+    (tmp_path / "cut.csv").write_text("a,b\n")
+    (tmp_path / "edited.csv").write_text("a,b\n1,3\n")
+    (tmp_path / "broken.json").write_text("{")
+    study_graph.forget(study_graph.Call.of({}))
+    assert [name for name in names if (tmp_path / f"{name}.json").exists()] == ["whole"]
+
+
+def test_a_digest_is_of_contents_and_not_of_times(monkeypatch, tmp_path):
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    first = study_graph.digest(["a", "b"])
+    os.utime(tmp_path / "a", (1, 1))
+    assert study_graph.digest(["b", "a"]) == first
+    (tmp_path / "a").write_text("c")
+    os.utime(tmp_path / "a", (1, 1))
+    assert study_graph.digest(["a", "b"]) != first

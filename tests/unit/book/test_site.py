@@ -1,6 +1,7 @@
 """The site: whole or not at all, for the parts that were asked for, and still found at its old addresses."""
 
 import itertools
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -157,6 +158,26 @@ def test_a_label_may_be_missing_only_with_its_part():
     title = next(line for line in (contents.NOTEBOOKS / "11_runs.md").read_text().splitlines() if line.startswith("# "))
     assert labels["sec:runs-copy"] == title.removeprefix("# ")
     assert "sec:nothing" not in labels
+
+
+def test_a_page_that_says_something_else_is_read_again_whatever_the_clock_says(tmp_path):
+    """Sphinx compares times; here nothing is newer than when it was read."""
+    for name in ("one.md", "two.md", "said.md"):
+        (tmp_path / name).write_text(name)
+    env = SimpleNamespace(
+        found_docs={"one", "two"},
+        dependencies={"one": {"said.md"}, "two": set()},
+        doc2path=lambda page: str(tmp_path / f"{page}.md"),
+        srcdir=str(tmp_path),
+    )
+    assert extension.changed(None, env) == []
+    extension.note_contents(None, env)
+    assert extension.changed(None, env) == []
+    for name, page in (("two.md", "two"), ("said.md", "one")):
+        (tmp_path / name).write_text("another text")
+        os.utime(tmp_path / name, (1, 1))
+        assert extension.changed(None, env) == [page]
+        extension.note_contents(None, env)
 
 
 # The glossary

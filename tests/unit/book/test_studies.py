@@ -2,7 +2,9 @@
 
 import functools
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,11 @@ def tree(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
+def record(name: str, data: str) -> list[str]:
+    with studies.staged():
+        return studies.record(name, data)
+
+
 def spoil(path: Path, **changed) -> None:
     known = artifacts.record(path)
     artifacts.record_path(path).write_text(json.dumps(known | changed))
@@ -147,7 +154,7 @@ def test_make_makes_each_artefact_once_and_goes_on_where_it_was(world, capfd):
     assert capfd.readouterr().out.splitlines()[-2:] == [f"{key}: network", f"{key}: scores.csv"]
 
 
-@pytest.mark.parametrize("work", [studies.make, studies.plan, studies.record])
+@pytest.mark.parametrize("work", [studies.make, studies.plan, record])
 def test_a_study_needs_recordings(world, library, work):
     before = tree(library)
     with pytest.raises(InputError, match="needs real recordings; name them with DATA=folder, or get them"):
@@ -330,7 +337,7 @@ def folder() -> Path:
 
 def test_record_copies_what_was_made_and_recorded_runs_read_it(world, library):
     studies.make("mine", world.data)
-    copied = studies.record("mine", world.data)
+    copied = record("mine", world.data)
     assert sorted(copied) == [
         f"urbansound8k/thesis/resnet18/{name}"
         for name in (
@@ -356,7 +363,7 @@ def test_record_copies_what_was_made_and_recorded_runs_read_it(world, library):
 
 def test_weights_travel_only_where_the_study_says_so_and_in_half_precision(world):
     studies.make("mine", world.data)
-    studies.record("mine", world.data)
+    record("mine", world.data)
     assert not list(folder().glob("network-training_folds=1+2/*.safetensors"))
     assert artifacts.record(folder() / "network-training_folds=1+2")["made"]["recorded"] == "without weights"
     kept = folder() / "network-training_folds=1+2-seed=1"
@@ -375,20 +382,20 @@ def test_weights_travel_only_where_the_study_says_so_and_in_half_precision(world
 
 def test_weights_that_travelled_before_do_not_stay_beside_another_training(world, monkeypatch):
     studies.make("mine", world.data)
-    studies.record("mine", world.data)
+    record("mine", world.data)
     monkeypatch.setattr(study, "study", lambda name: tuple(e | {"weights": False} for e in ENTRIES))
-    studies.record("mine", world.data)
+    record("mine", world.data)
     assert not list(study.RECORDED.rglob("*.safetensors"))
     assert world.network.get(world.runs("recorded")[2]).is_dir()
 
 
 def test_runs_that_are_not_there_stay_as_they_are_recorded(world):
     studies.make("mine", world.data)
-    studies.record("mine", world.data)
+    record("mine", world.data)
     before = tree(study.RECORDED)
     shutil.rmtree(study.RUNS)
     world.scores.get(world.runs()[1])
-    copied = studies.record("mine", world.data)
+    copied = record("mine", world.data)
     assert [Path(name).name for name in copied] == [
         "network-training_folds=1+2",
         "scores-training_folds=1+2-draws=3.csv",
@@ -401,7 +408,7 @@ def test_runs_that_are_not_there_stay_as_they_are_recorded(world):
 
 def test_nothing_to_record_is_said(world):
     with pytest.raises(InputError) as caught:
-        studies.record("mine", world.data)
+        record("mine", world.data)
     said = f"no run of study mine is there; `make study STUDY=mine DATA={world.data}` computes them"
     assert str(caught.value) == said
     assert tree(study.RECORDED) == {"answer.md": b"yes"}
@@ -426,11 +433,11 @@ def harm_input(world) -> None:
 )
 def test_what_does_not_belong_together_is_refused_and_the_record_stays_whole(world, harm, said):
     studies.make("mine", world.data)
-    studies.record("mine", world.data)
+    record("mine", world.data)
     before = tree(study.DATA / "recorded")
     harm(world)
     with pytest.raises(InputError) as caught:
-        studies.record("mine", world.data)
+        record("mine", world.data)
     assert f"scores-training_folds=1+2-seed=1.csv {said}" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert tree(study.RECORDED) == before
@@ -440,7 +447,7 @@ def test_what_does_not_belong_together_is_refused_and_the_record_stays_whole(wor
 @pytest.mark.parametrize("after", [0, 3, 6])
 def test_a_copy_that_breaks_leaves_no_half_written_record(world, monkeypatch, after):
     studies.make("mine", world.data)
-    studies.record("mine", world.data)
+    record("mine", world.data)
     before = tree(study.RECORDED)
     copies = []
 
@@ -453,11 +460,46 @@ def test_a_copy_that_breaks_leaves_no_half_written_record(world, monkeypatch, af
     own = studies._copy
     monkeypatch.setattr(studies, "_copy", breaks)
     if after == 6:  # then all is copied, and the new folder takes the place of the old one
-        studies.record("mine", world.data)
+        record("mine", world.data)
     else:
         with pytest.raises(OSError, match="no space"):
-            studies.record("mine", world.data)
+            record("mine", world.data)
     assert tree(study.RECORDED) == before
+    assert [path.name for path in study.DATA.iterdir() if "recorded" in path.name] == ["recorded"]
+
+
+@pytest.mark.parametrize("moment", [0, 2, 11, "last", "after"])
+def test_a_recording_that_is_killed_is_one_step_or_none(world, moment):
+    studies.make("mine", world.data)
+    before = tree(study.RECORDED)
+    child = os.fork()
+    if not child:  # killed at its write of that number, before or after the two folders change places
+        calls, take = [], artifacts.take_place
+
+        def stop(*given, **named):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def counted(own):
+            def call(*given, **named):
+                calls.append(own)
+                return stop() if len(calls) == moment else own(*given, **named)
+
+            return call
+
+        shutil.copy2, artifacts.write = counted(shutil.copy2), counted(artifacts.write)
+        if moment == 0:
+            shutil.copytree = stop
+        elif moment == "last":
+            artifacts.take_place = stop
+        elif moment == "after":
+            artifacts.take_place = lambda *given: stop(take(*given))
+        record("mine", world.data)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    killed = tree(study.RECORDED)
+    record("mine", world.data)
+    after = tree(study.RECORDED)
+    assert killed == (after if moment == "after" else before)
     assert [path.name for path in study.DATA.iterdir() if "recorded" in path.name] == ["recorded"]
 
 
