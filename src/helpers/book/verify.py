@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -107,22 +107,23 @@ def again(name: str, data: str) -> pd.DataFrame:
 
     Chapter: book/how_to_use.md
     """
-    rows, home = [], study.RUNS
+    rows: dict[Path, tuple] = {}
+    home = study.RUNS
     with _elsewhere(home.with_name("again")):
         studies.make(name, data)
         for _, run, artefact in studies.jobs(name, data):
             made = artefact.path(run)
             own, kept = home / made.relative_to(study.RUNS), artefact.path(run.with_(data="recorded"))
             before = next((path for path in (own, kept) if artifacts.record_path(path).exists()), None)
-            if before is None:
+            if before is None or made in rows:
                 continue
             what = f"{artefact.name} of {run.key}, {'data/runs' if before == own else 'data/recorded'}"
             same = _circumstances(made) == _circumstances(before)
             if same or "seed" not in artefact.closure:
-                rows.append((what, "all", difference(made, before), 0.0 if same else 1e-3))
+                rows[made] = (what, "all", difference(made, before), 0.0 if same else 1e-3)
             else:
-                rows.append((f"{what}: by another machine, not compared", "all", np.nan, np.nan))
-    return _table(dict.fromkeys(rows))
+                rows[made] = (f"{what}: by another machine, not compared", "all", np.nan, np.nan)
+    return _table(rows.values())
 
 
 @contextlib.contextmanager
@@ -171,7 +172,7 @@ def _largest(one: np.ndarray, other: np.ndarray) -> float:
         return np.inf
     if one.dtype.kind not in "fiu":
         return 0.0 if (pd.Series(one.ravel()).fillna("") == pd.Series(other.ravel()).fillna("")).all() else np.inf
-    return _apart(one, other)
+    return _apart(one.astype(other.dtype) if other.dtype == np.float16 else one, other)  # weights travel in half
 
 
 def _apart(one: np.ndarray, other: np.ndarray | pd.Series) -> float:
@@ -189,7 +190,7 @@ def _share(one: np.ndarray, other: np.ndarray) -> float:
     return _apart(one / np.where(largest == 0, 1, largest), other / np.where(largest == 0, 1, largest))
 
 
-def _table(rows) -> pd.DataFrame:  # type: ignore[no-untyped-def]
+def _table(rows: Iterable[tuple]) -> pd.DataFrame:
     found = pd.DataFrame(list(rows), columns=COLUMNS[:4])
     known = found["allowed"].notna()
     return found.assign(

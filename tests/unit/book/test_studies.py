@@ -13,7 +13,7 @@ import torch
 
 from helpers import InputError, artifacts, study
 from helpers.artifacts import Artefact
-from helpers.book import studies
+from helpers.book import studies, verify
 
 ENTRIES = (
     {"architecture": "resnet18", "training_folds": "1 2", "also": ["curve"]},
@@ -501,6 +501,34 @@ def test_a_recording_that_is_killed_is_one_step_or_none(world, moment):
     after = tree(study.RECORDED)
     assert killed == (after if moment == "after" else before)
     assert [path.name for path in study.DATA.iterdir() if "recorded" in path.name] == ["recorded"]
+
+
+# Verify
+
+
+def test_a_study_that_is_made_again_is_held_against_what_was_made_and_against_what_is_recorded(world):
+    studies.make("mine", world.data)
+    record("mine", world.data)
+    shutil.rmtree(study.RUNS)
+    runs = world.runs()
+    for run in runs[:2]:  # seed 1 is there only as it is recorded
+        world.scores.get(run)
+    table = verify.again("mine", world.data)
+    assert set(table["equal"]) == {"yes"}
+    assert len(table) == 6
+    assert table["what"].str.endswith("data/runs").sum() == 3
+    assert not study.RUNS.with_name("again").exists()  # and nothing else has changed
+    assert artifacts.is_whole(artifacts.record_path(world.scores.path(runs[0])))
+
+    path = world.scores.path(runs[0])
+    path.write_text("clip,score\na.wav,0.25\n")
+    known = artifacts.record(path)["made"]
+    spoil(path, content=artifacts.content_digest(path))
+    changed = verify.again("mine", world.data).set_index("what")
+    (row,) = changed[changed["equal"] == "no"].to_dict("records")
+    assert row["largest difference"] == 0.25
+    spoil(path, made=known | {"machine": "another"})
+    assert (verify.again("mine", world.data)["equal"] == "").sum() == 1
 
 
 # Prune
