@@ -556,7 +556,7 @@ def rates(name: str) -> dict[str, float]:
 
 
 def locked(path: Path) -> FileLock:
-    """The lock under which an artefact is made or put into its place; the system lets go of it when the process ends."""
+    """The lock under which an artefact is made or put into its place; the system lets go of it with the process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path.parent / f".{path.name}.lock")
 

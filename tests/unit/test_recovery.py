@@ -82,7 +82,7 @@ def test_a_write_that_fails_at_any_moment_is_one_sentence_and_what_is_done_is_ke
             f"scores.csv cannot be written to {path.parent} ({reason}); make room there or name another folder "
             "(RUNS in the call), and run again: it goes on from where it was"
         )
-        assert not artifacts.is_whole(artifacts.record_path(path))
+        assert not artifacts.unchanged(artifacts.record_path(path))
         assert produce(path, make).read_bytes() == whole
         assert len(make.asked) <= len(CLIPS) + 1  # the clip in whose middle it failed is asked for again
         assert not list(path.parent.glob(".*.work"))

@@ -23,7 +23,13 @@ from helpers.networks import models, training
 DRAWS = {
     *("audio.sounds", "audio.standin", "networks.models", "networks.training", "maps.attributions", "maps.explainers"),
     *("metric.baselines", "metric.ceiling", "experiments.co12", "experiments.comparison", "experiments.controls"),
-    *("experiments.known_truth", "experiments.metrics", "experiments.planted", "experiments.sanity"),
+    *(
+        "experiments.blocks",
+        "experiments.known_truth",
+        "experiments.metrics",
+        "experiments.planted",
+        "experiments.sanity",
+    ),
     *("experiments.slips", "experiments.specifications", "findings.agreement", "findings.curve"),
     *("findings.predictors", "findings.ranking", "findings.statistics"),
 }

@@ -49,7 +49,7 @@ def files() -> pd.DataFrame:
     Chapter: book/how_to_use.md
     """
     records = sorted((study.RECORDED / "urbansound8k").rglob("*.json"))
-    changed = [path.name for path in records if not artifacts.is_whole(path)]
+    changed = [path.name for path in records if not artifacts.unchanged(path)]
     named = f": {', '.join(changed)}" if changed else ""
     return _table([(f"{len(records)} files as recorded{named}", "all", float(len(changed)), 0.0)])
 

@@ -518,7 +518,7 @@ def test_a_study_that_is_made_again_is_held_against_what_was_made_and_against_wh
     assert len(table) == 6
     assert table["what"].str.endswith("data/runs").sum() == 3
     assert not study.RUNS.with_name("again").exists()  # and nothing else has changed
-    assert artifacts.is_whole(artifacts.record_path(world.scores.path(runs[0])))
+    assert artifacts.unchanged(artifacts.record_path(world.scores.path(runs[0])))
 
     path = world.scores.path(runs[0])
     path.write_text("clip,score\na.wav,0.25\n")
