@@ -47,7 +47,7 @@ endif
 help: ## this list
 	@echo "make TARGET [PROFILE=smoke|quick|thesis] [ARCHS=\"resnet18 resnet101\"] [DATA=folder] [OTHERS=\"n_mfcc=20 ...\"]"
 	@echo "            [PARTS=recorded|copy] [STUDY=reference] [RUNS=folder] [CORES=n]"
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 15
 
 book: $(VENV)/.installed ## run the study, build the site, print its path
 	@$(PYTHON) -m helpers.book build --profile '$(PROFILE)' --archs '$(ARCHS)' --data '$(DATA)' \
