@@ -108,7 +108,7 @@ lock: $(VENV)/.installed ## solve pyproject.toml anew into requirements.lock
 		--python-version 3.11 --no-emit-index-url --no-annotate --output-file requirements.lock
 
 clean: ## remove the site, executed chapters and run results (not data/UrbanSound8K)
-	@rm -rf _build book/executed .snakemake data/runs data/synthetic data/digests.json
+	@rm -rf _build book/executed .snakemake data/runs data/again data/synthetic data/digests.json
 
 browser:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
