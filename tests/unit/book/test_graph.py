@@ -34,6 +34,8 @@ def graph(tmp_path_factory):
             words = shlex.split(line)[2:]  # after `execute`
             names, parameters = words[: words.index("--inputs")], words[words.index("--inputs") :]
             given = dict(b.split("=", 1) for a, b in pairwise(parameters) if a == "-p")
+            # its chapter, the profiles and the packages are among what every page is made from
+            assert {words[0], "config/profiles.yaml", "requirements.lock"} <= set(parameters)
             _, page, *records = names
             found[page.removeprefix("book/executed/").removesuffix(".ipynb")] = given, records
         return found
