@@ -12,7 +12,7 @@ EXECUTE = f"{PYTHON} -IS src/helpers/book/ask.py execute"
 
 
 WRITTEN = [
-    "_config.yml", "_toc.yml", "book/references.bib", "book/_static/book.css", "book/_static/book.js",
+    "_config.yml", "_toc.yml", "book/references.bib", *(f"book/_static/{name}" for name in ("book.css", "book.js", "choose.js")),
     *(f"{file}.md" for file in CALL.files if "/executed/" not in file),
     *(f"src/helpers/book/{name}.py" for name in ("site", "contents", "sphinx")),
     *(f"data/recorded/{name}" for name in ("answer.md", "sheet.md", "first.md", "ladder.svg", "clip.svg")),

@@ -24,7 +24,8 @@ from helpers import InputError, artifacts, study
 from helpers.book import contents, site, warm
 
 _EACH = re.compile(r"^% each architecture\n(.*?)^% end\n?", re.MULTILINE | re.DOTALL)
-_AUDIO = re.compile(r'src="data:audio/mpeg;base64,([A-Za-z0-9+/=]+)"')
+# what a figure holds until it stands on a page: sounds, and what is shown when a reader asks for it
+_HELD = re.compile(r"data:(audio/mpeg|application/json);base64,([A-Za-z0-9+/=]+)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 WORDS_A_MINUTE = 200  # read slowly, with figures and tables between them
 # What tqdm leaves behind: "training ResNet18:  40%|####   | 4/10 [00:01<00:02,  2.50batch/s]"
@@ -177,8 +178,8 @@ def _make_page(notebook: NotebookNode, *, source: Path, root: str, values: dict,
             if "application/vnd.jupyter.widget-view+json" in shown.get("data", {}):
                 continue  # a library's progress bar for JupyterLab; dead in a page
             if root and "text/html" in shown.get("data", {}):
-                shown.data["text/html"] = _AUDIO.sub(
-                    lambda match: f'src="{root}/_static/audio/{_lift_sound(match[1])}"', shown.data["text/html"]
+                shown.data["text/html"] = _HELD.sub(
+                    lambda held: f"{root}/_static/{_lift(held[1], held[2])}", shown.data["text/html"]
                 )
             kept.append(shown)
         cell.outputs = kept
@@ -242,10 +243,15 @@ def banner(*, source: Path, values: dict, seconds: float, words: int) -> str:
     )
 
 
-def _lift_sound(encoded: str) -> str:
-    """Write an inline sound to the site's static files and return the file's name."""
-    sound = base64.b64decode(encoded)
-    path = contents.EXECUTED / "_static" / "audio" / f"{hashlib.sha256(sound).hexdigest()[:16]}.mp3"
+def _lift(kind: str, encoded: str) -> str:
+    """Write what a figure holds to the site's static files and return the file's place there."""
+    content = base64.b64decode(encoded)
+    name = hashlib.sha256(content).hexdigest()[:16]
+    if kind == "application/json":  # a script: a page that is opened as a file may load no other kind
+        name, content = f"chosen/{name}.js", b'(window.given ??= {})["%s"] = %s;\n' % (name.encode(), content)
+    else:
+        name = f"audio/{name}.mp3"
+    path = contents.EXECUTED / "_static" / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    artifacts.write(path, sound)  # another page may show the same sound
-    return path.name
+    artifacts.write(path, content)  # another page may show the same
+    return name

@@ -6,6 +6,7 @@ Chapter: notebooks/13_reference.md, notebooks/19_answer.md
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pandas as pd
 
@@ -68,7 +69,10 @@ def anywhere(run: Run, artefact: Artefact) -> list[Run]:
     """
     if run.source.kind != "recorded":
         return [run]
-    return list({artefact.path(one): one for one in reversed(study.entries()) if artefact.there(one)}.values())[::-1]
+    found: dict[Path, Run] = {}
+    for one in filter(artefact.there, study.entries()):
+        found.setdefault(artefact.path(one), one)
+    return list(found.values())
 
 
 def confirmed() -> list[Run]:

@@ -6,6 +6,7 @@ Chapter: notebooks/01_introduction.md, notebooks/06_explanations.md
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from helpers import InputError, artifacts
 from helpers.artifacts import Artefact
 from helpers.audio import representations, sounds, urbansound
 from helpers.audio.representations import Features
-from helpers.maps import explainers, nulls
+from helpers.maps import explainers
 from helpers.networks import models, training
 from helpers.study import Run
 
@@ -72,33 +73,37 @@ def sound(run: Run, clip: str) -> Sound:
     )
 
 
-def weighed(sound: Heard, map: np.ndarray, *, seconds_per_frame: float) -> tuple[Heard, Heard]:
-    """What a map keeps of a sound and what it drops: each sample times the map's curve at its time, or 1 minus it.
+def versions(sound: Heard, curves: Mapping[str, np.ndarray], *, seconds_per_frame: float) -> dict[str, Heard]:
+    """What curves keep of a sound: each sample times the curve at its time.
 
-    Both are as strong as the sound (root mean square): the ear shall compare what is there, not how loud it is.
-    A sound that is not at hand stays so.
+    All are equally strong (root mean square), and the strongest peak of all is at most full scale: the ear shall
+    compare what is there, not how loud it is. A sound that is not at hand stays so.
 
     Parameters
     ----------
-    map : (rows, frames), float, at least 0; its curve is taken as a share of its peak.
+    curves : (frames,) each, float, at least 0, such as a map's `nulls.profile`; only its shape counts.
     seconds_per_frame : s; frame i has its middle i times this after the start.
+
+    Returns
+    -------
+    A sound by the name of each curve; silence for a curve that is 0 wherever there is sound.
 
     Chapter: notebooks/06_explanations.md
     """
     if sound.samples is None:
-        return sound, sound
-    curve = nulls.profile(map[None])[0]
-    frames = seconds_per_frame * np.arange(len(curve))
-    share = np.interp(np.arange(len(sound.samples)) / sound.rate, frames, curve / max(curve.max(), 1e-12))
+        return dict.fromkeys(curves, sound)
     facts = {name: getattr(sound, name) for name in ("clip", "recording", "second", "category", "rate")}
-    parts = (sound.samples * weights for weights in (share, 1 - share))
-    kept, dropped = (Heard(samples=_as_strong(part, sound.samples), **facts) for part in parts)
-    return kept, dropped
-
-
-def _as_strong(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    strength = np.sqrt(np.mean(part**2))
-    return (part * (np.sqrt(np.mean(whole**2)) / strength if strength else 1.0)).astype(np.float32)
+    seconds = np.arange(len(sound.samples)) / sound.rate
+    parts = {
+        name: sound.samples * np.interp(seconds, seconds_per_frame * np.arange(len(curve)), curve)
+        for name, curve in curves.items()
+    }
+    strength = {name: np.sqrt(np.mean(part**2)) or 1.0 for name, part in parts.items()}
+    loudest = max(np.abs(part).max() / strength[name] for name, part in parts.items())
+    level = min(np.sqrt(np.mean(sound.samples**2)), 1 / max(loudest, 1e-12))
+    return {
+        name: Heard(samples=(part * level / strength[name]).astype(np.float32), **facts) for name, part in parts.items()
+    }
 
 
 def _recorded(run: Run, clip: str) -> Sound:

@@ -23,7 +23,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
+from matplotlib.colors import LinearSegmentedColormap, Normalize, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
@@ -35,8 +35,26 @@ from helpers import InputError
 from helpers.show import style
 
 
+def norm(values: np.ndarray, representation: str) -> Normalize:
+    """From the values of a clip to greys, 0 to 1; of an MFCC logarithmic beyond the median size.
+
+    Coefficient 0 is 10 to 100 times larger than the others.
+
+    Parameters
+    ----------
+    values : (rows, frames).
+
+    Chapter: notebooks/03_features.md
+    """
+    if representation != "mfcc":
+        return Normalize(values.min(), values.max())
+    sizes = np.abs(values[values != 0]) if values.any() else np.ones(1)
+    limit = float(sizes.max())
+    return SymLogNorm(min(float(np.median(sizes)), 0.9 * limit), vmin=-limit, vmax=limit)
+
+
 @dataclass(frozen=True)
-class _Clip:
+class Clip:
     """One clip's values, (rows, frames), and what its axes say."""
 
     values: np.ndarray
@@ -45,10 +63,12 @@ class _Clip:
 
     @property
     def title(self) -> str:
+        """What its picture is called."""
         return "MFCC" if self.representation == "mfcc" else self.representation
 
     @property
     def seconds(self) -> float:
+        """How long it is, padding included."""
         return self.values.shape[1] * self.seconds_per_frame
 
     def draw(self, axes: Axes) -> AxesImage | None:
@@ -58,13 +78,7 @@ class _Clip:
             axes.plot(np.linspace(0, self.seconds, len(samples)), samples, color="0.35", linewidth=0.5)
             axes.set(ylabel=_ROWS["waveform"], xlim=(0, self.seconds), ylim=self._height)
             return None
-        look: dict[str, Any] = {"cmap": "gray"}
-        if self.representation == "mfcc":
-            # Logarithmic beyond the median size: coefficient 0 is 10 to 100 times larger than the others.
-            sizes = np.abs(self.values[self.values != 0]) if self.values.any() else np.ones(1)
-            limit = float(sizes.max())
-            look["norm"] = SymLogNorm(min(float(np.median(sizes)), 0.9 * limit), vmin=-limit, vmax=limit)
-        return self._image(axes, self.values, **look)
+        return self._image(axes, self.values, cmap="gray", norm=norm(self.values, self.representation))
 
     def draw_map(self, axes: Axes, importance: np.ndarray) -> AxesImage:
         """A map in colours, transparent where it is 0: the same scale holds alone and over the greys."""
@@ -89,6 +103,7 @@ class _Clip:
         return -0.5, len(self.values) - 0.5
 
     def mark_padding(self, panels: Sequence[Axes], sounding_frames: int | None) -> None:
+        """Hatches the frames that hold no sound."""
         frames = self.values.shape[1]
         sounding = frames if sounding_frames is None else sounding_frames
         if not 0 <= sounding <= frames:
@@ -110,7 +125,11 @@ def _hatch(axes: Axes, *, start: float, end: float) -> None:
     axes.text(*middle, "padding", ha="center", va="center", bbox=paper)
 
 
-def _scale(figure: Figure, image: AxesImage, panels: Sequence[Axes], *, explainer: str) -> None:
+def scale(figure: Figure, image: AxesImage, panels: Sequence[Axes], *, explainer: str) -> None:
+    """The bar below the panels that says what a map's colours mean.
+
+    Chapter: notebooks/06_explanations.md
+    """
     bar = figure.colorbar(image, ax=panels, location="bottom", aspect=45, fraction=0.04)
     bar.set_label(f"importance in the {explainer} map (0 low, 1 high)")
 
@@ -142,7 +161,7 @@ def two_classes(
 
     Chapter: notebooks/01_introduction.md
     """
-    clip = _Clip(style.matrix(features, "features"), seconds_per_frame, representation)
+    clip = Clip(style.matrix(features, "features"), seconds_per_frame, representation)
     if len(maps) != len(classes):
         raise InputError(f"maps holds {len(maps)} maps for {len(classes)} classes; give one each")
     pairs = zip(classes, maps, strict=True)
@@ -169,7 +188,7 @@ def two_classes(
                 axes.axvline(edge, color="black", linestyle="--", path_effects=outline)
         clip.mark_padding(panels, sounding_frames)
         panels[-1].set_xlabel("time (s)")
-        _scale(figure, image, panels, explainer=explainer)
+        scale(figure, image, panels, explainer=explainer)
     return figure
 
 
@@ -199,7 +218,7 @@ def representations(
 
     Chapter: notebooks/01_introduction.md
     """
-    clip = _Clip(style.matrix(features, "features"), seconds_per_frame, representation)
+    clip = Clip(style.matrix(features, "features"), seconds_per_frame, representation)
     with style.picture(height=2.6 if waveform is None else 6, source=source) as figure:
         panels = figure.subplots(1 if waveform is None else 3, sharex=True, squeeze=False)[:, 0]
         bottom = panels[-1]
@@ -290,7 +309,7 @@ def three_bars(
 
     Chapter: notebooks/06_explanations.md
     """
-    clip = _Clip(style.matrix(features, "features"), seconds_per_frame, representation)
+    clip = Clip(style.matrix(features, "features"), seconds_per_frame, representation)
     importance = style.importance(map, "map", like=clip.values)
     with style.picture(height=5.4, source=source) as figure:
         alone, sound, both = panels = figure.subplots(3, sharex=True)
@@ -303,51 +322,5 @@ def three_bars(
         clip.draw_map(both, importance)
         both.set(title=f"{clip.title} with the map laid over it", xlabel="time (s)")
         clip.mark_padding(panels, sounding_frames)
-        _scale(figure, image, panels, explainer=explainer)
-    return figure
-
-
-def map_over_effects(
-    map: ArrayLike,
-    features: ArrayLike,
-    effects: ArrayLike,
-    *,
-    title: str,
-    seconds_per_frame: float,
-    sounding_frames: int | None = None,
-    representation: str = "mfcc",
-    explainer: str = "Grad-CAM",
-    source: str,
-) -> Figure:
-    """A map laid over the features it explains, and below it what each moment really does to the answer.
-
-    Parameters
-    ----------
-    map : (rows, frames), importance in [0, 1].
-    effects : (frames,), >= 0: what replacing each frame does; drawn as shares of the largest.
-
-    Raises
-    ------
-    InputError
-        The shapes differ, a value is not finite, or the map leaves [0, 1].
-
-    Chapter: notebooks/21_confirmation.md
-    """
-    clip = _Clip(style.matrix(features, "features"), seconds_per_frame, representation)
-    importance = style.importance(map, "map", like=clip.values)
-    share = np.asarray(effects, dtype=float)
-    if share.shape != clip.values.shape[1:] or not np.isfinite(share).all():
-        raise InputError(f"effects have shape {share.shape}, or are not finite; give one number for each frame")
-    share = share / share.max() if share.max() > 0 else share
-    with style.picture(height=4.2, source=source) as figure:
-        both, below = panels = figure.subplots(2, sharex=True, height_ratios=(3, 2))
-        figure.suptitle(title)
-        clip.draw(both)
-        image = clip.draw_map(both, importance)
-        both.set_title(f"Colour: where {explainer} says that the network listened")
-        below.fill_between(seconds_per_frame * np.arange(len(share)), share, step="post", color=style.BLUE)
-        below.set(title="How much the answer changes when the moment is replaced", ylim=(0, 1.05), yticks=[])
-        below.set(xlabel="time (s)", ylabel="effect")
-        clip.mark_padding(panels, sounding_frames)
-        _scale(figure, image, panels, explainer=explainer)
+        scale(figure, image, panels, explainer=explainer)
     return figure

@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import numpy as np
 import soundfile
 from IPython.display import HTML
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from scipy import signal
 
@@ -139,6 +140,71 @@ def hear(sound: Heard, *, label: str, credit: str = "") -> HTML:
     if sound.samples is None:
         return listen_at(sound.recording, sound.second, label=label)
     return player(sound.samples, sound.rate, label=label, credit=credit)
+
+
+def follow(figure: Figure, players: Iterable[HTML], *, caption: str, alt: str) -> HTML:
+    """A figure over time and players of its sound: while one plays, a line moves over the figure.
+
+    The line is book/_static/choose.js's. A reader who asks for little motion sees it move only when the sound stops or
+    another place is chosen.
+
+    Parameters
+    ----------
+    figure : its first panel has the sound's seconds from left to right, and all others the same.
+
+    Chapter: notebooks/06_explanations.md
+    """
+    figure.draw_without_rendering()  # sets the panels in their places
+    first = figure.axes[0]
+    width, (start, end) = first.get_position(), first.get_xlim()
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    held = base64.b64encode(file.getvalue()).decode()
+    return HTML(
+        f'<figure class="follow" data-left="{width.x0:.5f}" data-right="{width.x1:.5f}" data-start="{start:g}" '
+        f'data-end="{end:g}">{row(players).data}<div class="moving"><img class="dark-light" '
+        f'alt="{html.escape(alt)}" src="data:image/png;base64,{held}"/><span class="line" hidden></span></div>'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def blind(rounds: Mapping[str, Mapping[str, Heard]]) -> HTML:
+    """Versions of a sound to be told apart by ear, and below each round which was which.
+
+    Without a script the answer opens below the players; with one the reader says first which is which, and is told
+    how many were right (book/_static/choose.js).
+
+    Parameters
+    ----------
+    rounds : by what is said of a round, its versions by name, in the order in which they are played; the same names in
+        every round.
+
+    Raises
+    ------
+    InputError
+        A sound is not at hand.
+
+    Chapter: notebooks/31_blind.md
+    """
+    parts = []
+    for number, (said, versions) in enumerate(rounds.items(), start=1):
+        letters = dict(zip("ABCDEFGH", versions, strict=False))
+        heard = row(
+            player(_at_hand(versions[name]), versions[name].rate, label=f"Round {number}, version {letter}")
+            for letter, name in letters.items()
+        )
+        answers = "".join(f"<dt>{letter}</dt><dd>{html.escape(name)}</dd>" for letter, name in letters.items())
+        parts.append(
+            f'<section class="round" aria-label="Round {number}"><p>{html.escape(said)}</p>{heard.data}'
+            f"<details><summary>Which is which?</summary><dl>{answers}</dl></details></section>"
+        )
+    return HTML(f'<div class="blind">{"".join(parts)}</div>')
+
+
+def _at_hand(sound: Heard) -> np.ndarray:
+    if sound.samples is None:
+        raise InputError(f"the sound of recording {sound.recording} is not at hand; name a folder of sounds (data)")
+    return sound.samples
 
 
 def row(players: Iterable[HTML]) -> HTML:

@@ -218,6 +218,19 @@ def test_sound_is_lifted_to_a_file_that_the_page_finds(executed, library, folder
         assert (library / "book" / "executed" / found).read_bytes() == sound
 
 
+def test_what_a_reader_may_choose_is_lifted_to_a_script_that_gives_it_by_its_name(executed, library):
+    held = b'{"rows":[1,2]}'
+    encoded = base64.b64encode(held).decode()
+    html = f'<div data-files="[[&quot;data:application/json;base64,{encoded}&quot;]]"></div>'
+    page = executed("05_training", folder="recorded", outputs=[new_output("display_data", data={HTML: html})])
+    address = re.search(r"&quot;([^&]+)&quot;", outputs_on_the_page(page)[0][0].data[HTML])[1]
+    found = posixpath.normpath(posixpath.join("book/executed/recorded", address))
+    name = Path(found).stem
+    assert (Path(found).parent.as_posix(), Path(found).suffix) == ("_static/chosen", ".js")
+    text = (library / "book" / "executed" / found).read_bytes()
+    assert text == b'(window.given ??= {})["%s"] = %s;\n' % (name.encode(), held)
+
+
 def test_a_notebook_outside_the_book_keeps_its_sounds_and_labels(library, engine):
     html = '<audio src="data:audio/mpeg;base64,SUQz"></audio>'
     engine.outputs = [new_output("display_data", data={HTML: html})]

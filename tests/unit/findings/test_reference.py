@@ -6,6 +6,7 @@ import pytest
 from helpers import study
 from helpers.experiments import controls, sanity
 from helpers.findings import curve, ledger, reference
+from helpers.maps import explainers
 from helpers.networks import training
 
 
@@ -33,6 +34,14 @@ def test_a_run_of_your_copy_stands_alone_and_a_recorded_one_beside_all(settings,
     assert reference.beside(own, controls.CONTROLS) == [own]
     recorded = study.open(data="recorded", architecture="resnet18")
     assert reference.beside(recorded, controls.CONTROLS) == reference.runs(controls.CONTROLS)
+
+
+def test_the_runs_of_a_chapter_stand_in_the_order_of_the_study_once_each():
+    runs = reference.anywhere(study.traveller(), explainers.EXPLANATIONS)
+    paths = [explainers.EXPLANATIONS.path(run) for run in runs]
+    every = [explainers.EXPLANATIONS.path(run) for run in study.entries() if explainers.EXPLANATIONS.there(run)]
+    assert paths == list(dict.fromkeys(every))
+    assert len(paths) < len(every)  # runs that differ in what a map does not depend on share one
 
 
 def test_the_setting_of_a_verdict_is_the_run_without_network_and_folds(monkeypatch, tmp_path):

@@ -121,6 +121,11 @@ def map_over_effects(map=MAP, effects=MFCC[0] ** 2, **options):
     return show.map_over_effects(map, MFCC, effects, **given)
 
 
+def heard_and_seen(effects=MFCC[0] ** 2, **options):
+    given = {"title": "siren", "seconds_per_frame": STEP, "source": SOURCE, **options}
+    return show.heard_and_seen(np.linspace(-1, 1, 11_025), 22_050, MFCC, MAP, effects, **given)
+
+
 def representations(waveform, **options):
     return show.representations(
         waveform,
@@ -207,6 +212,7 @@ EVERY = {
     "confusion": lambda: show.confusion(PREDICTIONS, classes=NAMES, source=SOURCE),
     "three_bars": lambda: three_bars(sounding_frames=17),
     "map_over_effects": lambda: map_over_effects(sounding_frames=17),
+    "heard_and_seen": lambda: heard_and_seen(),
     "density": lambda: show.density(SCORES, thesis_modes=MODES, source=SOURCE),
     "densities": lambda: densities(),
     "effects": lambda: show.effects(MAP[0], MAP[0] ** 2, source=SOURCE),
@@ -360,8 +366,19 @@ def test_effects_stand_below_the_map_as_shares_of_the_largest():
 
 @pytest.mark.parametrize("effects", [np.ones(39), np.full(40, np.nan), np.ones((1, 40))])
 def test_effects_are_one_number_for_each_frame(effects):
-    with pytest.raises(InputError, match="give one number for each frame"):
-        map_over_effects(effects=effects)
+    for draw in (map_over_effects, heard_and_seen):
+        with pytest.raises(InputError, match="give one number for each frame"):
+            draw(effects=effects)
+
+
+def test_what_is_heard_is_seen_on_one_axis_as_long_as_the_sound():
+    wave, seen, marked, below = heard_and_seen(effects=np.arange(40.0)).axes
+    assert {axes.get_xlim() for axes in (wave, seen, marked, below)} == {(0, 0.5)}  # 11 025 samples at 22 050 Hz
+    seconds, samples = wave.lines[0].get_data()
+    assert (samples[0], samples[-1], seconds[-1]) == (-1, 1, pytest.approx(0.5, abs=1e-4))
+    np.testing.assert_array_equal(seen.images[0].get_array(), MFCC)
+    np.testing.assert_array_equal(marked.images[0].get_array(), MAP)
+    assert below.collections[0].get_paths()[0].vertices[:, 1].max() == 1
 
 
 def test_an_empty_map_is_called_so():

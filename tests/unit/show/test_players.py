@@ -2,13 +2,16 @@ import base64
 import html.parser
 import io
 import re
+from dataclasses import dataclass
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 import soundfile
 from IPython.display import HTML
 
 from helpers import InputError, show
+from helpers.show import style
 
 HOSTILE = """"><script>alert('x')</script> & <b>"""
 
@@ -182,3 +185,55 @@ def test_links_and_players_share_a_row():
 def test_a_place_that_cannot_be_is_refused(recording, second, sentence):
     with pytest.raises(InputError, match=sentence):
         show.listen_at(recording, second, label="bark")
+
+
+def test_a_figure_is_followed_between_the_edges_of_its_panels():
+    with style.picture(height=2, source="a source") as figure:
+        axes = figure.subplots(2, sharex=True)
+        axes[0].set_xlim(0, 4)
+        for second in (1, 3):
+            axes[1].axvline(second, color="red")
+    shown = show.follow(figure, [show.player(tone(22_050), 22_050, label="one")], caption="A <caption>", alt='An "alt"')
+    text = shown.data
+    left, right, start, end = (
+        float(re.search(f'data-{name}="([^"]+)"', text)[1]) for name in ("left", "right", "start", "end")
+    )
+    assert (start, end) == (0, 4)
+    encoded = re.search(r"data:image/png;base64,([A-Za-z0-9+/=]+)", text)[1]
+    picture = mpl.image.imread(io.BytesIO(base64.b64decode(encoded)))
+    red = np.flatnonzero(((picture[..., 0] > 0.9) & (picture[..., 1] < 0.2)).any(axis=0)) / picture.shape[1]
+    first, last = red[red < 0.5].mean(), red[red > 0.5].mean()
+    # seconds 1 and 3 of 4 lie a quarter of the way from the edges
+    assert (left + (right - left) / 4, left + (right - left) * 3 / 4) == pytest.approx((first, last), abs=0.003)
+    assert "A &lt;caption&gt;" in text
+    assert 'alt="An &quot;alt&quot;"' in text
+    assert text.count("<audio") == 1
+
+
+@dataclass(frozen=True)
+class Heard:
+    samples: np.ndarray | None
+    rate: int = 22_050
+    recording: int = 1
+    second: float = 0.0
+
+
+def test_versions_are_played_in_their_order_and_the_answer_is_folded():
+    versions = {"loudness": Heard(tone(22_050, hertz=500)), "<map>": Heard(tone(22_050, hertz=2000))}
+    text = show.blind({"First": versions, "Second": dict(reversed(versions.items()))}).data
+    sounds = [soundfile.read(io.BytesIO(base64.b64decode(one))) for one in re.findall(r"mpeg;base64,([^\"]+)", text)]
+    hertz = [np.abs(np.fft.rfft(sound)).argmax() * rate / len(sound) for sound, rate in sounds]
+    assert hertz == pytest.approx([500, 2000, 2000, 500], rel=0.02)
+    assert re.findall(r"<dt>(.)</dt><dd>(.*?)</dd>", text) == [
+        ("A", "loudness"),
+        ("B", "&lt;map&gt;"),
+        ("A", "&lt;map&gt;"),
+        ("B", "loudness"),
+    ]
+    labels = re.findall(r'aria-label="([^"]+)" src', text)
+    assert labels == [f"Round {number}, version {letter}" for number in (1, 2) for letter in "AB"]
+    assert text.count("<details><summary>Which is which?</summary>") == 2
+    assert text.count('preload="none"') == 4
+    with pytest.raises(InputError, match="the sound of recording 1 is not at hand; name a folder"):
+        show.blind({"First": {"loudness": Heard(None)}})
+    assert "loudness" not in re.sub(r"<details>.*?</details>", "", text)  # nothing else gives it away
