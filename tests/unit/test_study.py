@@ -6,7 +6,7 @@ from typing import get_origin
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from helpers import InputError, study
@@ -189,6 +189,7 @@ def legal_values(name: str) -> st.SearchStrategy:
 
 
 @given(st.sampled_from(list(study.FIELDS)).flatmap(lambda name: st.tuples(st.just(name), legal_values(name))))
+@example(("explainers", ("Grad-CAM++", "input x gradient")))
 @settings(max_examples=150, deadline=None)
 def test_every_legal_value_is_read_back_from_the_command_line(given):
     name, value = given
