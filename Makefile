@@ -41,7 +41,7 @@ ifneq ($(filter-out $(SETTINGS),$(GIVEN)),)
 $(error $(firstword $(filter-out $(SETTINGS),$(GIVEN))) is not a setting; choose from $(SETTINGS))
 endif
 
-.PHONY: book test test-fast test-faults help data lab pairs study plan record merge verify prune bench scale lock lint check clean browser
+.PHONY: book pdf test test-fast test-faults help data lab pairs study plan record merge verify prune bench scale lock lint check clean browser
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -52,6 +52,9 @@ help: ## this list
 book: $(VENV)/.installed ## run the study, build the site, print its path
 	@$(PYTHON) -m helpers.book build --profile '$(PROFILE)' --archs '$(ARCHS)' --data '$(DATA)' \
 		--others '$(OTHERS)' --parts '$(PARTS)' --cores '$(CORES)'
+
+pdf: $(VENV)/.installed ## print the built book with Chromium, print the path of the PDF
+	@$(PYTHON) -m helpers.book pdf
 
 test: $(VENV)/.installed browser check ## everything CI checks: lint, unit, notebooks, a smoke study, the pages in a browser
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --dist worksteal tests/unit tests/notebooks
@@ -68,7 +71,7 @@ data: $(VENV)/.installed ## download UrbanSound8K (6 GB) to data/UrbanSound8K an
 	@$(PYTHON) -m helpers.book data
 
 lab: $(VENV)/.installed pairs ## open the chapters in JupyterLab
-	@$(PYTHON) -m jupyterlab --notebook-dir=notebooks
+	@$(PYTHON) -m jupyterlab --config=config/lab/server.py
 
 pairs: $(VENV)/.installed ## write the .ipynb twins of notebooks/*.md
 	@$(PYTHON) -m helpers.book pairs

@@ -48,3 +48,16 @@ document.addEventListener("DOMContentLoaded", () => {
     draw();
   }
 });
+
+// What is wider than its place says that it scrolls, and can be reached by the keyboard.
+document.addEventListener("DOMContentLoaded", () => {
+  const boxes = [...document.querySelectorAll(".bd-article :is(figure:not(.player), .cell_output table, .pst-scrollable-table-container, .formula)")];
+  const look = () => boxes.forEach((box) => {
+    const wider = box.scrollWidth > box.clientWidth + 1 && ["auto", "scroll"].includes(getComputedStyle(box).overflowX);
+    box.classList.toggle("wider", wider);
+    if (wider) box.tabIndex = 0;
+  });
+  const watch = new ResizeObserver(look); // also when a picture has arrived
+  for (const box of boxes) watch.observe(box);
+  for (const picture of document.querySelectorAll(".bd-article img")) picture.addEventListener("load", look);
+});

@@ -43,6 +43,7 @@ from helpers.study import Run
 
 _PACKAGES = ["torch", "torchvision", "torchaudio", "numpy", "scipy", "pandas"]
 _PACKAGES += ["soundfile", "grad-cam", "quantus", "captum"]
+ASKED = "HELPERS_ASKED"  # in the environment: a file for the paths of the artefacts that are asked for
 # Settings, bookkeeping and presentation do not change what a recipe makes.
 _PLUMBING = {"study", "artifacts", "tables", "book", "show"}
 # What these write are sound files, whose digests every recipe holds.
@@ -106,7 +107,7 @@ class Artefact:
 
     def gathered(self, run: Run) -> dict[str, Path]:
         """Its path, made or loaded, as an input of another: by name."""
-        return {self.name: self.get(run)}
+        return {self.name: self._get(run)}
 
     def path(self, run: Run, fold: int | None = None) -> Path:
         """Where it lies: fields that differ from their defaults are part of the name."""
@@ -129,6 +130,11 @@ class Artefact:
         InputError
             The run is recorded and this artefact is not, or has been changed since.
         """
+        if not isinstance(run, _Seen):  # by a reader, not by what is made from it
+            _told(self.path(run, fold))
+        return self._get(run, fold)
+
+    def _get(self, run: Run, fold: int | None = None) -> Path:
         run, path = whole(run), self.path(run, fold)
         if run.source.kind == "recorded":
             return self._recorded(run, path)
@@ -209,7 +215,7 @@ class Each:
         """The paths, by name and fold."""
         value = getattr(run, self.field)
         folds = value if isinstance(value, tuple) else (value,)
-        return {f"{self.artefact.name} {fold}": self.artefact.get(run, fold) for fold in folds}
+        return {f"{self.artefact.name} {fold}": self.artefact._get(run, fold) for fold in folds}
 
 
 @dataclass(frozen=True)
@@ -227,7 +233,7 @@ class Changed:
     def gathered(self, run: Run) -> dict[str, Path]:
         """The path, by name and what is changed."""
         said = " ".join(f"{n}={v}" for n, v in self.changes.items())
-        return {f"{self.artefact.name} {said}": self.artefact.get(run.with_(**self.changes))}
+        return {f"{self.artefact.name} {said}": self.artefact._get(run.with_(**self.changes))}
 
 
 class _Seen:
@@ -416,6 +422,13 @@ def across(runs: Iterable[Run], read: Callable[[Run], pd.DataFrame]) -> pd.DataF
             table.insert(at, name, value)
         parts.append(table)
     return tables.joined(parts)
+
+
+def _told(path: Path) -> None:
+    """Say in the file that the environment names, if it does, which artefact a reader asked for."""
+    if where := os.environ.get(ASKED):
+        with open(where, "a", encoding="utf-8") as file:
+            file.write(f"{path}\n")
 
 
 def overview(folders: Iterable[Path]) -> pd.DataFrame:

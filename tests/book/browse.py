@@ -1,12 +1,11 @@
 """A reader's browser on the built pages, and what it finds there."""
 
-import shutil
-
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+from helpers.book import pdf
+
+CHROMIUM = pdf.browser()
 
 PLAYS = """async player => {
     player.preload = 'auto'; player.load();

@@ -1,8 +1,10 @@
 """The built pages as a reader's browser sees them."""
 
+import json
 import re
 
 import pytest
+from bs4 import BeautifulSoup
 from playwright.sync_api import Page
 
 from tests.book.browse import CHROMIUM, opened
@@ -79,6 +81,70 @@ def test_every_executed_page_says_whose_sounds_its_numbers_come_from(site, pages
             assert f"Data on this page: {said[part]}" in text, page
             (other,) = said.keys() - {part}
             assert f"Data on this page: {said[other]}" not in text, page
+
+
+def soup(path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+def executed_pages(pages: list[str]) -> list[str]:
+    return [page for page in pages if "/executed/" in page]
+
+
+def test_below_each_figure_and_table_stands_where_it_comes_from_and_its_links_lead_there(site, pages):
+    for page in executed_pages(pages):
+        read = soup(site / page)
+        for figure in read.select("article .cell_output :is(figure.align-default, table, .curve)"):
+            output = figure.find_parent(class_="cell_output")
+            assert output.select("details.origin"), (page, figure.get("id"))
+        for link in read.select("details.origin a"):
+            path, _, anchor = link["href"].partition("#")
+            assert f'id="{anchor}"' in ((site / page).parent / path).resolve().read_text(), (page, link["href"])
+
+
+def test_each_executed_page_offers_its_notebook_with_what_the_cells_gave(site, pages):
+    for page in executed_pages(pages):
+        (link,) = soup(site / page).select("a.btn-download-source-button")
+        notebook = json.loads(((site / page).parent / link["href"]).read_text())
+        assert any(cell.get("outputs") for cell in notebook["cells"]), page
+
+
+def test_pages_are_small_before_their_sounds(site, pages):
+    for page in pages:
+        files = {(site / page).parent / img["src"] for img in soup(site / page).select("article img")}
+        size = sum(path.stat().st_size for path in [site / page, *files])
+        assert size < (500_000 if page == "book/index.html" else 2_000_000), page
+
+
+def test_pages_say_what_they_are_about(site, pages):
+    for page in pages:
+        (said,) = soup(site / page).select("meta[name=description]")
+        assert 20 < len(said["content"]) <= 200, page
+
+
+@pytest.mark.parametrize(
+    ("asked", "page"), [("R18-sign", "recorded/14_ledger.html"), ("rank correlation", "glossary.html#term-rank-corr")]
+)
+def test_the_search_finds_claims_and_words_of_the_glossary(address, browser, asked, page):
+    found = opened(browser, address, f"search.html?q={asked}")
+    found.locator(f"#search-results a[href*='{page}']").first.wait_for(timeout=20_000)
+    found.close()
+
+
+def test_on_a_phone_figures_keep_their_letters_and_what_scrolls_says_so(address, browser):
+    context = browser.new_context(viewport={"width": 390, "height": 800})
+    page = opened(context, address, "book/executed/recorded/15_controls.html")
+    picture = page.locator("article figure.align-default img").first
+    # letters are 9 pt and more, 12 px, where a figure is 700 px wide
+    assert picture.evaluate("img => img.getBoundingClientRect().width") / 700 * 12 >= 9
+    silent = "boxes => boxes.filter(b => b.scrollWidth > b.clientWidth + 1 && !b.classList.contains('wider')).length"
+    assert page.locator("article figure.wider").count() >= 1
+    assert (
+        page.eval_on_selector_all("article :is(figure, .cell_output table, .pst-scrollable-table-container)", silent)
+        == 0
+    )
+    page.close()
+    context.close()
 
 
 def test_no_machine_path_in_the_site(book, site):

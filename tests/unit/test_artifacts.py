@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import artifacts, study
+from helpers.maps import explainers
 
 MODULES = {
     "recipe": '"""A module."""\nfrom helpers import deep\n\n\ndef f():\n    """Says."""\n    return 1  # one\n',
@@ -483,3 +484,13 @@ def test_what_is_not_there_has_no_digest(tmp_path):
         artifacts.content_digest(tmp_path / "misnamed.csv")
     (tmp_path / "empty").mkdir()
     assert artifacts.content_digest(tmp_path / "empty")
+
+
+def test_a_reader_that_asks_for_an_artefact_is_noted_where_the_environment_says(tmp_path, monkeypatch):
+    run, asked = study.open(data="recorded", architecture="resnet18"), tmp_path / "asked"
+    explainers.SAMPLE.get(run)
+    monkeypatch.setenv(artifacts.ASKED, str(asked))
+    path = explainers.EXPLANATIONS.get(run)
+    explainers.EXPLANATIONS.recipe(run)  # asks for its inputs, which no reader did
+    explainers.SAMPLE.get(artifacts._Seen(run, set(), "a make function"))
+    assert asked.read_text() == f"{path}\n"

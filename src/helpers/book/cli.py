@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from helpers import InputError, artifacts, study
-from helpers.book import contents, graph, site
+from helpers.book import contents, graph, progress, site
 
 PLANNED = 200  # artefacts that `make plan` lists one by one
 
@@ -63,11 +63,60 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
     given = {"profile": profile, "archs": architectures, "data": data, "digest": digest, "parts": parts}
     from helpers.book import warm  # here, because it takes seconds to import
 
+    call = " ".join(filter(None, [*sorted(wanted), *([profile, architectures] if "copy" in wanted else []), others]))
+    known = _times()
     with _only_run() as held, warm.server():
+        print(_expected(known.get(call), runs if "copy" in wanted else []), flush=True)
+        (site.BUILD / site.TOOK).unlink(missing_ok=True)
+        started = _clock()
         if "copy" in wanted:
             graph.forget(graph.Call.of(given | {"others": settings}))
         _snakemake(cores=cores, settings=given | {"others": settings}, held=[held])
+    seconds = _clock() - started
+    print(f"Took {progress.spoken(seconds)}{_each_part()}.")
+    artifacts.write_text(site.BUILD / _TIMES, json.dumps(known | {call: max(seconds, known.get(call, 0))}))
     print(f"The book: {site.SITE / 'index.html'}")
+
+
+_clock = time.monotonic
+_TIMES = "times.json"  # in _build, by call: the longest that a whole build took here, seconds
+
+
+def _times() -> dict[str, float]:
+    try:
+        return json.loads((site.BUILD / _TIMES).read_text())
+    except (OSError, ValueError):  # nothing built yet, or not whole
+        return {}
+
+
+def _expected(seconds: float | None, runs: Sequence[study.Run]) -> str:
+    """How long a build will take, as a sentence: from one before, else from what the same work took elsewhere."""
+    if seconds:
+        return f"All of it took {progress.spoken(seconds)} here; what has not changed takes no time."
+    said = "Nothing was built here before: pages and site take some minutes"
+    if not runs:
+        return f"{said}."
+    if not runs[0].source.folder.exists():  # to count its sounds they would have to be made first
+        return f"{said}, your copy what README.md says of its profile."
+    from helpers.book import studies  # here, because it takes seconds to import
+
+    every = studies.artifacts.ALL.values()
+    work = sum(one.seconds(run) or 0 for run in runs for one in every if not one.folds and not one.path(run).exists())
+    return f"{said}, computing for your copy about {progress.spoken(work)}."
+
+
+def _each_part() -> str:
+    """What each part of a build took, as the end of a sentence; nothing where nothing was made."""
+    seconds: dict[str, list[float]] = {}
+    took = site.BUILD / site.TOOK
+    for line in took.read_text(encoding="utf-8").splitlines() if took.exists() else ():
+        taken, _, what = line.partition(" ")
+        seconds.setdefault(what, []).append(float(taken))
+    said = (
+        f"{what} {progress.spoken(sum(own))}" + f" ({len(own)} pages)" * (what != "site")
+        for what, own in seconds.items()
+    )
+    return f": {', '.join(said)}" if seconds else ": nothing had changed"
 
 
 def _settings(others: str) -> dict[str, str]:
@@ -253,13 +302,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("words", nargs="*")
     command = commands.add_parser("prune", help="list artefacts by size; remove those named")
     command.add_argument("names", nargs="*")
+    commands.add_parser("pdf", help="print the built site")
     commands.add_parser("data", help="download UrbanSound8K and verify it")
     options = parser.parse_args(arguments)
     _at_home()
     # a chapter executed by Snakemake speaks where its progress is shown
     stream = sys.stdout if options.command in ("execute", "site") else sys.stderr
     try:
-        _run(options)
+        drawing = options.command in ("study", "data", "record")
+        with contextlib.redirect_stderr(progress.Lines(sys.stderr)) if drawing else contextlib.nullcontext():
+            _run(options)
     except InputError as mistake:
         print(mistake, file=stream)
         return 2
@@ -313,6 +365,10 @@ def _run(options: argparse.Namespace) -> None:
             record(name=options.study, data=options.data)
     elif options.command == "verify":
         verify(every=options.all, name=options.study, data=options.data)
+    elif options.command == "pdf":
+        from helpers.book import pdf  # here, because only this command needs it
+
+        print(pdf.pdf())
     elif options.command == "data":
         from helpers.audio import download
 

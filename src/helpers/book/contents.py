@@ -298,8 +298,30 @@ def fields() -> str:
     return "\n".join(lines) + "\n"
 
 
+def reading_order() -> str:
+    """The chapters as they are read, with links to their notebooks, in Markdown: JupyterLab's first page."""
+    said = [
+        "# Where to begin",
+        "Open a chapter and run its cells from top to bottom (Shift and Enter). Each runs by itself: what an earlier "
+        "one would have made is made or loaded.",
+    ]
+    seen: set[str] = set()
+    for part in yaml.safe_load((study.ROOT / "_toc.yml").read_text())["parts"]:
+        pages = [page.chapter for file in files(part["chapters"]) if (page := executed(file))]
+        fresh = [name for name in dict.fromkeys(pages) if name not in seen]
+        seen.update(fresh)
+        links = "\n".join(f"- [{_title(name)}](../{name}.ipynb)" for name in fresh)
+        said += [f"## {part['caption']}", links] if fresh else []
+    return "\n\n".join(said) + "\n"
+
+
+def _title(chapter: str) -> str:
+    lines = (NOTEBOOKS / f"{chapter}.md").read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if line.startswith("# ")).removeprefix("# ")
+
+
 def pairs(*, check: bool) -> None:
-    """Write the .ipynb twins of all chapters and the table of choices, or refuse those out of step.
+    """Write the .ipynb twins of all chapters, the table of choices and the reading order, or refuse those out of step.
 
     Raises
     ------
@@ -309,6 +331,7 @@ def pairs(*, check: bool) -> None:
     sources = sorted(NOTEBOOKS.glob("*.md"))
     written = {source.with_suffix(".ipynb"): pair(source) for source in sources}
     written[study.ROOT / "book" / "fields.md"] = fields()
+    written[NOTEBOOKS / "start" / "reading_order.md"] = reading_order()
     stale = [path for path, text in written.items() if not path.exists() or path.read_text() != text]
     lonely = [p.name for p in NOTEBOOKS.glob("*.ipynb") if not p.with_suffix(".md").exists()]
     if lonely:
@@ -324,4 +347,5 @@ def pairs(*, check: bool) -> None:
         names = ", ".join(path.name for path in stale)
         raise InputError(f"{names} differ from what they are made from; run `make pairs`")
     for path in stale:
+        path.parent.mkdir(exist_ok=True)
         artifacts.write_text(path, written[path])

@@ -15,13 +15,15 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 from traitlets.config import Config
 
 from helpers import InputError, artifacts, study
-from helpers.book import contents, site, warm
+from helpers.book import contents, origin, progress, site, warm
+from helpers.show import style
 
 _EACH = re.compile(r"^% each architecture\n(.*?)^% end\n?", re.MULTILINE | re.DOTALL)
 # what a figure holds until it stands on a page: sounds, and what is shown when a reader asks for it
@@ -81,6 +83,9 @@ def execute(
     output.parent.mkdir(parents=True, exist_ok=True)
     part = output.with_name(f".part-{output.name}")
     sockets = warm.sockets()
+    asked = Path(sockets.name) / "asked"
+    asked.touch()
+    os.environ[artifacts.ASKED] = str(asked)
     logging.getLogger("papermill").setLevel(logging.ERROR)  # a field that the cell does not list is no mistake
     started = time.monotonic()
     try:
@@ -92,7 +97,7 @@ def execute(
                 cwd=contents.NOTEBOOKS,
                 kernel_name="python3",
                 progress_bar=False,
-                stderr_file=sys.stdout,
+                stderr_file=progress.Lines(sys.stdout),
                 # sockets of its own: kernels that start at the same time cannot take each other's ports
                 config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets.name}/kernel"}}),
             )
@@ -112,18 +117,23 @@ def execute(
         part.unlink(missing_ok=True)
         raise
     finally:
+        del os.environ[artifacts.ASKED]
+        paths = [Path(line) for line in asked.read_text(encoding="utf-8").splitlines()]
         sockets.cleanup()
     if dict(executed.metadata.papermill.parameters) != given:  # papermill itself would only warn
         raise RuntimeError(f"papermill did not pass {given} to notebooks/{source.name}")
     # a notebook outside the book keeps its sounds
     root = "/".join(".." for _ in output.parent.relative_to(study.ROOT).parts) if page else ""
     try:
-        _make_page(executed, source=source, root=root, values=values, seconds=time.monotonic() - started)
+        taken = time.monotonic() - started
+        _make_page(executed, source=source, root=root, values=values, seconds=taken, asked=paths)
         executed.metadata["made_from"] = made_from
         nbformat.write(executed, part)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    if page:
+        site.took(page.part or "pages without data", time.monotonic() - started)
     os.replace(part, output)
 
 
@@ -134,7 +144,8 @@ def _checked(given: Mapping[str, object], defaults: Mapping[str, object], *, whe
         if name not in defaults and name not in study.FIELDS:
             known = ", ".join(dict.fromkeys([*defaults, *study.FIELDS]))
             raise InputError(f'parameter "{name}" is not known to {where}; choose from {known}')
-        study.check(name, value, where=where)
+        if name in study.FIELDS or name in ("architectures", "others"):  # else a parameter of this chapter alone
+            study.check(name, value, where=where)
         values[name] = study.parse(name, value, where=where) if name in study.FIELDS else value
         if isinstance(values[name], tuple):  # papermill writes text
             values[name] = study.written(name, values[name])
@@ -157,7 +168,9 @@ def _says(page: Path, made_from: str) -> bool:
         return False
 
 
-def _make_page(notebook: NotebookNode, *, source: Path, root: str, values: dict, seconds: float) -> None:
+def _make_page(
+    notebook: NotebookNode, *, source: Path, root: str, values: dict, seconds: float, asked: Sequence[Path]
+) -> None:
     """Make an executed notebook a page: say its data, keep sound in files, drop what only machines read."""
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
@@ -181,11 +194,22 @@ def _make_page(notebook: NotebookNode, *, source: Path, root: str, values: dict,
                 shown.data["text/html"] = _HELD.sub(
                     lambda held: f"{root}/_static/{_lift(held[1], held[2])}", shown.data["text/html"]
                 )
+            _mark_drawn(cell, shown)
             kept.append(shown)
         cell.outputs = kept
     notebook.metadata.pop("papermill", None)
+    runs = _runs(values)
+    if root:
+        origin.note(notebook, source=source, values=values, run=runs[0] if runs else None, asked=asked)
     words = sum(len(cell.source.split()) for cell in notebook.cells if cell.cell_type == "markdown")
     notebook.cells[0].source += f"\n\n{banner(source=source, values=values, seconds=seconds, words=words)}"
+
+
+def _mark_drawn(cell: NotebookNode, shown: NotebookNode) -> None:
+    """Give a figure of lines on white the class by which the dark theme knows it."""
+    picture = base64.b64decode(shown.get("data", {}).get("image/png", ""))
+    if style.DRAWN.encode() in picture[:400]:
+        cell.metadata.setdefault("mystnb", {}).setdefault("image", {})["classes"] = "drawn"
 
 
 def _into_place(notebook: NotebookNode, injected: NotebookNode) -> None:
@@ -210,12 +234,12 @@ def banner(*, source: Path, values: dict, seconds: float, words: int) -> str:
     minutes = max(1, round(words / WORDS_A_MINUTE))
     made = f"`notebooks/{source.name}` at revision `{artifacts.revision()}`, executed in {seconds:.0f} s"
     made += f"; about {minutes} min to read"
-    if "data" not in values:
+    runs = _runs(values)
+    if not runs:
         return f"```{{div}} provenance\n{made}.\n```"
-    names = str(values.get("architectures") or values.get("architecture") or "").split()
-    fields = {name: value for name, value in values.items() if name in study.FIELDS and name != "architecture"}
-    runs = [study.open(**fields, architecture=name) for name in names] or [study.open(**fields)]
     run = runs[0]
+    took = origin.seconds(source.stem, run).items()
+    made += "".join(f"; what it makes took {progress.spoken(taken)} at `{profile}`" for profile, taken in took)
     folds = ", ".join(map(str, run.training_folds))
     trained = f"Networks learned from folds {folds}; fold {run.test_fold} tests"
     if run.source.synthetic:
@@ -241,6 +265,15 @@ def banner(*, source: Path, values: dict, seconds: float, words: int) -> str:
         f":::{{admonition}} Data on this page: {run.source.label}{recorded}\n:class: {kind} provenance\n"
         f"{text} {trained}. Made by {made}; {{ref}}`all files <sec:runs-copy>`.\n:::"
     )
+
+
+def _runs(values: Mapping[str, Any]) -> list[study.Run]:
+    """The runs that a chapter with these parameters speaks of; none where it asks for no data."""
+    if "data" not in values:
+        return []
+    names = str(values.get("architectures") or values.get("architecture") or "").split()
+    fields = {name: value for name, value in values.items() if name in study.FIELDS and name != "architecture"}
+    return [study.open(**fields, architecture=name) for name in names] or [study.open(**fields)]
 
 
 def _lift(kind: str, encoded: str) -> str:

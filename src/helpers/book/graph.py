@@ -139,8 +139,8 @@ def _steps(call: Call) -> Iterable[dict[str, Any]]:
         """The chapter, profiles, packages, the helper modules its cells import, and the records of what it reads."""
         chapter = [f"notebooks/{page.chapter}.md", "config/profiles.yaml", "requirements.lock"]
         chapter += contents.sources_of(page.chapter)
-        if page.part == "recorded":
-            return chapter + recorded
+        if page.part != "copy":  # a chapter that asks for no data may ask the network that is recorded
+            return chapter + (recorded if page.part or studies.reads(page.chapter) else [])
         if page.chapter == "11_runs":  # it lists what made every file, so it comes last of all
             return chapter + sorted(made)
         others = [one for one in studies.reads(page.chapter) if one.chapter != page.chapter]

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from helpers.book import contents
 
 BUILD = study.ROOT / "_build"
 SITE = BUILD / "html"
+TOOK = "took.txt"  # in BUILD, a line per step of the last build: seconds and what
 _SHARED = re.compile(r"#|\(|.*caption|.*\{(?:figure|table|math)")
 
 
@@ -27,7 +29,7 @@ def site(architectures: Sequence[str], *, parts: Sequence[str] = contents.PARTS)
     Sphinx goes on from what it kept of the last build (_build/following): where only sentences have changed, it writes
     the changed pages alone; where the contents, a heading or a caption has, it reads the changed ones and writes all.
     """
-    following = BUILD / "following"
+    following, started = BUILD / "following", time.monotonic()
     listed = yaml.safe_dump(contents.contents(architectures, parts=parts), sort_keys=False)
     kept, now = following / "made_from.json", {"all": _every(), "pages": _shown(listed)}
     before = json.loads(kept.read_text()) if kept.exists() else {}
@@ -64,10 +66,20 @@ def site(architectures: Sequence[str], *, parts: Sequence[str] = contents.PARTS)
     new = BUILD / "new"
     shutil.rmtree(new, ignore_errors=True)
     shutil.copytree(built, new)
-    _redirect(new, contents.files(contents.contents(architectures, parts=parts)))
+    files = list(contents.files(contents.contents(architectures, parts=parts)))
+    _redirect(new, files)
+    _map(new, files)
     artifacts.take_place(new, SITE)
     kept.write_text(json.dumps(now))
+    took("site", time.monotonic() - started)
     return SITE / "index.html"
+
+
+def took(what: str, seconds: float) -> None:
+    """Note how long a step of a build took, for what `make book` says at its end."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / TOOK).open("a", encoding="utf-8") as file:
+        file.write(f"{seconds:.1f} {what}\n")
 
 
 def _every() -> str:
@@ -101,6 +113,16 @@ def _config(following: Path, parts: Sequence[str]) -> Path:
     path = following / "config.yml"
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     return path
+
+
+def _map(built: Path, files: Iterable[str]) -> None:
+    """List the pages for search engines, where the site has a public address (`baseurl` in _config.yml)."""
+    address = yaml.safe_load((study.ROOT / "_config.yml").read_text())["html"].get("baseurl", "").rstrip("/")
+    if address:
+        said = "".join(f"<url><loc>{address}/{file}.html</loc></url>\n" for file in files)
+        (built / "sitemap.xml").write_text(
+            f'<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{said}</urlset>\n'
+        )
 
 
 def _redirect(built: Path, files: Iterable[str]) -> None:

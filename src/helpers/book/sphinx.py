@@ -1,4 +1,4 @@
-"""What the site's pages need of Sphinx: formulas as MathML, words that lead to the glossary, no script without a use.
+"""What the site's pages need of Sphinx: formulas as MathML, words that lead to the glossary, where a figure comes from.
 
 MathML is written when the site is built: no script, no other host, readable by screen readers.
 A Sphinx extension; _config.yml loads it. Source: latex2mathml. Chapter: every notebook
@@ -6,7 +6,9 @@ A Sphinx extension; _config.yml loads it. Source: latex2mathml. Chapter: every n
 
 import functools
 import re
+from html import escape
 from pathlib import Path
+from textwrap import shorten
 
 from docutils import nodes
 from latex2mathml.converter import convert
@@ -143,6 +145,41 @@ def _read_from(env: BuildEnvironment, page: str) -> list[str]:
     return [artifacts.content_digest(file) for file in files if file.exists()]
 
 
+class Origin(nodes.General, nodes.Element):
+    """Where a figure comes from, as HTML: no raw node, because the search reads those."""
+
+
+def write_origin(translator: HTML5Translator, node: Origin) -> None:
+    """Write it."""
+    translator.body.append(node["said"])
+    raise nodes.SkipNode
+
+
+def describe(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Say what a page is about, for search engines and previews: its first paragraph that is no note on its data."""
+    if doctree is None:
+        return
+    said = next((text for one in doctree.findall(nodes.paragraph) if len(text := one.astext()) > 40), "")
+    said = escape(shorten(said, 200, placeholder=" ..."))
+    title = escape(context.get("title", ""))
+    tags = {"og:title": title, "og:description": said, "og:type": "article"}
+    if address := app.config.html_baseurl:  # a preview needs whole addresses
+        root = address.rstrip("/")
+        tags |= {"og:url": f"{root}/{page}.html", "og:image": f"{root}/_images/ladder.svg"}
+    listed = "".join(f'<meta property="{name}" content="{value}">' for name, value in tags.items())
+    context["metatags"] = f'{context.get("metatags", "")}<meta name="description" content="{said}">{listed}'
+
+
+def tell_origins(app: Sphinx, doctree: nodes.document) -> None:
+    """Say below each figure, table and player of an executed chapter where it comes from (`helpers.book.origin`)."""
+    root = "../" * app.env.docname.count("/")
+    for cell in list(doctree.findall(nodes.container)):
+        said = cell.get("cell_metadata", {}).get("origin", "") if cell.get("nb_element") == "cell_code" else ""
+        shown = [one for one in cell.children if one.get("nb_element") == "cell_code_output"] if said else []
+        for output in shown[:1]:
+            output.append(Origin(said=said.replace("{root}", root)))
+
+
 def setup(app: Sphinx) -> dict:
     """Register the renderer under the name `mathml`, and the handlers."""
     app.add_config_value("helpers_parts", list(contents.PARTS), "html")  # asked when a page is written
@@ -151,6 +188,9 @@ def setup(app: Sphinx) -> dict:
     app.connect("missing-reference", left_out)
     app.add_html_math_renderer("mathml", (inline, None), (block, None))
     app.connect("doctree-read", link_terms)
+    app.connect("doctree-read", tell_origins)
     app.connect("doctree-resolved", show_meanings)
     app.connect("html-page-context", without_thebe, priority=900)
+    app.connect("html-page-context", describe)
+    app.add_node(Origin, html=(write_origin, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,6 +18,8 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -43,12 +45,22 @@ STYLE = {
 }
 
 
+DRAWN = (
+    "lines on white"  # in a figure's file: no shade in it stands for a number, so that the dark theme may turn it over
+)
+
+
+def _shades(axes: Axes) -> bool:
+    return any(isinstance(one, QuadMesh) for one in axes.collections)
+
+
 class Picture(Figure):
     """A matplotlib figure that a notebook shows once, whatever the backend and without pyplot."""
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
-        self.savefig(file, format="png")
+        pictured = any(axes.images or (axes.collections and _shades(axes)) for axes in self.axes)
+        self.savefig(file, format="png", metadata={} if pictured else {"Comment": DRAWN})
         return file.getvalue()
 
 

@@ -1,5 +1,6 @@
 """The command line: every mistake is one sentence and exit code 2, and nothing is written."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from snakemake.common.configfile import load_configfile
 
 from helpers import InputError, study
 from helpers.audio import overlaps, sounds
-from helpers.book import cli, contents, graph, picture, studies
+from helpers.book import cli, contents, graph, picture, site, studies
 from helpers.findings import reference
 from tests.conftest import Tree
 from tests.unit.audio import corpus
@@ -385,9 +386,32 @@ def test_a_graph_that_stops_names_its_log(library, monkeypatch, capfd):
 
 def test_the_recorded_part_alone_asks_for_no_data(asked, capfd):
     build(parts="recorded", others="n_mfcc=20")
-    assert capfd.readouterr().out.startswith("The book: ")
+    out = capfd.readouterr().out
+    assert "\nThe book: " in out
+    assert "Data: " not in out
     assert asked["settings"]["digest"] == ""
     assert asked["settings"]["parts"] == "recorded"
+
+
+def test_the_main_job_says_how_long_it_took_before_and_what_each_part_took(asked, library, monkeypatch, capfd):
+    call = ["build", "--parts", "recorded"]
+    monkeypatch.setattr(cli, "_clock", iter([0.0, 200.0, 0.0, 3.0]).__next__)
+
+    def run(**options) -> None:
+        for what, seconds in (("recorded", 70.0), ("recorded", 50.0), ("site", 45.0)):
+            site.took(what, seconds)
+
+    monkeypatch.setattr(cli, "_snakemake", run)
+    assert cli.main(call) == 0
+    first = capfd.readouterr().out
+    assert "Nothing was built here before: pages and site take some minutes." in first
+    assert "Took 3 min: recorded 2 min (2 pages), site 45 s." in first
+    monkeypatch.setattr(cli, "_snakemake", lambda **options: None)
+    assert cli.main(call) == 0
+    second = capfd.readouterr().out
+    assert "All of it took 3 min here; what has not changed takes no time." in second
+    assert "Took 3 s: nothing had changed." in second
+    assert json.loads((site.BUILD / "times.json").read_text()) == {"recorded": 200.0}  # the longest is kept
 
 
 def test_two_main_jobs_do_not_run_at_once(library):

@@ -334,7 +334,7 @@ def test_a_twin_has_the_cells_of_its_source_and_no_outputs(library):
 def harm_text(root: Path) -> str:
     path = root / "notebooks" / "05_training.md"
     path.write_text(path.read_text().replace("# Training", "# Trainings"))
-    return "05_training.ipynb"
+    return "05_training.ipynb, reading_order.md"
 
 
 def harm_twin(root: Path) -> str:

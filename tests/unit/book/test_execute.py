@@ -15,6 +15,7 @@ from nbformat.v4 import new_output
 
 from helpers import InputError, study
 from helpers.book import execute
+from helpers.show import style
 from tests.unit.book import made
 from tests.unit.book.conftest import Papermill
 
@@ -415,3 +416,23 @@ def test_a_failing_cell_leaves_no_page_and_keeps_the_old_one(library, line, erro
     else:
         assert (library / "_build" / "failed" / "05_training.ipynb").is_file()
         assert "_build/failed/05_training.ipynb" in str(caught.value)
+
+
+# Figures
+
+
+def test_a_figure_of_lines_is_known_to_the_dark_theme_and_says_where_it_comes_from(executed):
+    pictures = [b"\x89PNG " + said.encode() for said in (style.DRAWN, "a map")]
+    shown = [new_output("display_data", {"image/png": base64.b64encode(one).decode()}) for one in pictures]
+    for output, marked in zip(shown, ("drawn", None), strict=True):
+        page = executed("05_training", folder="recorded/resnet18", outputs=[output], data="recorded")
+        cells = [cell for cell in page.cells if cell.cell_type == "code" and cell.outputs]
+        assert {cell.metadata.get("mystnb", {}).get("image", {}).get("classes") for cell in cells} == {marked}
+        assert all("Where this comes from" in cell.metadata["origin"] for cell in cells)
+
+
+def test_parameters_of_a_chapter_alone_reach_it_as_they_are(library, executed, engine):
+    chapter = library / "notebooks" / "05_training.md"
+    chapter.write_text(chapter.read_text().replace("seed = 0", 'sound = ""  # a file\nseed = 0', 1))
+    executed("05_training", sound="my bark.wav")
+    assert engine.calls[0]["given"] == {"sound": "my bark.wav"}

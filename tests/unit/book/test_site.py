@@ -52,7 +52,7 @@ def test_a_site_takes_the_place_of_the_old_one_when_it_is_whole(builder, library
     assert site.site(["resnet34"]) == site.SITE / "index.html"
     assert not (site.SITE / "old.html").exists()
     assert (site.SITE / "book/executed/copy/resnet34/05_training.html").is_file()
-    assert sorted(path.name for path in site.BUILD.iterdir()) == ["following", "html", "site.log"]
+    assert sorted(path.name for path in site.BUILD.iterdir()) == ["following", "html", "site.log", "took.txt"]
     assert builder.config["sphinx"]["config"]["helpers_parts"] == ["recorded", "copy"]
 
 
@@ -125,6 +125,30 @@ def test_buttons_of_a_repository_are_shown_where_one_is_named(builder, library, 
     site.site(["resnet18"])
     html = builder.config["html"]
     assert html["use_repository_button"] is html["use_issues_button"] is shown
+
+
+@pytest.mark.parametrize("address", ["", "https://example.org/book/"])
+def test_pages_are_listed_for_search_engines_where_the_site_has_an_address(builder, library, address):
+    html = {"use_issues_button": True, "baseurl": address}
+    (library / "_config.yml").write_text(yaml.safe_dump(CONFIG | {"html": html}))
+    site.site(["resnet18"])
+    listed = site.SITE / "sitemap.xml"
+    assert listed.exists() is bool(address)
+    if address:
+        found = re.findall(r"<loc>(.*)</loc>", listed.read_text())
+        assert found == [f"https://example.org/book/{file}.html" for file in builder.files]
+
+
+@pytest.mark.parametrize("address", ["", "https://example.org/"])
+def test_a_page_says_what_it_is_about_and_with_an_address_has_a_preview(address):
+    text = 'Short. A sentence that says what <this> page is "about", at some length.'
+    context = {"title": "A & B"}
+    app = SimpleNamespace(config=SimpleNamespace(html_baseurl=address))
+    extension.describe(app, "book/sheet", "page.html", context, paragraph(nodes.Text(text)))
+    said = "Short. A sentence that says what &lt;this&gt; page is &quot;about&quot;, at some length."
+    assert f'<meta name="description" content="{said}">' in context["metatags"]
+    assert '<meta property="og:title" content="A &amp; B">' in context["metatags"]
+    assert ("https://example.org/book/sheet.html" in context["metatags"]) is bool(address)
 
 
 def leads_to(address: str) -> str:

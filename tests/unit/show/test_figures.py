@@ -935,3 +935,13 @@ def test_growth_is_drawn_as_multiples_of_the_first_beside_the_line_where_both_gr
     assert [line.tolist() for line in clips.lines[0].get_data()] == [[1, 10], [1, 11]]
     assert list(clips.lines[1].get_xdata()) == [1, 10]
     assert bands.get_xlabel() == "times as many rows"
+
+
+def test_the_dark_theme_may_turn_over_lines_on_white_and_no_picture_whose_shades_are_numbers():
+    lines = show.slices_per_class(SLICES, source=SOURCE)._repr_png_()
+    greys = show.three_bars(MAP, MFCC, title="t", seconds_per_frame=STEP, source=SOURCE)._repr_png_()
+    assert style.DRAWN.encode() in lines[:400]
+    assert style.DRAWN.encode() not in greys
+    with style.picture(height=2, source=SOURCE) as figure:
+        figure.subplots().pcolormesh(MAP)
+    assert style.DRAWN.encode() not in figure._repr_png_()
