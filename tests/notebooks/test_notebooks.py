@@ -82,7 +82,7 @@ def test_there_are_chapters():
 
 
 # parameters that are no choice of the study
-OF_A_CHAPTER = {"30_playground": ("sound", "second")}
+OF_A_CHAPTER = {"32_playground": ("sound", "second")}
 # chapters about one network, or about one fold
 OWN_DEFAULT = {"20_known_truth": {"architecture": "framenet"}, "21_confirmation": {"test_fold": 3}}
 

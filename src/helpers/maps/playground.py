@@ -1,6 +1,6 @@
 """A sound of the reader's own, or one that a program makes: what the playground hears.
 
-Chapter: notebooks/30_playground.md
+Chapter: notebooks/32_playground.md
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def sound(path: str = "", *, second: float = 0.0, category: str = "dog_bark") ->
     InputError
         The file is not there or cannot be read as audio, its rate is no recording's, or it ends before `second`.
 
-    Chapter: notebooks/30_playground.md
+    Chapter: notebooks/32_playground.md
     """
     if path:
         samples, rate, name = *_read(path), path
