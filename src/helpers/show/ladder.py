@@ -25,7 +25,7 @@ def ladder(table: pd.DataFrame, *, source: str, what: str = "knows", label: str 
     style.require(table, "table", "rung", "knows", "where", "score", "low", "high")
     rungs = table[["rung", "knows"]].drop_duplicates().reset_index(drop=True)
     places = table["where"].unique()
-    lowest = min(-0.25, table["low"].min() - 0.05)
+    lowest, highest = min(-0.25, table["low"].min() - 0.05), 1.07 if table["high"].max() > 0.5 else 0.55
     with style.picture(height=1.6 + 0.36 * len(rungs), source=source) as figure:
         panels = figure.subplots(1, len(places), sharey=True, squeeze=False)[0]
         for axes, where in zip(panels, places, strict=True):
@@ -35,7 +35,7 @@ def ladder(table: pd.DataFrame, *, source: str, what: str = "knows", label: str 
                 axes.hlines(at, row["low"], row["high"], color=color, linewidth=2)
                 axes.plot(row["score"], at, marker, color=color, ms=8)
             axes.axvline(0, color="black", linewidth=1)
-            axes.set(title=where, xlabel=label, xlim=(lowest, 1.07))
+            axes.set(title=where, xlabel=label, xlim=(lowest, highest))
             axes.grid(axis="x", color="0.9")
         # a line between groups of rungs that know the same
         for at in rungs.index[1:][rungs["knows"].to_numpy()[1:] != rungs["knows"].to_numpy()[:-1]]:
