@@ -157,5 +157,6 @@ def test_what_was_killed_ends_as_what_was_not(tree, stages, tmp_path):
             else:
                 kills.until_done(stage, tree, [])
         rounds += 1
-        assert kills.differing(kills.content(tree, MADE), whole) == []
+        others = kills.differing(kills.content(tree, MADE), whole)
+        assert not others, "not as undisturbed:\n" + "\n".join(others)
     print(f"{count} kills in {rounds} rounds: {len(whole)} files are the same", flush=True)

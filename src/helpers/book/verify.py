@@ -77,7 +77,8 @@ def travelling(count: int | str = CLIPS) -> pd.DataFrame:
     fast, ask = forward.prepare(network, shape=maps.inputs.shape[1:]), (maps.inputs, maps.explained)
     effects = perturbation.effects(fast, *ask)
     made = explainers.stretch(nodes, run.shape)
-    ranked = blocking.rank_blocks(made, size=run.features_in_step)
+    # from the recorded map: where two of its cells are nearly alike, the last digits decide which block they are in
+    ranked = blocking.rank_blocks(maps.maps, size=run.features_in_step)
     by_rank = perturbation.effects(fast, *ask, blocks=ranked, baseline=run.baseline)
     recorded = scores.SCORES.read(run).pivot_table(index="clip", columns="specification", values="score", dropna=False)
     recorded = recorded.reindex(maps.clips)
@@ -86,7 +87,7 @@ def travelling(count: int | str = CLIPS) -> pd.DataFrame:
         "nodes": _share(nodes, maps.nodes),
         "effects": _share(effects, known.effects[at]),
         "scores by frame": _apart(correlation.score(made, effects), recorded["frame"]),
-        "scores by rank": _apart(correlation.score(made, by_rank, blocks=ranked), recorded["rank"]),
+        "scores by rank": _apart(correlation.score(maps.maps, by_rank, blocks=ranked), recorded["rank"]),
     }
     return _table((what, str(len(maps.clips)), value, ALLOWED[what]) for what, value in found.items())
 

@@ -5,6 +5,7 @@ Chapter: every notebook that shows a table; notebooks/08_scores.md first.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -76,7 +77,8 @@ def table(
             texts[i] += "" if pd.isna(low) or pd.isna(high) else f" ({low:{spec}} to {high:{spec}})"
         shown[name] = texts
     shown = shown[list(columns)] if columns else shown.drop(columns=list(within))
-    styler = Styler(shown.rename(columns=rename), caption=caption, cell_ids=False)
+    name = hashlib.sha256(f"{caption}\n{shown.to_csv()}".encode()).hexdigest()[:8]  # pandas would draw one at random
+    styler = Styler(shown.rename(columns=rename), caption=caption, cell_ids=False, uuid=name)
     look: Any = {rename.get(n, n): [{"selector": "", "props": [("width", width)]}] for n, width in widths.items()}
     styler.set_table_styles(look)
     return styler if index else styler.hide(axis="index")

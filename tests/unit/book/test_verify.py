@@ -47,13 +47,12 @@ def test_a_changed_number_is_found_and_the_others_are_made_again(recorded):
     path = explainers.EXPLANATIONS.path(run)
     with np.load(path) as arrays:
         known = dict(arrays)
-    known["nodes"][0] *= 1.02  # the same map to the eye
-    known["nodes"][0, 0, 0] *= 1.02
+    known["nodes"][0] *= 1.02  # stretched, the same map
     np.savez(path, **known)
     again(path)
     table = verify.travelling(1).set_index("what")
     assert table["equal"].to_dict() == dict.fromkeys(verify.ALLOWED, "yes") | {"nodes": "no"}
-    assert table.loc["nodes", "largest difference"] == pytest.approx(0.02, abs=0.02)
+    assert table.loc["nodes", "largest difference"] == pytest.approx(0.02, abs=0.005)
     assert (verify.files()["equal"] == "yes").all()
 
 
