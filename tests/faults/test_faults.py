@@ -142,9 +142,15 @@ def test_what_was_killed_ends_as_what_was_not(tree, stages, tmp_path):
             shutil.rmtree(tree / name, ignore_errors=True)
         shutil.copytree(tmp_path / "recorded", tree / "data" / "recorded")
 
+    def made() -> dict[str, str]:
+        # a site that goes on from the last one has other search files than one that is built from the beginning
+        shutil.rmtree(tree / "_build" / "following")
+        kills.until_done(stages[-1], tree, [])
+        return kills.content(tree, MADE)
+
     fresh()
     durations = kills.undisturbed(stages, tree)
-    whole = kills.content(tree, MADE)
+    whole = made()
     count, rounds = 0, 0
     while count < KILLS:
         fresh()
@@ -157,6 +163,6 @@ def test_what_was_killed_ends_as_what_was_not(tree, stages, tmp_path):
             else:
                 kills.until_done(stage, tree, [])
         rounds += 1
-        others = kills.differing(kills.content(tree, MADE), whole)
+        others = kills.differing(made(), whole)
         assert not others, "not as undisturbed:\n" + "\n".join(others)
     print(f"{count} kills in {rounds} rounds: {len(whole)} files are the same", flush=True)
