@@ -1,5 +1,5 @@
 # Two commands: `make book` and `make test`. Everything else is here: `make help`.
-SETTINGS := PROFILE ARCHS DATA OTHERS PARTS STUDY NAMES FROM ALL KILLS SEED RUNS CORES VENV GOMP_SPINCOUNT
+SETTINGS := PROFILE ARCHS DATA OTHERS PARTS STUDY NAMES FROM ALL KILLS SEED RUNS BUILD CORES VENV BASE_PYTHON GOMP_SPINCOUNT
 # A setting stands in the call. What the shell exports under such a name is another tool's: it is said, and not taken.
 EXPORTED := $(foreach name,$(filter-out GOMP_SPINCOUNT,$(SETTINGS)),$(if $(filter environment,$(origin $(name))),$(name)))
 ifeq ($(MAKELEVEL),0)
@@ -8,7 +8,7 @@ make $(or $(firstword $(MAKECMDGOALS)),help) $(name)=...)))
 endif
 $(foreach name,$(EXPORTED),$(eval undefine $(name)))
 VENV ?= .venv
-PYTHON := $(VENV)/bin/python
+BASE_PYTHON ?=
 PROFILE ?= quick
 ARCHS ?= resnet18 resnet101
 DATA ?=
@@ -22,11 +22,14 @@ KILLS ?= 50
 SEED ?=
 # What runs make lies in data/runs, or here:
 RUNS ?=
-export RUNS
-CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+# All that is made lies in this folder, or in this one: the checkout is only read.
+BUILD ?=
+ifeq ($(CORES),)
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+endif
 # Threads that wait for each other spin only briefly: on a busy machine two spinning threads are slower than one.
 # `make bench` has the machine to itself and keeps the library's own choice, for us and for those we compare with.
-export GOMP_SPINCOUNT ?= 1000
+GOMP_SPINCOUNT ?= 1000
 # The code is this folder's, whatever PYTHONPATH leads to.
 ifneq ($(wildcard src/helpers),)
 export PYTHONPATH := $(CURDIR)/src
@@ -36,22 +39,36 @@ export PYTHONUTF8 = 1
 
 # Make takes any name=value in silence; a misspelt one would run something else than was asked for.
 SPACE := $() $()
-GIVEN := $(foreach word,$(subst \$(SPACE),_,$(MAKEOVERRIDES)),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
+TAB := $()	$()
+define NEWLINE
+
+
+endef
+ONE_LINE := $(subst $(NEWLINE),_,$(subst \$(TAB),_,$(subst \$(SPACE),_,$(MAKEOVERRIDES))))
+GIVEN := $(foreach word,$(ONE_LINE),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 ifneq ($(filter-out $(SETTINGS),$(GIVEN)),)
 $(error $(firstword $(filter-out $(SETTINGS),$(GIVEN))) is not a setting; choose from $(SETTINGS))
 endif
+# A value is text, never code: make would run what stands in $(shell ...), a shell what stands in backticks. So make
+# does not expand it, and a recipe finds it in the environment, where no shell reads it.
+$(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
+export $(SETTINGS)
+ifneq ($(words $(VENV)),1)
+$(error VENV="$(VENV)" is not possible; name a folder without spaces)
+endif
+PYTHON := "$$VENV"/bin/python
 
-.PHONY: book pdf test test-fast test-faults help data lab pairs study plan record merge verify prune bench scale lock lint check clean browser
+.PHONY: book pdf test test-fast test-faults help links data lab pairs study plan record merge verify prune bench scale lock lint check clean browser
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@echo "make TARGET [PROFILE=smoke|quick|thesis] [ARCHS=\"resnet18 resnet101\"] [DATA=folder] [OTHERS=\"n_mfcc=20 ...\"]"
-	@echo "            [PARTS=recorded|copy] [STUDY=reference] [RUNS=folder] [CORES=n]"
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 15
+	@echo "            [PARTS=recorded|copy] [STUDY=reference] [RUNS=folder] [BUILD=folder] [CORES=n]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s%s\n", $$1, $$2 }' Makefile
 
 book: $(VENV)/.installed ## run the study, build the site, print its path
-	@$(PYTHON) -m helpers.book build --profile '$(PROFILE)' --archs '$(ARCHS)' --data '$(DATA)' \
-		--others '$(OTHERS)' --parts '$(PARTS)' --cores '$(CORES)'
+	@$(PYTHON) -m helpers.book build --profile="$$PROFILE" --archs="$$ARCHS" --data="$$DATA" \
+		--others="$$OTHERS" --parts="$$PARTS" --cores="$$CORES"
 
 pdf: $(VENV)/.installed ## print the built book with Chromium, print the path of the PDF
 	@$(PYTHON) -m helpers.book pdf
@@ -66,6 +83,12 @@ test-fast: $(VENV)/.installed ## the unit tests that take less than two minutes 
 check: $(VENV)/.installed ## lint, format, types and the floors of the rooms, without changing a file
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy \
 		&& $(PYTHON) -c 'from importlinter.cli import lint_imports_command as check; check()'
+	@[ ! -x "$$VENV"/bin/zizmor ] || "$$VENV"/bin/zizmor --offline --quiet .github/workflows
+	@[ ! -x "$$VENV"/bin/actionlint ] || "$$VENV"/bin/actionlint
+
+links: $(VENV)/.installed ## after `make book`: ask whether what its pages link to is still there
+	@$(PYTHON) -c 'from jupyter_book.cli.main import main; main()' build . --path-output _build/links \
+		--toc _build/following/toc.yml --config _build/following/config.yml --builder linkcheck
 
 data: $(VENV)/.installed ## download UrbanSound8K (6 GB) to data/UrbanSound8K and verify it; resumes
 	@$(PYTHON) -m helpers.book data
@@ -83,32 +106,32 @@ scale: $(VENV)/.installed ## time and memory of each step over clips, frames, ro
 	@$(PYTHON) -m benchmarks.scale
 
 study: $(VENV)/.installed ## make what the runs of STUDY need, on DATA's recordings (hours; resumes)
-	@$(PYTHON) -m helpers.book study --study '$(STUDY)' --data '$(DATA)'
+	@$(PYTHON) -m helpers.book study --study="$$STUDY" --data="$$DATA"
 
 plan: $(VENV)/.installed ## list the jobs of STUDY and how long they will take
-	@$(PYTHON) -m helpers.book plan --study '$(STUDY)' --data '$(DATA)'
+	@$(PYTHON) -m helpers.book plan --study="$$STUDY" --data="$$DATA"
 
 record: $(VENV)/.installed ## write data/recorded from the runs of STUDY on DATA and from _build/bench.json
-	@$(PYTHON) -m helpers.book record --study '$(STUDY)' --data '$(DATA)'
+	@$(PYTHON) -m helpers.book record --study="$$STUDY" --data="$$DATA"
 
 merge: $(VENV)/.installed ## take over what others made of the same study: FROM=their runs, DATA=your recordings
-	@$(PYTHON) -m helpers.book merge '$(FROM)' --data '$(DATA)'
+	@$(PYTHON) -m helpers.book merge --data="$$DATA" -- "$$FROM"
 
 verify: $(VENV)/.installed ## make recorded results again and compare (ALL=1: every clip; DATA: a whole STUDY anew)
-	@$(PYTHON) -m helpers.book verify $(if $(ALL),--all) --study '$(STUDY)' --data '$(DATA)'
+	@$(PYTHON) -m helpers.book verify $${ALL:+--all} --study="$$STUDY" --data="$$DATA"
 
 test-faults: $(VENV)/.installed ## kill the study KILLS times at random moments; what comes out is the same
-	@OMP_NUM_THREADS=1 KILLS='$(KILLS)' SEED='$(SEED)' $(PYTHON) -m pytest -s tests/faults
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -s tests/faults
 
 prune: $(VENV)/.installed ## list what runs made by size, and remove NAMES="..." of it
-	@$(PYTHON) -m helpers.book prune $(NAMES)
+	@$(PYTHON) -m helpers.book prune --names="$$NAMES"
 
 lint: $(VENV)/.installed ## mend what ruff can, name what it can't
 	@$(PYTHON) -m ruff check --fix . ; $(PYTHON) -m ruff format .
 
 lock: $(VENV)/.installed ## solve pyproject.toml anew into requirements.lock
 	@$(PYTHON) -m uv pip compile pyproject.toml --all-extras --universal --quiet --no-header \
-		--python-version 3.11 --no-emit-index-url --no-annotate --output-file requirements.lock
+		--python-version 3.11.4 --no-emit-index-url --no-annotate --generate-hashes --output-file requirements.lock
 
 clean: ## remove the site, executed chapters and run results (not data/UrbanSound8K)
 	@rm -rf _build book/executed .snakemake data/runs data/again data/synthetic data/digests.json
@@ -120,17 +143,19 @@ browser:
 		|| echo "no Chromium or Chrome found and none could be installed: the tests of the built pages will be skipped"
 
 $(VENV)/bin/python:
-	@for python in $(BASE_PYTHON) python3.11 python3.12 python3; do command -v $$python >/dev/null && break; done; \
-	$$python -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 13) else "Python 3.11 or 3.12 is needed, " \
-		+ sys.version.split()[0] + " was found; name another with BASE_PYTHON=path")' && $$python -m venv $(VENV)
+	@for python in "$${BASE_PYTHON:-python3.11}" python3.12 python3.13 python3; do \
+	command -v "$$python" >/dev/null && break; \
+	[ -z "$$BASE_PYTHON" ] || { echo "BASE_PYTHON=$$BASE_PYTHON is no program that can be run; name a Python" >&2; exit 1; }; done; \
+	"$$python" -c 'import sys; sys.exit(0 if (3, 11, 4) <= sys.version_info < (3, 14) else "Python 3.11.4 to 3.13 is needed, " \
+		+ sys.version.split()[0] + " was found; name another with BASE_PYTHON=path")' && "$$python" -m venv "$$VENV"
 
 # One environment for everything: what the book needs and what its tests need differ by a few packages.
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
-	@echo "installing the environment into $(VENV) (several GB, some minutes)"
-	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m ensurepip >/dev/null 2>&1 || { echo "$(VENV) has no pip, and none \
-	could be made: remove $(VENV); on Debian or Ubuntu install python3-venv too"; exit 1; }
-	@$(PYTHON) -m pip install --quiet --requirement requirements.lock
+	@echo "installing the environment into $$VENV (several GB, some minutes)"
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m ensurepip >/dev/null 2>&1 || { echo "$$VENV has no pip, and none \
+	could be made: remove $$VENV; on Debian or Ubuntu install python3-venv too"; exit 1; }
+	@$(PYTHON) -m pip install --quiet --require-hashes --requirement requirements.lock
 	@# the way from the packages to the code: a copy of this folder, environment included, runs its own
 	@$(PYTHON) -c 'import os, sysconfig; packages = sysconfig.get_path("purelib"); \
 		open(os.path.join(packages, "helpers.pth"), "w").write(os.path.relpath("src", packages) + "\n")'
-	@touch $@
+	@touch "$$VENV/.installed"

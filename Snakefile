@@ -14,7 +14,7 @@ EXECUTE = f"{PYTHON} -IS src/helpers/book/ask.py execute"
 WRITTEN = [
     "_config.yml", "_toc.yml", "book/references.bib", *(f"book/_static/{name}" for name in ("book.css", "book.js", "choose.js")),
     *(f"{file}.md" for file in CALL.files if "/executed/" not in file),
-    *(f"src/helpers/book/{name}.py" for name in ("site", "contents", "sphinx")),
+    *(f"src/helpers/book/{name}.py" for name in ("site", "pages", "contents", "sphinx")),
     *(f"data/recorded/{name}" for name in ("answer.md", "sheet.md", "first.md", "ladder.svg", "clip.svg")),
 ]
 
@@ -32,8 +32,10 @@ rule book:
         "_build/html/.complete",
     params:
         archs=" ".join(CALL.archs), parts=" ".join(CALL.parts), written=graph.digest(WRITTEN),
+    log:
+        "_build/logs/site.log",
     shell:
-        "{PYTHON} -m helpers.book site --archs '{params.archs}' --parts '{params.parts}' && touch {output}"
+        "{PYTHON} -m helpers.book site --archs={params.archs:q} --parts={params.parts:q} 2>&1 | tee -i {log} && touch {output}"
 
 
 for step in STEPS:
@@ -50,9 +52,11 @@ for step in STEPS:
             update(step["page"]), *map(update, step["records"]),
         priority: step["priority"]
         params:
-            step["given"],
+            lambda _, given=step["given"]: given,  # of a function's text Snakemake leaves the braces alone
             config.get("digest", "") if step["part"] == "copy" else "",
             graph.digest(file for file in step["inputs"] if file not in RECORDS),
         threads: workflow.cores if alone else 1
+        log:
+            f"_build/logs/{step['name']}.log",
         shell:
-            "{EXECUTE} {input[0]} {output:q} --inputs {input:q} {params[0]}"
+            "{EXECUTE} {input[0]:q} {output:q} --inputs {input:q} {params[0]} 2>&1 | tee -i {log:q}"

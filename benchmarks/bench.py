@@ -365,11 +365,11 @@ import sys, time
 import numpy as np, torch
 from torchxai.metrics import monotonicity_corr
 from helpers.networks import models
-case = np.load(sys.argv[1])
+case = np.load(sys.argv[1], allow_pickle=False)
 torch.set_num_threads(int(sys.argv[3]))
 torch.manual_seed(0)
 network = models.build("resnet18", seed=0).eval()
-network.load_state_dict(torch.load(sys.argv[2]))
+network.load_state_dict(torch.load(sys.argv[2], weights_only=True))
 def uniform(inputs, perturbation_masks):
     return torch.where(perturbation_masks, torch.rand(len(inputs), 1, 1, 1), inputs)
 start = time.perf_counter()

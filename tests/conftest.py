@@ -12,6 +12,9 @@ import pytest
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
+SETTINGS = next(
+    line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("SETTINGS := ")
+).split()[2:]
 RECORDINGS = ROOT.parent / "shared" / "urbansound8k"
 
 
@@ -25,8 +28,10 @@ class Tree:
         return self.run("make", *words, f"VENV={sys.prefix}", "--old-file", f"{sys.prefix}/.installed", **options)
 
     def run(self, *call: str, **options) -> subprocess.CompletedProcess:
-        # as in a user's own shell: nothing of the make that may have started the tests, no folder of runs
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "RUNS"))}
+        # as in a user's own shell: nothing of the make that may have started the tests, no setting of its call
+        environment = {
+            k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS")) and k not in SETTINGS
+        }
         environment["PYTHONPATH"] = str(self.root / "src")
         return subprocess.run(
             call, cwd=self.root, env=environment, capture_output=True, text=True, timeout=1200, **options

@@ -5,6 +5,12 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const entry of document.querySelectorAll("[role=doc-biblioentry]")) entry.setAttribute("role", "listitem"); // the other is deprecated
 });
 
+// The theme's buttons, whose own handlers stand in the page, where the site's policy lets no script run.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const button of document.querySelectorAll(".btn-download-pdf-button")) button.addEventListener("click", () => window.print());
+  for (const button of document.querySelectorAll(".btn-fullscreen-button")) button.addEventListener("click", () => toggleFullScreen());
+});
+
 // A word of the glossary says what it means under the pointer and when the keyboard reaches it; Escape hides it.
 document.addEventListener("DOMContentLoaded", () => {
   for (const link of document.querySelectorAll("a[title]:has(> .term)")) {

@@ -389,7 +389,7 @@ def clip_by_clip(target: Path, clips: Sequence[str] | np.ndarray, one: Callable[
                 file.flush()
                 os.fsync(file.fileno())  # half a table reads like a whole one
             part.replace(kept[0] if isinstance(made, pd.DataFrame) else kept[1])
-        found.append(pd.read_csv(kept[0]) if kept[0].exists() else np.load(kept[1]))  # type: ignore[arg-type]
+        found.append(pd.read_csv(kept[0]) if kept[0].exists() else np.load(kept[1], allow_pickle=False))  # type: ignore[arg-type]
     return found
 
 

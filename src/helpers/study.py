@@ -15,6 +15,7 @@ import hashlib
 import itertools
 import os
 import sys
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -438,7 +439,8 @@ class Source:
             return RECORDED / "urbansound8k"
         if not self.named:
             return RUNS / ("synthetic" if self.synthetic else "urbansound8k")
-        return RUNS / f"{self.folder.name}-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:6]}"
+        name = self.folder.name.replace("{", "_").replace("}", "_")  # what stands in braces is Snakemake's to fill in
+        return RUNS / f"{name}-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:6]}"
 
     @property
     def folds(self) -> tuple[int, ...]:
@@ -499,6 +501,7 @@ def find_source(data: str, clips: int | str, data_seed: int = 2024) -> Source:
     if data == "recorded":
         return Source(folder=RECORDED, kind="recorded", synthetic=False, why="it was named", named=True)
     if data:
+        one_line("data", data)
         folder = _named(data)
         synthetic = (folder / "metadata" / "events.csv").exists()
         return Source(folder=folder, kind="folder", synthetic=synthetic, named=True, why="it was named")
@@ -513,6 +516,12 @@ def find_source(data: str, clips: int | str, data_seed: int = 2024) -> Source:
         synthetic=True,
         why="no folder was named and data/UrbanSound8K is not there",
     )
+
+
+def one_line(name: str, folder: str) -> None:
+    """Refuse a name of a folder that nothing can show in one line."""
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in folder):
+        raise InputError(f"{name} {folder!a} holds a line break or what is no letter; rename the folder")
 
 
 def _named(data: str) -> Path:

@@ -20,7 +20,9 @@ def opened(context, address: str, path: str) -> Page:
     page = context.new_page()
     # the book must be whole without any other host
     page.route(lambda url: not url.startswith(address), lambda route: route.abort())
-    page.faults = []
+    page.faults, page.strangers = [], []
+    own = (address, "data:", "blob:")
+    page.on("request", lambda asked: asked.url.startswith(own) or page.strangers.append(f"asks {asked.url}"))
     page.on("console", lambda m: m.type == "error" and page.faults.append(f"{m.text} {m.location}"))
     page.on("pageerror", lambda error: page.faults.append(str(error)))
     page.goto(f"{address}/{path}")
@@ -28,8 +30,8 @@ def opened(context, address: str, path: str) -> Page:
 
 
 def broken(page: Page, path: str, address: str) -> list[str]:
-    """Console errors, broken figures, players without a sound, a page wider than a phone."""
-    found = [fault for fault in page.faults if address in fault or "http" not in fault]
+    """Console errors (what the policy refuses, too), other hosts, broken figures and players, a page too wide."""
+    found = page.strangers + [fault for fault in page.faults if address in fault or "http" not in fault]
     found += page.eval_on_selector_all("article img", BLIND)
     players = page.query_selector_all("audio")
     found += [player.get_attribute("src") for player in players if not player.evaluate(PLAYS)]

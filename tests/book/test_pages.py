@@ -36,6 +36,39 @@ def test_the_curve_keeps_the_specifications_that_are_chosen(address, browser):
     page.close()
 
 
+@pytest.mark.parametrize("page", ["index.html", "search.html?q=score", "genindex.html", "book/sheet.html"])
+def test_the_policy_lets_the_site_work(address, browser, page):
+    seen = opened(browser, address, page)
+    seen.wait_for_load_state("networkidle")
+    assert seen.faults + seen.strangers == []
+    if page.startswith("search"):
+        seen.locator("#search-results li").first.wait_for()
+    seen.close()
+
+
+def test_the_policy_lets_no_foreign_script_run(address, browser):
+    page = opened(browser, address, "book/sheet.html")
+    for hostile in ("<img src=x onerror='window.ran = 1'>", "<svg onload='window.ran = 1'></svg>"):
+        page.evaluate("text => document.querySelector('article').insertAdjacentHTML('beforeend', text)", hostile)
+    page.evaluate("""() => {
+        const script = document.createElement('script');
+        script.textContent = 'window.ran = 1';
+        document.body.append(script);
+    }""")
+    page.wait_for_timeout(100)
+    assert page.evaluate("window.ran") is None
+    assert sum("Content Security Policy" in fault for fault in page.faults) >= 2
+    page.close()
+
+
+def test_the_buttons_of_the_theme_work_without_a_script_in_the_page(address, browser):
+    page = opened(browser, address, "book/sheet.html")
+    page.evaluate("() => { window.print = () => { window.printed = true } }")
+    page.evaluate("document.querySelector('.btn-download-pdf-button').click()")
+    assert page.evaluate("window.printed")
+    page.close()
+
+
 @pytest.mark.parametrize("old", ["09_results", "resnet101/05_training"])
 def test_an_old_address_leads_to_the_page(site, old):
     stub = site / "book" / "executed" / f"{old}.html"

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -192,6 +193,25 @@ def test_a_changed_profile_concerns_every_chapter(book):
         profiles.write_text(text)
     outputs = " ".join(re.findall(r"output: (.*)", asked.stdout))
     assert [page for page in book.executed if f"book/executed/{page}" not in outputs] == []
+
+
+def test_each_step_keeps_what_it_says(book):
+    logs = {path.stem for path in (book.root / "_build" / "logs").glob("*.log")}
+    pages = {page.removesuffix(".ipynb").replace("/", "_") for page in book.executed}
+    assert pages | {"site"} <= logs
+
+
+def test_a_folder_of_any_name_reaches_the_command_of_a_chapter_as_it_is(book, tmp_path):
+    folder = tmp_path / """it's $(touch ran) `touch ran` "é" & ; {x} -p"""
+    for fold in (1, 10):
+        (folder / "audio" / f"fold{fold}").mkdir(parents=True)
+        (folder / "audio" / f"fold{fold}" / "1-0-0-0.wav").touch()
+    settings = {"profile": "smoke", "archs": "resnet18", "data": str(folder), "parts": "copy"}
+    (tmp_path / "call.json").write_text(json.dumps(settings))
+    call = [sys.executable, "-m", "snakemake", "book/executed/copy/03_features.ipynb", "-n", "-p", "--cores", "1"]
+    asked = book.run(*call, "--nolock", "--configfile", str(tmp_path / "call.json"))
+    (command,) = re.findall(r"^ *(\S.*ask\.py execute notebooks/03_features\.md.*)$", asked.stdout, re.MULTILINE)
+    assert f"data={folder}" in shlex.split(command)
 
 
 @pytest.mark.parametrize(

@@ -293,6 +293,21 @@ def test_folds_that_are_not_there_are_refused(empty, tmp_path, given):
         study.open(data=folder, **given)
 
 
+@pytest.mark.parametrize("letter", ["\n", "\r", "\0", "\x1b", "\u2028", "\udcff"])
+def test_a_folder_whose_name_is_no_line_of_text_is_refused_in_one_line(empty, letter):
+    with pytest.raises(InputError) as refused:
+        study.find_source(f"a{letter}b", "all")
+    assert str(refused.value).isprintable()
+    assert "data 'a\\" in str(refused.value)
+    with pytest.raises(InputError, match="does not exist"):
+        study.find_source("é 音\u00a0'\"$x", "all")
+
+
+def test_a_brace_in_a_folders_name_is_none_in_the_name_of_its_results(tmp_path):
+    (tmp_path / "{x} y").mkdir()
+    assert study.find_source(str(tmp_path / "{x} y"), "all").results.name.startswith("_x_ y-")
+
+
 def test_folders_of_one_name_share_no_results(tmp_path):
     paths = {study.find_source(folder_of(tmp_path / n / "sounds", 1), "all").results for n in ("a", "b")}
     assert len(paths) == 2

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from helpers import InputError, artifacts, study
-from helpers.book import contents, graph, progress, site
+from helpers.book import contents, elsewhere, graph, progress, site
 
 PLANNED = 200  # artefacts that `make plan` lists one by one
 
@@ -36,6 +36,9 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
         raise InputError(f"CORES={cores} is not a number of cores; give 1 or more")
     study.check("profile", profile, where="PROFILE in the call")
     settings = _settings(others)
+    study.one_line("RUNS", kept := os.environ.get("RUNS", ""))
+    if set(kept) & set("{}"):
+        raise InputError(f'RUNS="{kept}" holds a brace, in which Snakemake looks for a name; take another folder')
     digest = ""
     if "copy" in wanted:
         runs = [
@@ -121,17 +124,21 @@ def _each_part() -> str:
 
 def _settings(others: str) -> dict[str, str]:
     """`OTHERS="n_mfcc=20 learning_rate=3e-4"` as fields of a run; a value with spaces stands in double quotes."""
-    try:
-        words = shlex.split(others)
-    except ValueError:
-        raise InputError(f"OTHERS={others!r} has a quotation mark without its partner; close it") from None
-    settings = dict(_value(word) for word in words)
+    settings = dict(_value(word) for word in _words(others, setting="OTHERS"))
     own = {"profile": "PROFILE", "data": "DATA", "architecture": "ARCHS"}
     for name, value in settings.items():
         if name in own:
             raise InputError(f"{name} has a setting of its own ({own[name]}); take it out of OTHERS")
         study.check(name, value, where="OTHERS in the call")
     return settings
+
+
+def _words(text: str, *, setting: str) -> list[str]:
+    """The words of a setting; one with spaces stands in quotes."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        raise InputError(f"{setting}={text!r} has a quotation mark without its partner; close it") from None
 
 
 def _snakemake(*, cores: int, settings: dict, held: Sequence[int] = ()) -> None:
@@ -177,7 +184,7 @@ def _snakemake(*, cores: int, settings: dict, held: Sequence[int] = ()) -> None:
             raise InputError(mistake[1])  # met before the first step
         if "CalledProcessError" not in text:  # else the failed chapter has said what is wrong
             print("\n".join(text.splitlines()[-20:]), file=sys.stderr)
-        raise RuntimeError("stopped; the whole log is _build/study.log")
+        raise RuntimeError("stopped; the whole log is _build/study.log, and what each step said is in _build/logs")
 
 
 def engine(words: Sequence[str]) -> None:
@@ -246,7 +253,7 @@ def _only_run() -> Iterator[int]:
 
     The system lets go of it when this process, and the one that was started with that number, end, however they end.
     """
-    site.BUILD.mkdir(exist_ok=True)
+    _folder(site.BUILD)
     with (site.BUILD / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -301,14 +308,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = commands.add_parser("engine", help="Snakemake with its own words, under the study's lock")
     command.add_argument("words", nargs="*")
     command = commands.add_parser("prune", help="list artefacts by size; remove those named")
-    command.add_argument("names", nargs="*")
+    command.add_argument("--names", default="", help="as the list shows them; one with spaces in quotes")
     commands.add_parser("pdf", help="print the built site")
     commands.add_parser("data", help="download UrbanSound8K and verify it")
     options = parser.parse_args(arguments)
-    _at_home()
     # a chapter executed by Snakemake speaks where its progress is shown
     stream = sys.stdout if options.command in ("execute", "site") else sys.stderr
     try:
+        if os.environ.get("BUILD"):
+            elsewhere.run(os.environ["BUILD"], sys.argv[1:] if arguments is None else arguments)
+        _at_home()
         drawing = options.command in ("study", "data", "record")
         with contextlib.redirect_stderr(progress.Lines(sys.stderr)) if drawing else contextlib.nullcontext():
             _run(options)
@@ -335,7 +344,16 @@ def _at_home() -> None:
     home = Path(os.environ.get("HOME") or "/nonexistent")
     if not os.access(home, os.W_OK | os.X_OK):
         os.environ["HOME"] = str(site.BUILD / "home")
-        (site.BUILD / "home").mkdir(parents=True, exist_ok=True)
+        _folder(site.BUILD / "home")
+
+
+def _folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f'"{study.ROOT}" cannot be written to ({error.strerror}); name a folder that can, with BUILD=folder'
+        ) from None
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -390,4 +408,4 @@ def _run(options: argparse.Namespace) -> None:
             with _only_run():
                 print(studies.merge(options.folder, options.data).to_string(index=False))
         else:
-            print(studies.prune(options.names).to_string(index=False))
+            print(studies.prune(_words(options.names, setting="NAMES")).to_string(index=False))

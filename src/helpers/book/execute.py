@@ -109,7 +109,7 @@ def execute(
         failed.parent.mkdir(parents=True, exist_ok=True)
         os.replace(part, failed)
         raise RuntimeError(
-            f"notebooks/{source.name} stopped with {error.ename}: {error.evalue}\n"
+            f"notebooks/{source.name} stopped in cell {error.exec_count} with {error.ename}: {error.evalue}\n"
             f"{_COLOUR.sub('', chr(10).join(error.traceback))}\n"
             f"(the notebook up to there: {failed.relative_to(study.ROOT)})"
         ) from None
@@ -197,6 +197,11 @@ def _make_page(
             _mark_drawn(cell, shown)
             kept.append(shown)
         cell.outputs = kept
+        figure = cell.metadata.get("mystnb", {}).get("figure")
+        if root and figure and not any(_is_picture(shown) for shown in kept):
+            raise RuntimeError(
+                f"a cell of notebooks/{source.name} shows no figure, and its caption is {figure.get('name')}'s"
+            )
     notebook.metadata.pop("papermill", None)
     runs = _runs(values)
     if root:
@@ -210,6 +215,10 @@ def _mark_drawn(cell: NotebookNode, shown: NotebookNode) -> None:
     picture = base64.b64decode(shown.get("data", {}).get("image/png", ""))
     if style.DRAWN.encode() in picture[:400]:
         cell.metadata.setdefault("mystnb", {}).setdefault("image", {})["classes"] = "drawn"
+
+
+def _is_picture(shown: NotebookNode) -> bool:
+    return any(kind == "text/html" or kind.startswith("image/") for kind in shown.get("data", {}))
 
 
 def _into_place(notebook: NotebookNode, injected: NotebookNode) -> None:

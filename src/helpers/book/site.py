@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from helpers import artifacts, study
-from helpers.book import contents
+from helpers.book import contents, pages
 
 BUILD = study.ROOT / "_build"
 SITE = BUILD / "html"
@@ -69,6 +69,12 @@ def site(architectures: Sequence[str], *, parts: Sequence[str] = contents.PARTS)
     files = list(contents.files(contents.contents(architectures, parts=parts)))
     _redirect(new, files)
     _map(new, files)
+    pages.protect(new)
+    if found := pages.faults(new, files):
+        with (BUILD / "site.log").open("a") as log:
+            log.write("\n".join(found) + "\n")
+        first = "\n".join(found[:20])
+        raise RuntimeError(f"{first}\n{len(found)} faults on the pages; the whole log is _build/site.log")
     artifacts.take_place(new, SITE)
     kept.write_text(json.dumps(now))
     took("site", time.monotonic() - started)

@@ -21,6 +21,8 @@ from sphinx.writers.html5 import HTML5Translator
 from helpers import artifacts, study
 from helpers.book import contents
 
+_IDLE = re.compile(r"thebe|DOCUMENTATION_OPTIONS\.pagename")
+_THEBE = re.compile(r"<script>kernelName|<script type=\"text/x-thebe-config\"")
 _VERBS = ("run", "source", "study")  # words that mostly stand for something else, or on every line
 _APART = (
     *(nodes.reference, nodes.title, nodes.literal, nodes.caption, nodes.table, nodes.math, nodes.raw, nodes.term),
@@ -48,10 +50,20 @@ def block(translator: HTML5Translator, node: nodes.math_block) -> None:
 
 
 def without_thebe(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document) -> None:
-    """Drop the scripts of sphinx-thebe: jupyter-book loads it, twice, also for a book that never uses it."""
+    """Drop the scripts of sphinx-thebe, which jupyter-book loads, twice, also for a book that never uses it.
+
+    And the one script of the theme that says each page its name, for a choice of versions that the book has not: what
+    is left is the same on every page (`pages.policy`).
+    """
     scripts = context.get("script_files", [])
     # in place: the theme's own handlers hold the same list
-    scripts[:] = [s for s in scripts if "thebe" not in f"{getattr(s, 'filename', s)} {vars(s)}"]
+    scripts[:] = [s for s in scripts if not _IDLE.search(f"{getattr(s, 'filename', s)} {vars(s)}")]
+
+
+def without_kernel_name(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Drop what sphinx-thebe writes into each page for its scripts: a script of its own that says the kernel's name."""
+    for raw in [one for one in doctree.findall(nodes.raw) if _THEBE.search(one.astext())]:
+        raw.parent.remove(raw)
 
 
 def left_out(
@@ -190,6 +202,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", link_terms)
     app.connect("doctree-read", tell_origins)
     app.connect("doctree-resolved", show_meanings)
+    app.connect("doctree-resolved", without_kernel_name, priority=900)
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", describe)
     app.add_node(Origin, html=(write_origin, None))

@@ -6,6 +6,7 @@ Chapter: every notebook that shows a table; notebooks/08_scores.md first.
 from __future__ import annotations
 
 import hashlib
+import html
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -30,6 +31,7 @@ def table(
     rename: Mapping[str, str] | None = None,
     index: bool = False,
     widths: Mapping[str, str] | None = None,
+    links: Iterable[str] = (),
 ) -> Styler:
     """A table to read: numbers rounded, shares in percent, an estimate and its interval in one cell.
 
@@ -48,6 +50,7 @@ def table(
     rename : new names by old ones.
     index : show the index, when the rows have names.
     widths : of columns, such as "26%".
+    links : columns whose cells are HTML, such as `players.link` gives; all else is shown as the text it is.
 
     Returns
     -------
@@ -56,15 +59,18 @@ def table(
     Raises
     ------
     InputError
-        A column that is named is not in the table.
+        A column that is named is not in the table, or not one number of the table is there.
 
     Chapter: notebooks/08_scores.md
     """
     digits_of, rename, widths, percent = digits_of or {}, rename or {}, widths or {}, set(percent)
     ends = intervals if isinstance(intervals, Mapping) else dict.fromkeys(intervals, ("low", "high"))
     within = {end for pair in ends.values() for end in pair}
-    named = (*percent, *digits_of, *ends, *within, *(columns or ()), *rename, *widths)
+    named = (*percent, *digits_of, *ends, *within, *(columns or ()), *rename, *widths, *links)
     style.require(frame, "table", *named, rows=False)
+    numbers = frame.select_dtypes("number")
+    if numbers.size and numbers.isna().all(axis=None):
+        raise InputError(f'not one number of the table "{caption}" is there; mend what computes them')
     shown = frame.astype(object)
     for name in frame.columns:
         spec = digits_of.get(name, 0 if name in percent else digits)
@@ -78,7 +84,12 @@ def table(
         shown[name] = texts
     shown = shown[list(columns)] if columns else shown.drop(columns=list(within))
     name = hashlib.sha256(f"{caption}\n{shown.to_csv()}".encode()).hexdigest()[:8]  # pandas would draw one at random
-    styler = Styler(shown.rename(columns=rename), caption=caption, cell_ids=False, uuid=name)
+    styler = Styler(
+        shown.rename(columns=rename), caption=html.escape(caption, quote=False), cell_ids=False, uuid=name
+    )
+    held = {rename.get(name, name) for name in links}
+    styler.format(escape="html", subset=[name for name in styler.columns if name not in held])
+    styler.format_index(escape="html", axis="columns").format_index(escape="html", axis="index")
     look: Any = {rename.get(n, n): [{"selector": "", "props": [("width", width)]}] for n, width in widths.items()}
     styler.set_table_styles(look)
     return styler if index else styler.hide(axis="index")

@@ -159,6 +159,31 @@ def test_a_damaged_archive_is_removed_and_fetched_again(site, tmp_path):
     assert len(urbansound.read_clips(tmp_path / "UrbanSound8K")) == 4
 
 
+@pytest.mark.parametrize("kind", ["above", "absolute", "link"])
+def test_an_archive_writes_nowhere_but_in_its_folder(site, tree, tmp_path, monkeypatch, kind):
+    from soundata.datasets import urbansound8k
+
+    memory, outside = io.BytesIO(), tmp_path / "outside"
+    with tarfile.open(fileobj=memory, mode="w:gz") as archive:
+        archive.add(tree, arcname="UrbanSound8K")
+        if kind == "link":
+            member = tarfile.TarInfo("UrbanSound8K/link")
+            member.type, member.linkname = tarfile.SYMTYPE, str(outside)
+            archive.addfile(member)
+        member = tarfile.TarInfo({"above": "../outside", "absolute": str(outside), "link": "UrbanSound8K/link"}[kind])
+        member.size = 4
+        archive.addfile(member, io.BytesIO(b"here"))
+    site.files["/set.tar.gz"] = memory.getvalue()
+    monkeypatch.setattr(urbansound8k.REMOTES["all"], "checksum", md5(memory.getvalue()))
+    if kind == "absolute":  # taken as a path below the folder
+        download.download(tmp_path / "down" / "UrbanSound8K")
+    else:
+        with pytest.raises(InputError, match="the archive cannot be unpacked"):
+            download.download(tmp_path / "down" / "UrbanSound8K")
+        assert not (tmp_path / "down" / "UrbanSound8K").exists()
+    assert not outside.exists()
+
+
 def test_no_server_is_one_sentence(site, tmp_path, capfd):
     site.files = {}
     with pytest.raises(InputError) as caught:

@@ -7,7 +7,7 @@ import nbformat
 import papermill
 import pytest
 import yaml
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import new_code_cell, new_output
 
 from helpers import study
 from helpers.book import contents, execute, site
@@ -43,11 +43,17 @@ def library(monkeypatch, tmp_path):
     _forget()
 
 
+PICTURE = new_output("display_data", data={"image/png": "AAAA"})
+
+
 class Papermill:
-    """Stands for papermill: no kernel; passes the parameters on and gives each code cell `outputs`."""
+    """Stands for papermill: no kernel; passes the parameters on and gives each code cell `outputs`.
+
+    A cell that promises a figure gets one too, unless it `draws` none.
+    """
 
     def __init__(self) -> None:
-        self.calls, self.outputs = [], []
+        self.calls, self.outputs, self.draws = [], [], True
 
     def __call__(self, notebook, output, given, **options):
         self.calls.append({"output": Path(output), "given": given, **options})
@@ -55,6 +61,8 @@ class Papermill:
         for cell in executed.cells:
             if cell.cell_type == "code":
                 cell.outputs = copy.deepcopy(self.outputs)
+                if self.draws and "mystnb" in cell.metadata:
+                    cell.outputs.append(copy.deepcopy(PICTURE))
                 cell.metadata["papermill"] = {"duration": 0.1}
                 cell.metadata["execution"] = {"iopub.execute_input": "2026"}
         if given:

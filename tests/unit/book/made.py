@@ -34,6 +34,8 @@ mystnb:
   image: {alt: "A line."}
 ---
 print(architecture, seed)
+from IPython.display import SVG
+SVG("<svg xmlns='http://www.w3.org/2000/svg'/>")
 ```
 """
 )

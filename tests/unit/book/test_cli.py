@@ -414,6 +414,16 @@ def test_the_main_job_says_how_long_it_took_before_and_what_each_part_took(asked
     assert json.loads((site.BUILD / "times.json").read_text()) == {"recorded": 200.0}  # the longest is kept
 
 
+@pytest.mark.parametrize("home", ["", "/tmp"])
+def test_a_checkout_that_cannot_be_written_to_is_said_with_the_way_out(library, monkeypatch, capfd, home):
+    (library / "_build").write_text("")  # no folder can be made there
+    monkeypatch.setenv("HOME", home)
+    assert cli.main(["build", "--parts=recorded"]) == 2
+    said = one_line(capfd.readouterr().err)
+    assert said.startswith(f'"{library}" cannot be written to (')
+    assert said.endswith("name a folder that can, with BUILD=folder")
+
+
 def test_two_main_jobs_do_not_run_at_once(library):
     started = time.monotonic()
     said = "another `make book` is running"
@@ -509,8 +519,8 @@ def test_prune_shows_what_is_left(library, monkeypatch, capfd):
     table = pd.DataFrame({"artefact": ["a/network"], "MB": [1.5]})
     asked = []
     monkeypatch.setattr(studies, "prune", lambda names: asked.append(names) or table)
-    assert cli.main(["prune", "b/network", "c/scores.csv"]) == 0
-    assert asked == [["b/network", "c/scores.csv"]]
+    assert cli.main(["prune", "--names='b c/network' c/scores.csv"]) == 0
+    assert asked == [["b c/network", "c/scores.csv"]]
     assert capfd.readouterr().out.split() == ["artefact", "MB", "a/network", "1.5"]
 
 

@@ -17,7 +17,7 @@ from helpers import InputError, study
 from helpers.book import execute
 from helpers.show import style
 from tests.unit.book import made
-from tests.unit.book.conftest import Papermill
+from tests.unit.book.conftest import PICTURE, Papermill
 
 # Parameters
 
@@ -146,7 +146,8 @@ def test_parameters_that_papermill_loses_are_noticed(library, monkeypatch):
 
 
 def outputs_on_the_page(page):
-    return [cell.outputs for cell in page.cells if cell.cell_type == "code" and cell.outputs]
+    kept = [[one for one in cell.get("outputs", []) if one != PICTURE] for cell in page.cells]
+    return [outputs for outputs in kept if outputs]
 
 
 # What tqdm writes; a line that has become shorter is filled with spaces.
@@ -196,6 +197,16 @@ def test_what_a_cell_prints_is_kept_as_it_is(executed):
     text = "10%|# | 1/10 [a]\n\nlast line\n"
     page = executed("05_training", outputs=[new_output("stream", name="stdout", text=text)])
     assert outputs_on_the_page(page)[0][0].text == text
+
+
+def test_a_figure_that_a_cell_promises_and_does_not_draw_is_no_page_of_the_book(executed, engine, library):
+    engine.draws = False
+    said = r"a cell of notebooks/05_training\.md shows no figure, .* fig:history's"
+    for outputs in ([], [new_output("stream", name="stdout", text="no figure")]):
+        with pytest.raises(RuntimeError, match=said):
+            executed("05_training", outputs=outputs)
+    assert not list((library / "book" / "executed").rglob("*.ipynb"))
+    executed("05_training", outputs=[new_output("display_data", data={HTML: "<svg></svg>"})])
 
 
 HTML = "text/html"
@@ -395,7 +406,7 @@ def test_plain_papermill_is_refused_a_name_that_is_no_field(opens):
     ("line", "error", "said"),
     [
         ("from helpers import InputError\nraise InputError('Give another.')", InputError, "Give another."),
-        ("1 / 0", RuntimeError, "notebooks/05_training.md stopped with ZeroDivisionError: division by zero"),
+        ("1 / 0", RuntimeError, "notebooks/05_training.md stopped in cell 2 with ZeroDivisionError: division by zero"),
     ],
     ids=["mistake", "failure"],
 )

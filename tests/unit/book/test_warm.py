@@ -144,7 +144,7 @@ def group(pid: str) -> int | None:
         return None
 
 
-def test_a_foreign_kernel_and_a_long_folder_for_temporary_files_change_nothing(chapter, tmp_path):
+def test_a_foreign_kernel_and_environment_and_a_long_folder_for_temporary_files_change_nothing(chapter, tmp_path):
     spec = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
     spec.parent.mkdir(parents=True)
     argv = ["/no/such/python", "-m", "other_launcher", "{connection_file}"]
@@ -153,6 +153,8 @@ def test_a_foreign_kernel_and_a_long_folder_for_temporary_files_change_nothing(c
     long.mkdir()
     page = tmp_path / "page.ipynb"
     given = {"JUPYTER_PATH": str(tmp_path / "jupyter"), "TMPDIR": str(long), "SAID": "hello", "HELPERS_WARM": ""}
+    given |= {"HOME": "", "LC_ALL": "C", "MPLBACKEND": "TkAgg", "PAPERMILL_OUTPUT_PATH": "/no/such"}
+    given |= dict.fromkeys(("VIRTUAL_ENV", "CONDA_PREFIX", "JUPYTER_CONFIG_DIR"), "/no/such")
     command = asked("execute", chapter, page, **given)
     said, errors = command.communicate(timeout=120)
     assert (command.returncode, errors) == (0, ""), said + errors

@@ -117,9 +117,30 @@ def test_an_index_is_shown_on_request_with_its_name_and_that_of_the_columns():
 
 def test_widths_and_links_reach_the_page():
     frame = pd.DataFrame({"why": ["a"], "where": ['<a href="x.html">figure</a>']})
-    html = show.table(frame, "c", widths={"why": "44%"}, rename={"why": "reason"}).to_html()
+    html = show.table(frame, "c", widths={"why": "44%"}, rename={"why": "reason"}, links=["where"]).to_html()
     assert re.search(r"\.col0 {\s*width: 44%;", html)
     assert '><a href="x.html">figure</a></td>' in html
+
+
+HOSTILE = """"><script>alert('x')</script><img src=x onerror=alert(1)> & it's"""
+
+
+def test_what_stands_in_a_table_is_text_and_no_markup():
+    frame = pd.DataFrame({"clip": [HOSTILE], HOSTILE: [0.5], "where": ['<a href="x.html">x</a>']}, index=[HOSTILE])
+    for options in ({"index": True}, {"rename": {"clip": HOSTILE * 2}}):
+        html = show.table(frame, f"Of {HOSTILE}.", links=["where"], **options).to_html()
+        assert "<script" not in html
+        assert "<img" not in html
+        assert html.count("<a ") == 1
+        assert html.count("&lt;script&gt;") >= 3
+
+
+def test_a_table_without_one_number_is_refused():
+    nothing = pd.DataFrame({"clip": ["a", "b"], "score": [NAN, NAN], "low": [NAN, NAN]})
+    with pytest.raises(InputError, match=r'not one number of the table "The scores\." is there'):
+        show.table(nothing, "The scores.")
+    show.table(nothing.assign(clips=[1, 2]), "The scores.")
+    show.table(nothing[["clip"]], "The clips.")
 
 
 def test_the_table_that_was_given_is_not_changed():
@@ -145,6 +166,7 @@ def test_a_table_without_rows_keeps_its_heads():
         {"columns": ["run", "typo"]},
         {"rename": {"typo": "a"}},
         {"widths": {"typo": "1%"}},
+        {"links": ["typo"]},
     ],
 )
 def test_a_column_that_is_not_there_is_named(options):
