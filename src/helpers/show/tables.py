@@ -84,9 +84,7 @@ def table(
         shown[name] = texts
     shown = shown[list(columns)] if columns else shown.drop(columns=list(within))
     name = hashlib.sha256(f"{caption}\n{shown.to_csv()}".encode()).hexdigest()[:8]  # pandas would draw one at random
-    styler = Styler(
-        shown.rename(columns=rename), caption=html.escape(caption, quote=False), cell_ids=False, uuid=name
-    )
+    styler = Styler(shown.rename(columns=rename), caption=html.escape(caption, quote=False), cell_ids=False, uuid=name)
     held = {rename.get(name, name) for name in links}
     styler.format(escape="html", subset=[name for name in styler.columns if name not in held])
     styler.format_index(escape="html", axis="columns").format_index(escape="html", axis="index")
