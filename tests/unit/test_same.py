@@ -22,6 +22,7 @@ from helpers.networks import models, training
 # ceilings, intervals and tests (test_statistics), planted events, and the maps that each table draws for itself.
 DRAWS = {
     *("audio.sounds", "audio.standin", "networks.models", "networks.training", "maps.attributions", "maps.explainers"),
+    "maps.playground",
     *("metric.baselines", "metric.ceiling", "experiments.co12", "experiments.comparison", "experiments.controls"),
     *(
         "experiments.blocks",

@@ -23,7 +23,6 @@ from traitlets.config import Config
 
 from helpers import InputError, artifacts, study
 from helpers.book import contents, origin, progress, site, warm
-from helpers.show import style
 
 _EACH = re.compile(r"^% each architecture\n(.*?)^% end\n?", re.MULTILINE | re.DOTALL)
 # what a figure holds until it stands on a page: sounds, and what is shown when a reader asks for it
@@ -212,6 +211,8 @@ def _make_page(
 
 def _mark_drawn(cell: NotebookNode, shown: NotebookNode) -> None:
     """Give a figure of lines on white the class by which the dark theme knows it."""
+    from helpers.show import style  # here, because a kernel that is forked shall choose matplotlib's backend itself
+
     picture = base64.b64decode(shown.get("data", {}).get("image/png", ""))
     if style.DRAWN.encode() in picture[:400]:
         cell.metadata.setdefault("mystnb", {}).setdefault("image", {})["classes"] = "drawn"

@@ -490,16 +490,19 @@ def test_plan_says_what_is_missing_and_how_long_it_takes(library, monkeypatch, c
     table = pd.DataFrame(
         {
             "run": ["resnet18 seed=0"] * 3,
+            "network": "ResNet18",
             "artefact": ["network", "scores.csv", "metrics.csv"],
             "there": ["yes", "no", "no"],
-            "minutes": ["", "90.0", "unknown"],
+            "minutes": [None, 90.0, None],
+            "MB": [None, 500.0, 1500.0],
         }
     )
     monkeypatch.setattr(studies, "plan", lambda name, data: table)
     assert cli.main(["plan"]) == 0
     out = capfd.readouterr().out
-    assert out.splitlines()[2].split() == ["resnet18", "seed=0", "scores.csv", "no", "90.0"]
-    assert out.endswith("3 artefacts, 2 to make, 1.5 hours of known work.\n")
+    assert out.splitlines()[2].split() == ["resnet18", "seed=0", "ResNet18", "scores.csv", "no", "90.0", "500.0"]
+    assert out.splitlines()[-1].split() == ["all", "3", "1", "2", "1", "1.5", "2.0"]
+    assert (library / "_build" / "plan-reference.csv").is_file()
 
 
 def test_study_makes_what_is_asked_and_no_other_job_runs_beside_it(library, monkeypatch):
