@@ -22,7 +22,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from helpers import InputError, artifacts, study
-from helpers.book import contents, progress, site, warm
+from helpers.book import contents, origin, progress, site, warm
 
 _EACH = re.compile(r"^% each architecture\n(.*?)^% end\n?", re.MULTILINE | re.DOTALL)
 # what a figure holds until it stands on a page: sounds, and what is shown when a reader asks for it
@@ -171,8 +171,6 @@ def _make_page(
     notebook: NotebookNode, *, source: Path, root: str, values: dict, seconds: float, asked: Sequence[Path]
 ) -> None:
     """Make an executed notebook a page: say its data, keep sound in files, drop what only machines read."""
-    from helpers.book import origin  # here, because a kernel that is forked shall choose matplotlib's backend itself
-
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         if "injected-parameters" in tags:
@@ -213,7 +211,7 @@ def _make_page(
 
 def _mark_drawn(cell: NotebookNode, shown: NotebookNode) -> None:
     """Give a figure of lines on white the class by which the dark theme knows it."""
-    from helpers.show import style
+    from helpers.show import style  # here, because a kernel that is forked shall choose matplotlib's backend itself
 
     picture = base64.b64decode(shown.get("data", {}).get("image/png", ""))
     if style.DRAWN.encode() in picture[:400]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from helpers import artifacts, show, study
+from helpers import artifacts, study
 from helpers.study import Run
 
 LISTED = 6  # files that are named below a figure; of more it is said how many
@@ -58,11 +58,15 @@ def _calls(code: str) -> list[str]:
         nodes = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Attribute)]
     except SyntaxError:  # a magic of IPython
         return []
+    from helpers import show  # here, because a kernel that is forked shall choose matplotlib's backend itself
+
     named = (node.attr for node in nodes if isinstance(node.value, ast.Name) and node.value.id == "show")
     return [name for name in dict.fromkeys(named) if inspect.isfunction(getattr(show, name, None))]
 
 
 def _helper(name: str) -> str:
+    from helpers import show
+
     function = getattr(show, name)
     module, line = function.__module__, inspect.getsourcelines(function)[1]
     link = f'<a href="{{root}}book/code/show.html#{module}.{name}">show.{name}</a>'
