@@ -1,5 +1,5 @@
 # Two commands: `make book` and `make test`. Everything else is here: `make help`.
-SETTINGS := PROFILE ARCHS DATA OTHERS PARTS STUDY NAMES FROM ALL KILLS SEED RUNS BUILD CORES VENV BASE_PYTHON GOMP_SPINCOUNT
+SETTINGS := PROFILE ARCHS DATA OTHERS PARTS STUDY ENGINE NAMES FROM ALL KILLS SEED RUNS BUILD CORES VENV BASE_PYTHON GOMP_SPINCOUNT
 # A setting stands in the call. What the shell exports under such a name is another tool's: it is said, and not taken.
 EXPORTED := $(foreach name,$(filter-out GOMP_SPINCOUNT,$(SETTINGS)),$(if $(filter environment,$(origin $(name))),$(name)))
 ifeq ($(MAKELEVEL),0)
@@ -9,12 +9,14 @@ endif
 $(foreach name,$(EXPORTED),$(eval undefine $(name)))
 VENV ?= .venv
 BASE_PYTHON ?=
-PROFILE ?= quick
+# of the book: quick; of a study: what its entries say
+PROFILE ?=
 ARCHS ?= resnet18 resnet101
 DATA ?=
 OTHERS ?=
 PARTS ?= recorded copy
 STUDY ?= reference
+ENGINE ?= local
 NAMES ?=
 FROM ?=
 ALL ?=
@@ -58,16 +60,16 @@ $(error VENV="$(VENV)" is not possible; name a folder without spaces)
 endif
 PYTHON := "$$VENV"/bin/python
 
-.PHONY: book pdf test test-fast test-faults help links data lab pairs study plan record merge verify prune bench scale lock lint check clean browser
+.PHONY: book pdf test test-fast test-faults test-slurm help links data lab pairs study plan record merge verify prune bench scale lock lint check clean browser
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@echo "make TARGET [PROFILE=smoke|quick|thesis] [ARCHS=\"resnet18 resnet101\"] [DATA=folder] [OTHERS=\"n_mfcc=20 ...\"]"
-	@echo "            [PARTS=recorded|copy] [STUDY=reference] [RUNS=folder] [BUILD=folder] [CORES=n]"
+	@echo "            [PARTS=recorded|copy] [STUDY=reference] [ENGINE=local|slurm] [RUNS=folder] [BUILD=folder] [CORES=n]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s%s\n", $$1, $$2 }' Makefile
 
 book: $(VENV)/.installed ## run the study, build the site, print its path
-	@$(PYTHON) -m helpers.book build --profile="$$PROFILE" --archs="$$ARCHS" --data="$$DATA" \
+	@$(PYTHON) -m helpers.book build --profile="$${PROFILE:-quick}" --archs="$$ARCHS" --data="$$DATA" \
 		--others="$$OTHERS" --parts="$$PARTS" --cores="$$CORES"
 
 pdf: $(VENV)/.installed ## print the built book with Chromium, print the path of the PDF
@@ -105,8 +107,9 @@ bench: $(VENV)/.installed ## time the engine against stock Quantus and torchxai 
 scale: $(VENV)/.installed ## time and memory of each step over clips, frames, rows, depth and workers; _build/scale.json
 	@$(PYTHON) -m benchmarks.scale
 
-study: $(VENV)/.installed ## make what the runs of STUDY need, on DATA's recordings (hours; resumes)
-	@$(PYTHON) -m helpers.book study --study="$$STUDY" --data="$$DATA"
+study: $(VENV)/.installed ## make what the runs of STUDY need, on DATA's recordings, here or with ENGINE=slurm (hours; resumes)
+	@$(PYTHON) -m helpers.book study --study="$$STUDY" --data="$$DATA" --profile="$$PROFILE" \
+		--engine="$$ENGINE" --cores="$$CORES"
 
 plan: $(VENV)/.installed ## list the jobs of STUDY and how long they will take
 	@$(PYTHON) -m helpers.book plan --study="$$STUDY" --data="$$DATA"
@@ -122,6 +125,9 @@ verify: $(VENV)/.installed ## make recorded results again and compare (ALL=1: ev
 
 test-faults: $(VENV)/.installed ## kill the study KILLS times at random moments; what comes out is the same
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -s tests/faults
+
+test-slurm: $(VENV)/.installed ## a smoke study through a Slurm of one machine, started here (root on Debian; else skipped)
+	@$(PYTHON) -m pytest tests/slurm
 
 prune: $(VENV)/.installed ## list what runs made by size, and remove NAMES="..." of it
 	@$(PYTHON) -m helpers.book prune --names="$$NAMES"

@@ -23,6 +23,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -105,9 +106,13 @@ class Artefact:
         """This artefact of the same run with some fields changed: an input of another."""
         return Changed(self, changes)
 
-    def gathered(self, run: Run) -> dict[str, Path]:
-        """Its path, made or loaded, as an input of another: by name."""
-        return {self.name: self._get(run)}
+    def named(self, run: Run) -> dict[str, Piece]:
+        """As an input of another: what it is, by the name that a recipe calls it."""
+        return {self.name: (self, run, None)}
+
+    def made_from(self, run: Run) -> dict[str, Piece]:
+        """What it is made from, by the names that its recipe calls them."""
+        return {name: piece for one in self.inputs for name, piece in one.named(run).items()}
 
     def path(self, run: Run, fold: int | None = None) -> Path:
         """Where it lies: fields that differ from their defaults are part of the name."""
@@ -158,12 +163,22 @@ class Artefact:
         """Whether it can be had: always, but of a recorded run only what is recorded."""
         return whole(run).source.kind != "recorded" or record_path(self.path(run)).exists()
 
-    def recipe(self, run: Run, fold: int | None = None) -> dict[str, Any]:
-        """What it would be made from; makes the inputs if it must."""
+    def is_fresh(self, run: Run, fold: int | None = None) -> bool:
+        """Whether it is as it would be made now from what lies there; makes nothing."""
+        try:
+            recipe = self.recipe(run, fold, making=False)
+        except (OSError, ValueError, KeyError, TypeError) as wrong:  # something that it is made from is not there
+            if isinstance(wrong, InputError):
+                raise
+            return False
+        return _is_fresh(self.path(run, fold), _recipe_digest(recipe))
+
+    def recipe(self, run: Run, fold: int | None = None, *, making: bool = True) -> dict[str, Any]:
+        """What it would be made from; makes the inputs if it must, or takes them as they lie there."""
         run = whole(run)
         inputs: dict[str, str] = dict(self.outside(run, *([fold] if self.folds else []))) if self.outside else {}
-        for one in self.inputs:
-            inputs |= {name: digest_of(path) for name, path in one.gathered(run).items()}
+        for name, (one, own, of) in self.made_from(run).items():
+            inputs[name] = digest_of(one._get(own, of) if making else one.path(own, of))
         return {
             "fields": {name: getattr(run, name) for name in self.fields} | ({"fold": fold} if self.folds else {}),
             "inputs": inputs,
@@ -211,11 +226,11 @@ class Each:
         """Fields that key it."""
         return (*self.artefact.closure, self.field)
 
-    def gathered(self, run: Run) -> dict[str, Path]:
-        """The paths, by name and fold."""
+    def named(self, run: Run) -> dict[str, Piece]:
+        """What they are, by name and fold."""
         value = getattr(run, self.field)
         folds = value if isinstance(value, tuple) else (value,)
-        return {f"{self.artefact.name} {fold}": self.artefact._get(run, fold) for fold in folds}
+        return {f"{self.artefact.name} {fold}": (self.artefact, run, fold) for fold in folds}
 
 
 @dataclass(frozen=True)
@@ -230,10 +245,13 @@ class Changed:
         """Fields that key it."""
         return tuple(name for name in self.artefact.closure if name not in self.changes)
 
-    def gathered(self, run: Run) -> dict[str, Path]:
-        """The path, by name and what is changed."""
+    def named(self, run: Run) -> dict[str, Piece]:
+        """What it is, by name and what is changed."""
         said = " ".join(f"{n}={v}" for n, v in self.changes.items())
-        return {f"{self.artefact.name} {said}": self.artefact._get(run.with_(**self.changes))}
+        return {f"{self.artefact.name} {said}": (self.artefact, run.with_(**self.changes), None)}
+
+
+Piece = tuple[Artefact, Run, int | None]  # one artefact: its kind, the run, and the fold where it is made fold by fold
 
 
 class _Seen:
@@ -283,7 +301,7 @@ def produce(
 
     Chapter: notebooks/11_runs.md
     """
-    recipe_digest = _sha256(json.dumps(recipe, sort_keys=True).encode())
+    recipe_digest = _recipe_digest(recipe)
     known, work = record_path(path), path.parent / f".{path.name}.{recipe_digest[:12]}.work"
     if _is_fresh(path, recipe_digest):
         with contextlib.suppress(OSError):  # a folder that may only be read is enough to load from
@@ -561,8 +579,8 @@ def rates(name: str) -> dict[str, float]:
     stem = name.partition(".")[0]
     for root in (study.RECORDED, study.RUNS):  # what was made here counts more
         for path in root.glob(f"**/{stem}*.json"):
-            made = json.loads(path.read_text())["made"]
-            if made.get("work"):
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # a broken record says nothing
+                made = json.loads(path.read_text())["made"]
                 architecture = path.parent.name if path.parent.name in study.NETWORKS else ""
                 found[architecture] = made["seconds"] / made["work"]
     return found
@@ -577,10 +595,14 @@ def locked(path: Path) -> FileLock:
 def is_whole(path: Path) -> bool:
     """Whether an artefact is as it was made, and its record speaks of the recipe that it names."""
     try:
-        digest = _sha256(json.dumps(record(path)["recipe"], sort_keys=True).encode())
+        digest = _recipe_digest(record(path)["recipe"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
     return _is_fresh(path, digest)
+
+
+def _recipe_digest(recipe: Mapping[str, Any]) -> str:
+    return _sha256(json.dumps(recipe, sort_keys=True).encode())
 
 
 def _is_fresh(path: Path, recipe_digest: str) -> bool:
@@ -610,6 +632,7 @@ def _circumstances() -> dict:
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
         "machine": f"{platform.system()} {platform.machine()}, {_processor()}",
         "cores": os.cpu_count(),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,  # of the process until now
     } | _torch()
 
 

@@ -241,7 +241,7 @@ class Run(BaseModel):
     def key(self) -> str:
         """What tables call the run: "resnet18 seed=0 hop_length=1024", then what else is changed."""
         first = ("seed", "hop_length")
-        others = [n for n in self.changed if n not in (*first, *_COUNTS)]
+        others = [n for n in self.changed if n not in (*first, *COUNTS)]
         return " ".join([self.architecture, *(f"{n}={said(getattr(self, n))}" for n in (*first, *others))])
 
     @property
@@ -274,13 +274,13 @@ class Run(BaseModel):
     def _differs(self, upto: str = "") -> list[str]:
         names = list(type(self).model_fields)
         kept = names[: names.index(upto) + 1] if upto else names
-        skip = ("seed", "training_folds", *_COUNTS)
+        skip = ("seed", "training_folds", *COUNTS)
         return [f"{n} {said(v)}" for n, v in self.changed.items() if n in kept and n not in skip]
 
 
 FIELDS: Mapping[str, FieldInfo] = Run.model_fields
 _SHAPING = ("representation", "n_mfcc", "n_mels", "n_fft", "hop_length")  # the rows of a picture
-_COUNTS = ("stock_clips", "drawn_clips")  # how many clips an engine scores changes no score
+COUNTS = ("stock_clips", "drawn_clips")  # how many clips an engine scores changes no score
 
 
 def _extra(info: FieldInfo) -> dict[str, Any]:
@@ -746,15 +746,16 @@ def _combined(entry: dict[str, Any]) -> Iterable[dict[str, Any]]:
 NOT_FIELDS = ("also", "only", "weights")  # of an entry of a study
 
 
-def entries(name: str = "reference", *, data: str = "recorded") -> list[Run]:
-    """The runs of a study on some data, in its order.
+def entries(name: str = "reference", *, data: str = "recorded", profile: str = "") -> list[Run]:
+    """The runs of a study on some data, in its order; `profile` takes the place of what its entries say.
 
     Chapter: notebooks/13_reference.md
     """
     found = []
     for entry in study(name):
         values = {n: parse(n, v) for n, v in entry.items() if n not in NOT_FIELDS}
-        found.append(settle({"profile": "thesis", **values, "data": data}, where=f"config/studies/{name}.yaml"))
+        values = {"profile": "thesis", **values, "data": data} | ({"profile": profile} if profile else {})
+        found.append(settle(values, where=f"config/studies/{name}.yaml"))
     return found
 
 

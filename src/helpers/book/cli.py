@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import importlib.util
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +21,8 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import yaml
 
 from helpers import InputError, artifacts, study
 from helpers.book import contents, elsewhere, graph, progress, site
@@ -32,8 +36,7 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
     wanted = parts.split()
     if not wanted or set(wanted) - set(contents.PARTS):
         raise InputError(f'PARTS="{parts}" is not known; choose from {", ".join(contents.PARTS)}, or both')
-    if cores < 1:
-        raise InputError(f"CORES={cores} is not a number of cores; give 1 or more")
+    _check_cores(cores)
     study.check("profile", profile, where="PROFILE in the call")
     settings = _settings(others)
     study.one_line("RUNS", kept := os.environ.get("RUNS", ""))
@@ -141,27 +144,73 @@ def _words(text: str, *, setting: str) -> list[str]:
         raise InputError(f"{setting}={text!r} has a quotation mark without its partner; close it") from None
 
 
-def _snakemake(*, cores: int, settings: dict, held: Sequence[int] = ()) -> None:
-    """Run the study's graph; jobs speak on standard output, Snakemake itself only counts the steps.
+def make_study(*, name: str, data: str, profile: str, engine: str, cores: int) -> None:
+    """Make what a study asks for and is not there: one job per artefact, on this machine or on a cluster."""
+    _check_cores(cores)
+    if profile:
+        study.check("profile", profile, where="PROFILE in the call")
+    study.study(name)  # refuses one that is not there before seconds of importing
+    folder = _engine(engine)
+    from helpers.book import jobs, warm  # here, because they take seconds to import
+
+    source = study.entries(name, data=data, profile=profile)[0].source
+    kept = jobs.place(source.results)
+    if signs := set(kept) & set("{}" if engine == "local" else "{},"):
+        raise InputError(
+            f'"{kept}" holds "{min(signs)}", which Snakemake reads as its own; name RUNS or DATA otherwise'
+        )
+    with _only_run() as held:
+        waiting = jobs.write(name, data, profile, site.BUILD / "jobs.json")
+        print(f"Study {name} on {source.label}, {source.folder}: {waiting} artefacts to make.", flush=True)
+        if waiting:
+            words = ["--snakefile", "study.smk", "--workflow-profile", str(folder), "--keep-going", "--forceall"]
+            settings, own = {"jobs": str(site.BUILD / "jobs.json")}, cores if engine == "local" else 0
+            # on other machines nothing can ask a process of this one
+            with warm.server() if engine == "local" else contextlib.nullcontext():
+                _snakemake(cores=own, settings=settings, held=[held], words=words)
+    print(f"All artefacts of study {name} are there: {source.results}")
+
+
+def _engine(name: str) -> Path:
+    """The folder of an engine's workflow profile.
+
+    Raises
+    ------
+    InputError
+        There is none of that name, or what it needs is not installed.
+    """
+    folder = study.ROOT / "config" / "engines" / name
+    if not name or not (folder / "config.yaml").is_file():
+        known = ", ".join(sorted(path.parent.name for path in folder.parent.glob("*/config.yaml")))
+        raise InputError(f'engine "{name}" is not known; choose from {known} (ENGINE in the call)')
+    executor = yaml.safe_load((folder / "config.yaml").read_text()).get("executor", "local")
+    package = f"snakemake-executor-plugin-{executor}"
+    if executor != "local" and importlib.util.find_spec(package.replace("-", "_")) is None:
+        raise InputError(f"ENGINE={name} needs the package {package}, which is not installed; install it with pip")
+    if executor == "slurm" and not shutil.which("sbatch"):
+        raise InputError("ENGINE=slurm needs Slurm's sbatch, which is not on this machine; call it on a login node")
+    return folder
+
+
+def _check_cores(cores: int) -> None:
+    if cores < 1:
+        raise InputError(f"CORES={cores} is not a number of cores; give 1 or more")
+
+
+def _snakemake(*, cores: int, settings: dict, held: Sequence[int] = (), words: Sequence[str] = ()) -> None:
+    """Run a graph; jobs speak on standard output, Snakemake itself only counts the steps.
 
     Parameters
     ----------
+    cores : of this machine; 0 where the steps run elsewhere.
     held : numbers of open files that the engine keeps open: the lock, which it holds also when this process is killed.
+    words : further ones of Snakemake's command line.
     """
-    call = [
-        sys.executable,
-        "-m",
-        "helpers.book",
-        "engine",
-        "--",
-        "--cores",
-        str(cores),
-        "--nolock",
-        "--rerun-incomplete",
-    ]
+    call = [sys.executable, "-m", "helpers.book", "engine", "--", "--nolock", "--rerun-incomplete", *words]
+    call += ["--cores", str(cores)] if cores else []
     config = site.BUILD / "study.json"  # a file: on the command line Snakemake guesses what a value is
     artifacts.write_text(config, json.dumps(settings))
-    call += ["--quiet", "host", "rules", "--configfile", str(config)]
+    call += ["--quiet", "host", "--configfile", str(config)]
     log = site.BUILD / "study.log"
     # a profile of the user's own, for other work, would send the steps elsewhere or nowhere
     own = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
@@ -182,9 +231,22 @@ def _snakemake(*, cores: int, settings: dict, held: Sequence[int] = ()) -> None:
         text = log.read_text()
         if mistake := re.search(r"^InputError in file .*:\n(.+)", text, re.MULTILINE):
             raise InputError(mistake[1])  # met before the first step
-        if "CalledProcessError" not in text:  # else the failed chapter has said what is wrong
+        said = [] if cores else _failed(text)
+        print(*said, sep="\n", end="\n" if said else "", file=sys.stderr)
+        if not said and "CalledProcessError" not in text:  # else the failed step has said what is wrong
             print("\n".join(text.splitlines()[-20:]), file=sys.stderr)
         raise RuntimeError("stopped; the whole log is _build/study.log, and what each step said is in _build/logs")
+
+
+def _failed(text: str) -> list[str]:
+    """The last line of what each step said that failed elsewhere and did not come out at another try."""
+    found = {}
+    for block in re.split(r"(?=jobid: \d)", text)[1:]:
+        number = block.partition("\n")[0]
+        log = re.search(r"^ +log: (.+?\.json\.log).*\(check log file", block, re.MULTILINE)
+        if log and f"Finished {number} " not in text:
+            found[study.ROOT / log[1]] = number
+    return [line for path in found if path.is_file() for line in path.read_text().splitlines()[-1:]]
 
 
 def engine(words: Sequence[str]) -> None:
@@ -294,13 +356,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = commands.add_parser("pairs", help="write the .ipynb twins of the chapters")
     command.add_argument("--check", action="store_true")
     for name, said in (
-        ("study", "make what a study's runs need"),
+        ("study", "make what a study's runs need, with Snakemake"),
         ("plan", "list the jobs of a study, with minutes"),
         ("record", "write data/recorded from a study's runs"),
     ):
         command = commands.add_parser(name, help=said)
         command.add_argument("--study", default="reference")
         command.add_argument("--data", default="")
+        if name == "study":
+            command.add_argument("--profile", default="", help="of all runs, in place of what the study says")
+            command.add_argument("--engine", default="local", help="a folder of config/engines")
+            command.add_argument("--cores", type=int, default=os.cpu_count())
+    command = commands.add_parser("make", help="make one artefact of one run, if it is not there")
+    command.add_argument("artefact", help='its name, such as "scores.csv"')
+    command.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE")
+    command.add_argument("--fold", type=int, help="of one that is made fold by fold")
+    command.add_argument("--threads", type=int, default=0)
     command = commands.add_parser("verify", help="make recorded results again and compare; with data a whole study")
     command.add_argument("--all", action="store_true", help="all explained clips, not the first few")
     command.add_argument("--study", default="reference")
@@ -313,7 +384,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("data", help="download UrbanSound8K and verify it")
     options = parser.parse_args(arguments)
     # a chapter executed by Snakemake speaks where its progress is shown
-    stream = sys.stdout if options.command in ("execute", "site") else sys.stderr
+    stream = sys.stdout if options.command in ("execute", "site", "make") else sys.stderr
     try:
         if os.environ.get("BUILD"):
             elsewhere.run(os.environ["BUILD"], sys.argv[1:] if arguments is None else arguments)
@@ -391,19 +462,27 @@ def _run(options: argparse.Namespace) -> None:
         from helpers.audio import download
 
         download.download(study.DATA / "UrbanSound8K")
+    elif options.command == "study":
+        make_study(
+            name=options.study,
+            data=options.data,
+            profile=options.profile,
+            engine=options.engine,
+            cores=options.cores,
+        )
     else:
-        from helpers.book import studies  # here, because it takes seconds to import
+        from helpers.book import jobs, studies  # here, because they take seconds to import
 
-        if options.command == "study":
-            with _only_run():
-                studies.make(options.study, options.data)
+        if options.command == "make":
+            given = dict(_value(text) for text in options.parameters)
+            jobs.make(options.artefact, given, fold=options.fold, threads=options.threads)
         elif options.command == "plan":
-            table = studies.plan(options.study, options.data)
+            table = jobs.plan(options.study, options.data)
             site.BUILD.mkdir(exist_ok=True)
             whole = site.BUILD / f"plan-{options.study}.csv"
             table.to_csv(whole, index=False)
             print(table.to_string(index=False) if len(table) <= PLANNED else f"{len(table)} artefacts: {whole}")
-            print(studies.totals(table).to_string(index=False))
+            print(jobs.totals(table).to_string(index=False))
         elif options.command == "merge":
             with _only_run():
                 print(studies.merge(options.folder, options.data).to_string(index=False))

@@ -1,4 +1,4 @@
-"""Studies: lists of runs (config/studies), made, planned and recorded through what the artefacts declare.
+"""Studies: lists of runs (config/studies), what they ask for, recorded and merged through what the artefacts declare.
 
 Chapter: notebooks/11_runs.md
 """
@@ -6,7 +6,6 @@ Chapter: notebooks/11_runs.md
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import shutil
 import tempfile
@@ -19,7 +18,7 @@ import safetensors.torch
 import torch
 
 from helpers import InputError, artifacts, study
-from helpers.artifacts import Artefact, Changed
+from helpers.artifacts import Artefact
 from helpers.book import contents
 from helpers.experiments import (
     blocks,
@@ -39,7 +38,7 @@ from helpers.experiments import (
 )
 from helpers.findings import curve
 from helpers.maps import examples, explainers
-from helpers.networks import models, training
+from helpers.networks import training
 from helpers.study import Run
 
 # every artefact of a run; a module that is imported here has declared its own
@@ -80,9 +79,9 @@ def named(stem: str) -> Artefact:
     return found[stem]
 
 
-def jobs(name: str, data: str) -> Iterator[tuple[dict, Run, Artefact]]:
+def jobs(name: str, data: str, profile: str = "") -> Iterator[tuple[dict, Run, Artefact]]:
     """Every artefact that a study asks for: its entry, the run and the artefact, in the order of making."""
-    for entry, run in zip(study.study(name), study.entries(name, data=data), strict=True):
+    for entry, run in zip(study.study(name), study.entries(name, data=data, profile=profile), strict=True):
         usual = ALWAYS[:2] if "only" in entry else ALWAYS
         for artefact in [artifacts.ALL[n] for n in usual] + [named(n) for n in beside(entry)]:
             yield entry, run, artefact
@@ -101,107 +100,20 @@ def reads(chapter: str) -> list[Artefact]:
 
 
 def _all(artefact: Artefact) -> Iterator[Artefact]:
-    return (one for one, _ in _made_from(artefact))
-
-
-def _made_from(artefact: Artefact, **changes: Any) -> Iterator[tuple[Artefact, dict[str, Any]]]:
-    """An artefact after all that it is made from, each with what is changed in its run."""
+    """An artefact after all that it is made from."""
     for one in artefact.inputs:
-        inner = one.changes if isinstance(one, Changed) else {}
-        yield from _made_from(one if isinstance(one, Artefact) else one.artefact, **changes, **inner)
-    yield artefact, changes
+        yield from _all(one if isinstance(one, Artefact) else one.artefact)
+    yield artefact
 
 
-def make(name: str, data: str) -> None:
-    """Make what a study asks for, one after the other; an interrupted call goes on where it was."""
-    _real(data)
-    for _, run, artefact in jobs(name, data):
-        print(f"{run.key}: {artefact.name}", flush=True)
-        artefact.get(run)
+def real(data: str) -> None:
+    """Refuse sounds that a program made.
 
-
-def plan(name: str, data: str) -> pd.DataFrame:
-    """The jobs of a study, each artefact once, with those that it is made from.
-
-    Returns
-    -------
-    One row per artefact: run, network, artefact, there (yes or no); minutes, from what such work took before, and MB,
-    from what such artefacts take, NaN where nothing is known or it is there.
+    Raises
+    ------
+    InputError
+        No recordings are there.
     """
-    _real(data)
-    rows, seen = [], set()
-    for _, run, artefact in jobs(name, data):
-        for one, changes in _made_from(artefact):
-            own = run.with_(**changes) if changes else run
-            if one.folds or (path := one.path(own)) in seen:  # a fold's features are too small to list
-                continue
-            seen.add(path)
-            there = artifacts.record_path(path).exists()
-            seconds = None if there else _seconds(one, own)
-            costs = {"minutes": seconds and round(seconds / 60, 1), "MB": None if there else _megabytes(one, own)}
-            named_ = {"run": own.key, "network": own.name, "artefact": one.name, "there": "yes" if there else "no"}
-            rows.append(named_ | costs)
-    return pd.DataFrame(rows).astype({"minutes": float, "MB": float})
-
-
-def totals(table: pd.DataFrame) -> pd.DataFrame:
-    """A plan in a few lines: one row per network and one for all.
-
-    Parameters
-    ----------
-    table : from `plan`.
-
-    Returns
-    -------
-    network, artefacts, there (how many), to make, of unknown cost (how many of these), hours and GB of the others.
-    """
-    rows = []
-    for network, part in [*table.groupby("network", sort=False), ("all", table)]:
-        missing = part[part["there"] == "no"]
-        row = {"network": network, "artefacts": len(part), "there": len(part) - len(missing), "to make": len(missing)}
-        row |= {"of unknown cost": int(missing["minutes"].isna().sum())}
-        rows.append(row | {"hours": round(part["minutes"].sum() / 60, 1), "GB": round(part["MB"].sum() / 1000, 1)})
-    return pd.DataFrame(rows)
-
-
-def _seconds(artefact: Artefact, run: Run) -> float | None:
-    """What an artefact takes; of a network that nobody timed, another's time by the ratio of their operations."""
-    rates = artifacts.rates(artefact.name)
-    if not artefact.work or "architecture" not in artefact.closure or run.architecture in rates or not rates:
-        return artefact.seconds(run)
-    other = "resnet18" if "resnet18" in rates else next(iter(rates))
-    return rates[other] * artefact.work(run) * _operations(run.architecture) / _operations(other)
-
-
-def _operations(architecture: str) -> float:
-    """Multiplications and additions of one forward of a network, per cell of its input."""
-    shape = (512, 173) if architecture == "resnet1d" else (13, 400)
-    return models.operations(architecture, shape) / (shape[0] * shape[1])
-
-
-def _megabytes(artefact: Artefact, run: Run) -> float | None:
-    """What an artefact will take: a network by its weights, others as those of that name and network that are there."""
-    if artefact is training.NETWORK:
-        return round(models.weights(run.architecture) * 4 / 1e6, 1)
-    sizes = _sizes()
-    known = sizes.get((artefact.name, run.architecture)) or sizes.get((artefact.name, ""))
-    return known and round(known / 1e6, 2)
-
-
-@functools.cache
-def _sizes() -> dict[tuple[str, str], float]:
-    """Mean size in bytes of the files that are there, by artefact and network, and by artefact alone."""
-    found: dict[tuple[str, str], list[int]] = {}
-    for path in (path for root in (study.RECORDED, study.RUNS) for path in root.rglob("*.json")):
-        kept = path.parent / f"{path.stem}{Path(str(_record(path).get('artefact'))).suffix}"
-        if kept.is_file() and kept != path:
-            name = kept.name.partition("-")[0].partition(".")[0] + kept.suffix
-            for key in ((name, path.parent.name), (name, "")):
-                found.setdefault(key, []).append(kept.stat().st_size)
-    return {key: sum(sizes) / len(sizes) for key, sizes in found.items()}
-
-
-def _real(data: str) -> None:
     if study.open(profile="thesis", data=data).source.synthetic:
         raise InputError(
             "a recorded study needs real recordings; name them with DATA=folder, or get them with `make data`"
@@ -241,7 +153,7 @@ def record(name: str, data: str) -> list[str]:
     InputError
         Nothing is there, or an artefact does not belong to the one it was made from.
     """
-    _real(data)
+    real(data)
     copied: list[str] = []
     for entry, run, last in jobs(name, data):
         for artefact in _all(last):
@@ -302,7 +214,7 @@ def merge(folder: str, data: str) -> pd.DataFrame:
 
     Parameters
     ----------
-    folder : their runs (RUNS of their call, or data/runs of their checkout). data : one's own sounds, as in `make`.
+    folder : their runs (RUNS of their call, or data/runs of their checkout). data : one's own sounds.
 
     Returns
     -------
@@ -315,7 +227,7 @@ def merge(folder: str, data: str) -> pd.DataFrame:
     """
     source, theirs = study.open(profile="thesis", data=data).source, Path(folder).expanduser().resolve()
     records = sorted(path for path in theirs.rglob("*.json") if not path.name.startswith("."))
-    found = {path: known for path in records if "recipe_digest" in (known := _record(path))}
+    found = {path: known for path in records if "recipe_digest" in (known := read(path))}
     if not found:
         raise InputError(
             f'no artefact lies in "{folder}"; name a folder of runs, such as data/runs of a checkout (FROM)'
@@ -354,7 +266,8 @@ def _taken(path: Path, target: Path, known: dict[str, Any]) -> str:
     return "taken"
 
 
-def _record(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """A record as it lies there; {} where the file is none."""
     try:
         known = json.loads(path.read_text())
     except ValueError:

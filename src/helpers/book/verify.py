@@ -111,9 +111,9 @@ def again(name: str, data: str) -> pd.DataFrame:
     rows: dict[Path, tuple] = {}
     home = study.RUNS
     with _elsewhere(home.with_name("again")):
-        studies.make(name, data)
+        studies.real(data)
         for _, run, artefact in studies.jobs(name, data):
-            made = artefact.path(run)
+            made = artefact.get(run)
             own, kept = home / made.relative_to(study.RUNS), artefact.path(run.with_(data="recorded"))
             before = next((path for path in (own, kept) if artifacts.record_path(path).exists()), None)
             if before is None or made in rows:

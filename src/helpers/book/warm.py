@@ -27,7 +27,7 @@ from typing import IO, Any
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 
 # What most chapters and the process that executes them take long to import.
-IMPORTS = ("papermill", "jupytext", "ipykernel.kernelapp", "torch", "seaborn", "helpers.show", "helpers.book.studies")
+IMPORTS = ("papermill", "jupytext", "ipykernel.kernelapp", "torch", "seaborn", "helpers.show", "helpers.book.jobs")
 LONGEST = 60  # characters of a folder in which sockets can lie
 
 
@@ -188,7 +188,7 @@ def _be_kernel(waiting: int) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()
     os.environ.update(environment)
-    _take_threads(int(environment.get("OMP_NUM_THREADS") or 0))
+    take_threads(int(environment.get("OMP_NUM_THREADS") or 0))
     if sys.path[0] in ("", os.getcwd()):  # as ipykernel_launcher does; the shell puts the chapter's own folder there
         del sys.path[0]
     os.chdir(folder)
@@ -202,7 +202,7 @@ def _be_kernel(waiting: int) -> None:
         os._exit(code)
 
 
-def _take_threads(count: int) -> None:
+def take_threads(count: int) -> None:
     """Use as many threads as the environment says, which the libraries only read when they are loaded."""
     if count and "torch" in sys.modules:
         import threadpoolctl

@@ -1,16 +1,20 @@
 """The small book in a folder of its own, executed without a kernel."""
 
 import copy
+import json
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
+import safetensors.torch
+import torch
 import yaml
 from nbformat.v4 import new_code_cell, new_output
 
-from helpers import study
-from helpers.book import contents, execute, site
+from helpers import artifacts, study
+from helpers.artifacts import Artefact
+from helpers.book import contents, execute, jobs, site, studies
 from tests.unit.book import made
 
 
@@ -105,3 +109,89 @@ def markdown():
         return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
 
     return call
+
+
+ENTRIES = (
+    {"architecture": "resnet18", "training_folds": "1 2", "also": ["curve"]},
+    {"architecture": "resnet18", "training_folds": "1 2", "draws": 3},  # the same network, scored otherwise
+    {"architecture": "resnet18", "training_folds": "1 2", "seed": 1, "weights": True},
+)
+
+
+class World:
+    """Artefacts that count how often they are made; recordings in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.made: list[str] = []
+        self.stopped = False
+        self.folder = folder
+        for fold in (1, 2, 10):
+            (folder / "audio" / f"fold{fold}").mkdir(parents=True)
+            (folder / "audio" / f"fold{fold}" / "1-0-0-0.wav").touch()
+        features = Artefact("features.npz", make=self._features, fields=("frames",), folds=True, record=False)
+        self.network = Artefact(
+            "network",
+            make=self._network,
+            fields=("architecture", "seed"),
+            inputs=(features.each("training_folds"),),
+            work=lambda run: 2.0 + run.seed,
+        )
+        self.scores = Artefact(
+            "scores.csv", make=self._scores, fields=("draws",), inputs=(self.network,), work=lambda run: 1.0
+        )
+        self.curve = Artefact("curve.csv", make=self._curve, inputs=(self.scores,))
+
+    def _features(self, run, target, fold) -> None:
+        target.write_text(f"{fold}")
+
+    def _network(self, run, target) -> None:
+        self.made.append(f"network {run.seed}")
+        target.mkdir()
+        weights = {"w": torch.tensor([run.seed + 0.1, 1e-3]), "steps": torch.tensor(7)}
+        safetensors.torch.save_file(weights, target / "weights.safetensors")
+        (target / "history.csv").write_text("epoch,loss\n1,0.5\n")
+
+    def _scores(self, run, target) -> None:
+        if self.stopped:
+            raise KeyboardInterrupt
+        self.made.append(f"scores {run.seed} {run.draws}")
+        target.write_text(f"clip,score\na.wav,0.{run.seed}\n")
+
+    def _curve(self, run, target) -> None:
+        self.made.append(f"curve {run.seed}")
+        target.write_text("estimate\n0.5\n")
+
+    def make(self) -> None:
+        """What the study asks for, one after the other, as the jobs of its graph would."""
+        for _, run, artefact in studies.jobs("mine", self.data):
+            artefact.get(run)
+
+    @property
+    def data(self) -> str:
+        return str(self.folder)
+
+    def runs(self, data: str = "") -> list[study.Run]:
+        return study.entries("mine", data=data or self.data)
+
+
+@pytest.fixture
+def world(library, monkeypatch, tmp_path):
+    monkeypatch.setattr(artifacts, "ALL", {})
+    monkeypatch.setattr(study, "study", lambda name: ENTRIES)
+    monkeypatch.setattr(studies, "ALWAYS", ("network", "scores.csv"))
+    study.RECORDED.mkdir(parents=True)
+    (study.RECORDED / "answer.md").write_text("yes")
+    artifacts.rates.cache_clear()
+    jobs._known.cache_clear()
+    yield World(tmp_path / "recordings")
+    artifacts.rates.cache_clear()
+    jobs._known.cache_clear()
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def spoil(path: Path, **changed) -> None:
+    known = artifacts.record(path)
+    artifacts.record_path(path).write_text(json.dumps(known | changed))

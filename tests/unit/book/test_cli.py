@@ -14,7 +14,7 @@ from snakemake.common.configfile import load_configfile
 
 from helpers import InputError, study
 from helpers.audio import overlaps, sounds
-from helpers.book import cli, contents, graph, picture, site, studies
+from helpers.book import cli, contents, graph, jobs, picture, site, studies
 from helpers.findings import reference
 from tests.conftest import Tree
 from tests.unit.audio import corpus
@@ -121,6 +121,8 @@ def test_a_mistake_in_a_studys_call_is_one_line_and_nothing_is_written(
     folder = library / "config" / "studies"
     folder.mkdir(parents=True)
     (folder / "reference.yaml").write_text("- {architecture: resnet18}\n")
+    (library / "config" / "engines" / "local").mkdir(parents=True)
+    (library / "config" / "engines" / "local" / "config.yaml").write_text("executor: local\n")
     monkeypatch.setattr(study, "study", study.study.__wrapped__)  # what is read here is not kept
     if "--study" in options:
         options = [*options, "--data", str(recordings(tmp_path))]
@@ -490,32 +492,141 @@ def test_plan_says_what_is_missing_and_how_long_it_takes(library, monkeypatch, c
     table = pd.DataFrame(
         {
             "run": ["resnet18 seed=0"] * 3,
-            "network": "ResNet18",
+            "network": ["ResNet18"] * 3,
             "artefact": ["network", "scores.csv", "metrics.csv"],
             "there": ["yes", "no", "no"],
-            "minutes": [None, 90.0, None],
-            "MB": [None, 500.0, 1500.0],
+            "minutes": [float("nan"), 90.0, float("nan")],
+            "MB": [float("nan"), 0.5, float("nan")],
         }
     )
-    monkeypatch.setattr(studies, "plan", lambda name, data: table)
+    monkeypatch.setattr(jobs, "plan", lambda name, data: table)
     assert cli.main(["plan"]) == 0
     out = capfd.readouterr().out
-    assert out.splitlines()[2].split() == ["resnet18", "seed=0", "ResNet18", "scores.csv", "no", "90.0", "500.0"]
-    assert out.splitlines()[-1].split() == ["all", "3", "1", "2", "1", "1.5", "2.0"]
-    assert (library / "_build" / "plan-reference.csv").is_file()
+    assert out.splitlines()[2].split() == ["resnet18", "seed=0", "ResNet18", "scores.csv", "no", "90.0", "0.5"]
+    assert out.splitlines()[-1].split() == ["all", "3", "1", "2", "1", "1.5", "0.0"]
 
 
-def test_study_makes_what_is_asked_and_no_other_job_runs_beside_it(library, monkeypatch):
-    made = []
+@pytest.fixture
+def engines(library, monkeypatch):
+    """Profiles of three engines, the third for a plugin that nobody has; the graph has as many jobs as it holds."""
+    for name, executor in (("local", "local"), ("slurm", "slurm"), ("moon", "moon")):
+        folder = library / "config" / "engines" / name
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(f"executor: {executor}\n")
+    waiting = []
 
-    def make(name, data):
+    def write(name, data, profile, kept):
         with pytest.raises(InputError, match="another `make book`"), cli._only_run():
             pass
-        made.append((name, data))
+        return len(waiting)
 
-    monkeypatch.setattr(studies, "make", make)
-    assert cli.main(["study", "--study", "reference", "--data", "/x"]) == 0
-    assert made == [("reference", "/x")]
+    monkeypatch.setattr(jobs, "write", write)
+    return waiting
+
+
+def test_a_study_is_one_graph_that_goes_on_where_a_branch_fails(asked, engines, stand_in, capfd):
+    engines.append("network")
+    monkey = {"HELPERS_WARM": os.environ.get("HELPERS_WARM")}
+    assert cli.main(["study", "--profile", "smoke", "--data", str(stand_in), "--cores", "3"]) == 0
+    assert asked["cores"] == 3
+    assert asked["settings"] == {"jobs": str(study.ROOT / "_build" / "jobs.json")}
+    words = asked["words"]
+    assert words[words.index("--snakefile") + 1] == "study.smk"
+    assert words[words.index("--workflow-profile") + 1] == str(study.ROOT / "config" / "engines" / "local")
+    assert {"--keep-going", "--forceall"} <= set(words)
+    assert f"Study reference on synthetic stand-in, {stand_in}: 1 artefacts to make.\n" in capfd.readouterr().out
+    assert os.environ.get("HELPERS_WARM") == monkey["HELPERS_WARM"]
+
+
+def test_jobs_of_a_cluster_are_not_counted_in_cores_of_this_machine(asked, engines, stand_in, monkeypatch):
+    engines.append("network")
+    monkeypatch.setattr(cli.shutil, "which", lambda name: name)
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: name)
+    assert cli.main(["study", "--profile", "smoke", "--data", str(stand_in), "--engine", "slurm"]) == 0
+    assert asked["cores"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "engine", "bad"), [("a{b}", "local", True), ("a, b", "slurm", True), ("a, b", "local", False)]
+)
+def test_a_folder_whose_name_snakemake_would_misread_is_refused(
+    asked, engines, stand_in, monkeypatch, tmp_path, capfd, name, engine, bad
+):
+    monkeypatch.setattr(cli.shutil, "which", lambda name: name)
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(study, "RUNS", tmp_path / name)
+    assert cli.main(["study", "--profile", "smoke", "--data", str(stand_in), "--engine", engine]) == (2 if bad else 0)
+    if bad:
+        assert "which Snakemake reads as its own; name RUNS or DATA otherwise" in one_line(capfd.readouterr().err)
+
+
+def test_a_study_whose_artefacts_are_all_there_starts_nothing(asked, engines, stand_in, capfd):
+    assert cli.main(["study", "--profile", "smoke", "--data", str(stand_in)]) == 0
+    assert asked == {}
+    assert "All artefacts of study reference are there: " in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--engine", "cloud"], 'engine "cloud" is not known; choose from local, moon, slurm (ENGINE in the call)'),
+        (["--engine", "../studies"], 'engine "../studies" is not known'),
+        (["--engine", ""], 'engine "" is not known'),
+        (["--engine", "moon"], "ENGINE=moon needs the package snakemake-executor-plugin-moon, which is not installed"),
+        (["--engine", "slurm"], "ENGINE=slurm needs Slurm's sbatch, which is not on this machine"),
+        (["--profile", "fast"], 'profile "fast" is not known; choose from quick, smoke, thesis (PROFILE in the call)'),
+        (["--cores", "0"], "CORES=0 is not a number of cores"),
+    ],
+)
+def test_an_engine_that_is_not_there_is_refused_before_anything_is_done(
+    asked, engines, monkeypatch, capfd, options, said
+):
+    monkeypatch.setattr(cli.shutil, "which", lambda name: None)
+    monkeypatch.setattr(jobs, "write", None)  # must not be reached
+    if "moon" not in options:
+        monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: name)
+    assert cli.main(["study", *options]) == 2
+    assert said in one_line(capfd.readouterr().err)
+    assert asked == {}
+
+
+FAILED = """rule network:
+    log: logs/a, b.json.log
+    jobid: 3
+Error in rule network:
+    jobid: 3
+    output: a, b.json (update)
+    log: logs/a, b.json.log, .snakemake/slurm_logs/10.log (check log file(s) for error details)
+Error in group features:
+    jobs:
+        rule features:
+            jobid: 4
+            log: logs/c.json.log (check log file(s) for error details)
+Error in rule network:
+    jobid: 3
+    log: logs/a, b.json.log, .snakemake/slurm_logs/11.log (check log file(s) for error details)
+Finished jobid: 4 (Rule: features)
+"""
+
+
+def test_what_a_step_said_on_another_machine_is_said_here_unless_another_try_came_out(library, monkeypatch, capfd):
+    class Engine:
+        stderr = tuple(FAILED.splitlines(keepends=True))
+
+        def __init__(self, call, **options):
+            assert "--cores" not in call
+
+        def wait(self) -> int:
+            return 1
+
+    (library / "logs").mkdir()
+    (library / "logs" / "a, b.json.log").write_text("resnet18: network\nthe clip is broken\n")
+    (library / "logs" / "c.json.log").write_text("killed\n")
+    monkeypatch.setattr(subprocess, "Popen", Engine)
+    (library / "_build").mkdir()
+    with pytest.raises(RuntimeError, match="stopped"):
+        cli._snakemake(cores=0, settings={})
+    assert capfd.readouterr().err == "the clip is broken\n"
 
 
 def test_prune_shows_what_is_left(library, monkeypatch, capfd):
@@ -583,7 +694,7 @@ def test_what_the_shell_exports_under_the_name_of_a_setting_is_said_and_not_take
         "CORES=3",
     ]
     ran = Tree(study.ROOT).run(*call)
-    assert ran.stdout == "[] [quick] [3]\n"
+    assert ran.stdout == "[] [] [3]\n"
     said = ran.stderr.splitlines()
     assert len(said) == 2
     assert said[0].endswith("PROFILE of the environment is not taken; write it in the call: make show PROFILE=...")

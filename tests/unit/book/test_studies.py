@@ -1,7 +1,5 @@
 """Studies: lists of runs, made, planned, recorded and pruned; with small artefacts in place of ours."""
 
-import functools
-import json
 import os
 import shutil
 import signal
@@ -12,91 +10,13 @@ import safetensors.torch
 import torch
 
 from helpers import InputError, artifacts, study
-from helpers.artifacts import Artefact
-from helpers.book import studies, verify
-
-ENTRIES = (
-    {"architecture": "resnet18", "training_folds": "1 2", "also": ["curve"]},
-    {"architecture": "resnet18", "training_folds": "1 2", "draws": 3},  # the same network, scored otherwise
-    {"architecture": "resnet18", "training_folds": "1 2", "seed": 1, "weights": True},
-)
-
-
-class World:
-    """Artefacts that count how often they are made; recordings in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.made: list[str] = []
-        self.stopped = False
-        self.folder = folder
-        for fold in (1, 2, 10):
-            (folder / "audio" / f"fold{fold}").mkdir(parents=True)
-            (folder / "audio" / f"fold{fold}" / "1-0-0-0.wav").touch()
-        features = Artefact("features.npz", make=self._features, fields=("frames",), folds=True, record=False)
-        self.network = Artefact(
-            "network",
-            make=self._network,
-            fields=("architecture", "seed"),
-            inputs=(features.each("training_folds"),),
-            work=lambda run: 2.0 + run.seed,
-        )
-        self.scores = Artefact(
-            "scores.csv", make=self._scores, fields=("draws",), inputs=(self.network,), work=lambda run: 1.0
-        )
-        self.curve = Artefact("curve.csv", make=self._curve, inputs=(self.scores,))
-
-    def _features(self, run, target, fold) -> None:
-        target.write_text(f"{fold}")
-
-    def _network(self, run, target) -> None:
-        self.made.append(f"network {run.seed}")
-        target.mkdir()
-        weights = {"w": torch.tensor([run.seed + 0.1, 1e-3]), "steps": torch.tensor(7)}
-        safetensors.torch.save_file(weights, target / "weights.safetensors")
-        (target / "history.csv").write_text("epoch,loss\n1,0.5\n")
-
-    def _scores(self, run, target) -> None:
-        if self.stopped:
-            raise KeyboardInterrupt
-        self.made.append(f"scores {run.seed} {run.draws}")
-        target.write_text(f"clip,score\na.wav,0.{run.seed}\n")
-
-    def _curve(self, run, target) -> None:
-        self.made.append(f"curve {run.seed}")
-        target.write_text("estimate\n0.5\n")
-
-    @property
-    def data(self) -> str:
-        return str(self.folder)
-
-    def runs(self, data: str = "") -> list[study.Run]:
-        return study.entries("mine", data=data or self.data)
-
-
-@pytest.fixture
-def world(library, monkeypatch, tmp_path):
-    monkeypatch.setattr(artifacts, "ALL", {})
-    monkeypatch.setattr(study, "study", lambda name: ENTRIES)
-    monkeypatch.setattr(studies, "ALWAYS", ("network", "scores.csv"))
-    study.RECORDED.mkdir(parents=True)
-    (study.RECORDED / "answer.md").write_text("yes")
-    artifacts.rates.cache_clear()
-    yield World(tmp_path / "recordings")
-    artifacts.rates.cache_clear()
-
-
-def tree(root: Path) -> dict[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+from helpers.book import jobs, studies, verify
+from tests.unit.book.conftest import ENTRIES, spoil, tree
 
 
 def record(name: str, data: str) -> list[str]:
     with studies.staged():
         return studies.record(name, data)
-
-
-def spoil(path: Path, **changed) -> None:
-    known = artifacts.record(path)
-    artifacts.record_path(path).write_text(json.dumps(known | changed))
 
 
 # What a study asks for
@@ -136,25 +56,7 @@ def test_the_reference_study_asks_for_artefacts_that_are_there():
     assert {"network", "scores.csv", "curve.csv", "mixture.npz"} <= names
 
 
-# Make
-
-
-def test_make_makes_each_artefact_once_and_goes_on_where_it_was(world, capfd):
-    world.stopped = True
-    with pytest.raises(KeyboardInterrupt):
-        studies.make("mine", world.data)
-    world.stopped = False
-    assert world.made == ["network 0"]
-    studies.make("mine", world.data)
-    expected = ["network 0", "scores 0 10", "curve 0", "scores 0 3", "network 1", "scores 1 10"]
-    assert world.made == expected
-    studies.make("mine", world.data)
-    assert world.made == expected
-    key = "resnet18 seed=1 hop_length=1024 training_folds=1+2"
-    assert capfd.readouterr().out.splitlines()[-2:] == [f"{key}: network", f"{key}: scores.csv"]
-
-
-@pytest.mark.parametrize("work", [studies.make, studies.plan, record])
+@pytest.mark.parametrize("work", [jobs.graph, jobs.plan, record])
 def test_a_study_needs_recordings(world, library, work):
     before = tree(library)
     with pytest.raises(InputError, match="needs real recordings; name them with DATA=folder, or get them"):
@@ -162,69 +64,7 @@ def test_a_study_needs_recordings(world, library, work):
     assert tree(library) == before
 
 
-# Plan
-
-
-def planned(world) -> list[tuple]:
-    artifacts.rates.cache_clear()
-    table = studies.plan("mine", world.data)
-    assert list(table) == ["run", "network", "artefact", "there", "minutes", "MB"]
-    words = table["run"].str.removeprefix("resnet18 ").str.removesuffix(" training_folds=1+2")
-    assert table["run"].str.endswith(" training_folds=1+2").sum() >= 4
-    minutes = table["minutes"].astype(object).where(table["minutes"].notna(), "unknown")
-    return list(zip(words.str.split().str[0], table["artefact"], table["there"], minutes, strict=True))
-
-
-def test_plan_lists_each_artefact_once_with_minutes_from_records(world):
-    assert planned(world) == [
-        ("seed=0", "network", "no", "unknown"),
-        ("seed=0", "scores.csv", "no", "unknown"),
-        ("seed=0", "curve.csv", "no", "unknown"),
-        ("seed=0", "scores.csv", "no", "unknown"),
-        ("seed=1", "network", "no", "unknown"),
-        ("seed=1", "scores.csv", "no", "unknown"),
-    ]
-    assert world.made == []
-    network = world.network.get(world.runs()[0])
-    known = artifacts.record(network)["made"]
-    spoil(network, made=known | {"seconds": 600})  # for two units of work; seed 1 is three
-    assert planned(world)[0] == ("seed=0", "network", "yes", "unknown")
-    assert planned(world)[4] == ("seed=1", "network", "no", 15.0)
-    assert world.made == ["network 0"]
-
-
-def test_plan_knows_the_minutes_of_what_came_along(world):
-    folder = study.RECORDED / "urbansound8k" / "thesis" / "resnet18"
-    folder.mkdir(parents=True)
-    made = {"seconds": 90, "work": 1.0}
-    (folder / "scores-seed=7.json").write_text(json.dumps({"artefact": "scores-seed=7.csv", "made": made}))
-    assert [row[3] for row in planned(world) if row[1] == "scores.csv"] == [1.5] * 3
-
-
-def test_plan_lists_what_is_made_of_a_changed_run_too(world, monkeypatch):
-    Artefact("checks.csv", make=world._curve, inputs=(world.network, world.network.of(seed=5)))
-    monkeypatch.setattr(study, "study", lambda name: ({**ENTRIES[0], "also": ["checks"]},))
-    table = studies.plan("mine", world.data)
-    assert list(table["artefact"]) == ["network", "scores.csv", "network", "checks.csv"]
-    assert [words.split()[1] for words in table["run"]] == ["seed=0", "seed=0", "seed=5", "seed=0"]
-
-
-def test_a_plan_adds_up_by_network(world):
-    studies.make("mine", world.data)
-    shutil.rmtree(world.network.path(world.runs()[2]))
-    artifacts.record_path(world.network.path(world.runs()[2])).unlink()
-    artifacts.rates.cache_clear()
-    found = studies.totals(studies.plan("mine", world.data)).set_index("network")
-    assert found.loc["ResNet18", ["artefacts", "there", "to make"]].tolist() == [6, 5, 1]
-    assert found.loc["all"].tolist() == found.loc["ResNet18"].tolist()
-
-
-def test_a_network_that_nobody_timed_takes_as_much_longer_as_it_computes_more(world, monkeypatch):
-    monkeypatch.setattr(studies.artifacts, "rates", functools.cache(lambda name: {"resnet18": 2.0}))
-    run = world.runs()[0]
-    shallow, deep = (studies._seconds(world.network, run.with_(architecture=one)) for one in ("resnet18", "resnet152"))
-    assert shallow == 4.0
-    assert 4 < deep / shallow < 8  # He et al. 2016, table 1, for pictures of 224 x 224: 1.8 and 11.3 billion operations
+# Lists of values
 
 
 def test_a_list_of_values_stands_for_a_run_of_each_and_two_for_every_pair(monkeypatch, tmp_path):
@@ -268,7 +108,7 @@ def theirs(world, monkeypatch, tmp_path):
     folder = tmp_path / "theirs"
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(study, "RUNS", folder)
-        studies.make("mine", world.data)
+        world.make()
     world.made.clear()
     return folder
 
@@ -280,13 +120,13 @@ def merged(theirs, world) -> dict[str, str]:
 
 def test_what_others_made_is_taken_and_not_made_again(world, theirs):
     assert set(merged(theirs, world).values()) == {"taken"}
-    studies.make("mine", world.data)
+    world.make()
     assert world.made == []
     assert set(merged(theirs, world).values()) == {"there already"}
 
 
 def test_a_conflict_is_named_and_nothing_is_overwritten(world, theirs):
-    studies.make("mine", world.data)
+    world.make()
     path = world.scores.path(world.runs()[0])
     path.write_text("clip,score\na.wav,0.9\n")
     spoil(path, content=artifacts.content_digest(path))
@@ -336,7 +176,7 @@ def folder() -> Path:
 
 
 def test_record_copies_what_was_made_and_recorded_runs_read_it(world, library):
-    studies.make("mine", world.data)
+    world.make()
     copied = record("mine", world.data)
     assert sorted(copied) == [
         f"urbansound8k/thesis/resnet18/{name}"
@@ -362,7 +202,7 @@ def test_record_copies_what_was_made_and_recorded_runs_read_it(world, library):
 
 
 def test_weights_travel_only_where_the_study_says_so_and_in_half_precision(world):
-    studies.make("mine", world.data)
+    world.make()
     record("mine", world.data)
     assert not list(folder().glob("network-training_folds=1+2/*.safetensors"))
     assert artifacts.record(folder() / "network-training_folds=1+2")["made"]["recorded"] == "without weights"
@@ -381,7 +221,7 @@ def test_weights_travel_only_where_the_study_says_so_and_in_half_precision(world
 
 
 def test_weights_that_travelled_before_do_not_stay_beside_another_training(world, monkeypatch):
-    studies.make("mine", world.data)
+    world.make()
     record("mine", world.data)
     monkeypatch.setattr(study, "study", lambda name: tuple(e | {"weights": False} for e in ENTRIES))
     record("mine", world.data)
@@ -390,7 +230,7 @@ def test_weights_that_travelled_before_do_not_stay_beside_another_training(world
 
 
 def test_runs_that_are_not_there_stay_as_they_are_recorded(world):
-    studies.make("mine", world.data)
+    world.make()
     record("mine", world.data)
     before = tree(study.RECORDED)
     shutil.rmtree(study.RUNS)
@@ -432,7 +272,7 @@ def harm_input(world) -> None:
     ],
 )
 def test_what_does_not_belong_together_is_refused_and_the_record_stays_whole(world, harm, said):
-    studies.make("mine", world.data)
+    world.make()
     record("mine", world.data)
     before = tree(study.DATA / "recorded")
     harm(world)
@@ -446,7 +286,7 @@ def test_what_does_not_belong_together_is_refused_and_the_record_stays_whole(wor
 
 @pytest.mark.parametrize("after", [0, 3, 6])
 def test_a_copy_that_breaks_leaves_no_half_written_record(world, monkeypatch, after):
-    studies.make("mine", world.data)
+    world.make()
     record("mine", world.data)
     before = tree(study.RECORDED)
     copies = []
@@ -470,7 +310,7 @@ def test_a_copy_that_breaks_leaves_no_half_written_record(world, monkeypatch, af
 
 @pytest.mark.parametrize("moment", [0, 2, 11, "last", "after"])
 def test_a_recording_that_is_killed_is_one_step_or_none(world, moment):
-    studies.make("mine", world.data)
+    world.make()
     before = tree(study.RECORDED)
     child = os.fork()
     if not child:  # killed at its write of that number, before or after the two folders change places
@@ -507,7 +347,7 @@ def test_a_recording_that_is_killed_is_one_step_or_none(world, moment):
 
 
 def test_a_study_that_is_made_again_is_held_against_what_was_made_and_against_what_is_recorded(world):
-    studies.make("mine", world.data)
+    world.make()
     record("mine", world.data)
     shutil.rmtree(study.RUNS)
     runs = world.runs()
@@ -535,7 +375,7 @@ def test_a_study_that_is_made_again_is_held_against_what_was_made_and_against_wh
 
 
 def test_prune_lists_by_size_and_removes_only_what_is_named_with_its_record(world):
-    studies.make("mine", world.data)
+    world.make()
     runs = world.runs()
     big = world.network.path(runs[2])
     (big / "checkpoint.pt").write_bytes(bytes(3_000_000))
@@ -563,7 +403,7 @@ def test_prune_lists_by_size_and_removes_only_what_is_named_with_its_record(worl
 
 @pytest.mark.parametrize("name", ["network", "../recorded/answer.md", "", "recordings/thesis"])
 def test_prune_refuses_a_name_that_it_does_not_list_and_removes_nothing(world, name):
-    studies.make("mine", world.data)
+    world.make()
     before = tree(study.DATA)
     listed = list(studies.prune([])["artefact"])
     with pytest.raises(InputError, match="is not there; name artefacts as `make prune` lists them"):

@@ -1,0 +1,151 @@
+"""The same network on several test folds: the mean over folds, as the authors of UrbanSound8K ask for.
+
+Folds differ in difficulty, and all clips of a recording lie in one fold, so a mean over shuffled clips would be another
+number. What is uncertain is which recordings were at hand: they are drawn anew within each fold.
+
+Chapter: notebooks/13_reference.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from helpers import study
+from helpers.artifacts import Artefact
+from helpers.experiments import controls
+from helpers.findings import statistics
+from helpers.study import Run
+
+ALL = frozenset(range(1, 11))
+MEAN = "mean over folds"
+
+
+def families(runs: Iterable[Run], *having: Artefact) -> dict[str, list[Run]]:
+    """Runs that differ in their test fold only, where there are at least two folds.
+
+    Training on all other folds counts as the same choice whatever the test fold is.
+
+    Parameters
+    ----------
+    having : artefacts that each run has.
+
+    Returns
+    -------
+    Runs in the order of their test folds, by what they share: "ResNet18, seed 1, trained on folds 1+2".
+
+    Chapter: notebooks/13_reference.md
+    """
+    found: dict[str, dict[int, Run]] = {}
+    for run in runs:
+        if all(artefact.there(run) for artefact in having):
+            found.setdefault(_shared(run), {}).setdefault(run.test_fold, run)
+    return {name: [by[fold] for fold in sorted(by)] for name, by in found.items() if len(by) > 1}
+
+
+def _shared(run: Run) -> str:
+    others = frozenset(run.training_folds) | {run.test_fold} == ALL
+    trained = "all other folds" if others else f"folds {study.said(run.training_folds)}"
+    skipped = ("test_fold", "training_folds", "seed", *study.COUNTS)
+    changed = [f"{n} {study.said(v)}" for n, v in run.changed.items() if n not in skipped]
+    return ", ".join([run.name, f"seed {run.seed}", *changed, f"trained on {trained}"])
+
+
+def tested(run: Run) -> pd.DataFrame:
+    """What came out on each test clip of a run: recording, accuracy (1 right, 0 wrong) and score of its Grad-CAM map.
+
+    Chapter: notebooks/13_reference.md
+    """
+    table = controls.CONTROLS.read(run)
+    right = (table["label"] == table["predicted"]).astype(float)
+    return pd.DataFrame({"recording": table["recording"], "accuracy": right, "score": table["Grad-CAM"]})
+
+
+def summary(
+    families: Mapping[str, Sequence[Run]], read: Callable[[Run], pd.DataFrame], values: Sequence[str]
+) -> pd.DataFrame:
+    """Each family on each of its test folds, and the mean over folds.
+
+    Parameters
+    ----------
+    families : from `families`. read : gives the table of a run, a row per clip, with its recording and the values.
+    values : columns of that table.
+
+    Returns
+    -------
+    A row per family, value and fold, and one for the mean: network, of (which value), and the columns of `over`.
+
+    Chapter: notebooks/13_reference.md
+    """
+    rows = []
+    for name, runs in families.items():
+        table = pd.concat(read(run).assign(fold=run.test_fold) for run in runs)
+        for value in values:
+            found = over(table[value], table["recording"], table["fold"])
+            found.insert(0, "of", value)
+            found.insert(0, "network", name)
+            rows.append(found)
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def over(
+    values: Sequence[float] | pd.Series,
+    recordings: Sequence[int] | pd.Series,
+    folds: Sequence[int] | pd.Series,
+    *,
+    draws: int = 5000,
+) -> pd.DataFrame:
+    """The mean of each fold, and the mean over folds, in which each fold counts the same however many clips it has.
+
+    Parameters
+    ----------
+    values : (clips,); clips whose value is NaN are left out. recordings, folds : (clips,), of each clip.
+    draws : samples of the bootstrap, in which the recordings of each fold are drawn with replacement.
+
+    Returns
+    -------
+    A row per fold and one for the mean over folds: test fold, mean with its 95 % interval low, high, clips, recordings.
+    With a fold of one recording the mean over folds has no interval (NaN).
+
+    Source: Salamon, Jacoby & Bello 2014; Field & Welsh 2007 (cluster bootstrap). Chapter: notebooks/13_reference.md
+    """
+    table = pd.DataFrame({"value": values, "recording": recordings, "fold": folds}).dropna()
+    table["value"] = table["value"].astype(float)
+    rows = []
+    for fold, part in table.groupby("fold"):
+        low, high = statistics.interval(np.mean, part["value"], part["recording"], draws=draws)
+        rows.append({"test fold": str(fold), "mean": part["value"].mean(), "low": low, "high": high, **_counts(part)})
+    low, high = _interval(table, draws=draws)
+    mean = float(np.mean([row["mean"] for row in rows])) if rows else np.nan
+    return pd.DataFrame([*rows, {"test fold": MEAN, "mean": mean, "low": low, "high": high, **_counts(table)}])
+
+
+def _counts(part: pd.DataFrame) -> dict[str, int]:
+    return {"clips": len(part), "recordings": part["recording"].nunique()}
+
+
+def _interval(table: pd.DataFrame, *, draws: int) -> tuple[float, float]:
+    """Of the mean over folds; several samples are drawn from independently of each other."""
+    sums = [part.groupby("recording")["value"].agg(["sum", "size"]).to_numpy() for _, part in table.groupby("fold")]
+    if not sums or min(map(len, sums)) < 2:
+        return np.nan, np.nan
+
+    def mean(*drawn: np.ndarray, axis: int) -> np.ndarray:
+        each = [
+            of[which, 0].sum(axis=axis) / of[which, 1].sum(axis=axis) for of, which in zip(sums, drawn, strict=True)
+        ]
+        return np.mean(each, axis=0)
+
+    found = stats.bootstrap(
+        [np.arange(len(of)) for of in sums],
+        mean,
+        n_resamples=draws,
+        vectorized=True,
+        method="percentile",
+        confidence_level=statistics.LEVEL,
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return float(found.low), float(found.high)

@@ -1,0 +1,93 @@
+"""The mean over test folds, on numbers that a hand can add up."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers import study
+from helpers.findings import folds, statistics
+
+
+def test_each_fold_counts_the_same_however_many_clips_it_has():
+    # fold 1: (0 + 0 + 0 + 1) / 4; fold 2: (1 + 1) / 2. The mean of all six clips would be one half.
+    found = folds.over([0, 0, 0, 1, 1, 1], [1, 1, 2, 3, 4, 5], [1, 1, 1, 1, 2, 2], draws=200)
+    assert list(found["test fold"]) == ["1", "2", folds.MEAN]
+    assert list(found["mean"]) == [0.25, 1.0, 0.625]
+    assert list(found["clips"]) == [4, 2, 6]
+    assert list(found["recordings"]) == [3, 2, 5]
+    # fold 2 is 1 whatever is drawn, and fold 1 is 1 where recording 3 is drawn three times, once in 27
+    assert found.iloc[1][["low", "high"]].tolist() == [1, 1]
+    assert found.iloc[2]["low"] == 0.5
+    assert found.iloc[2]["high"] == pytest.approx((found.iloc[0]["high"] + 1) / 2, abs=0.2)
+
+
+def test_recordings_are_drawn_within_their_fold():
+    # two recordings in each fold, all of fold 1 are 0 and all of fold 2 are 1: drawn from all four, the mean would vary
+    found = folds.over([0, 0, 1, 1], [1, 2, 3, 4], [1, 1, 2, 2], draws=200)
+    assert found.iloc[2][["mean", "low", "high"]].tolist() == [0.5, 0.5, 0.5]
+
+
+def test_clips_of_a_recording_are_drawn_together():
+    # ten clips of two recordings: the mean of a draw is 0, 1/2 or 1, so a quarter of the draws lie at each end
+    found = folds.over([0] * 5 + [1] * 5, [1] * 5 + [2] * 5, [7] * 10, draws=400)
+    assert found.iloc[1][["low", "high"]].tolist() == [0, 1]
+
+
+def test_with_one_fold_the_mean_over_folds_is_that_of_the_fold():
+    values, recordings = np.arange(12) / 12, np.arange(12) // 2
+    found = folds.over(values, recordings, [3] * 12)
+    assert found.iloc[0]["mean"] == found.iloc[1]["mean"] == pytest.approx(11 / 24)
+    expected = statistics.interval(np.mean, values, recordings)
+    assert found.iloc[1][["low", "high"]].tolist() == pytest.approx(list(expected), abs=0.03)
+
+
+def test_clips_without_a_value_are_left_out_and_one_recording_says_nothing_of_others():
+    found = folds.over([0.5, np.nan, 0.1], [1, 2, 3], [1, 1, 2], draws=20)
+    assert list(found["clips"]) == [1, 1, 2]
+    assert found.iloc[2]["mean"] == pytest.approx(0.3)
+    assert np.isnan(found.iloc[2][["low", "high"]].astype(float)).all()
+    assert folds.over([], [], [])["mean"].isna().all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(-1, 1), st.floats(0.1, 3))
+def test_another_unit_changes_the_unit_of_all(shift, scale):
+    values, recordings, of = np.sin(np.arange(20)), np.arange(20) // 2, np.arange(20) // 10
+    first, other = (folds.over(v, recordings, of, draws=50) for v in (values, shift + scale * values))
+    for name in ("mean", "low", "high"):
+        np.testing.assert_allclose(other[name], shift + scale * first[name], atol=1e-9)
+
+
+def run(**given) -> study.Run:
+    return study.settle({"data": "recorded", "profile": "thesis", **given})
+
+
+def test_a_family_differs_in_its_test_fold_only():
+    tens = [run(test_fold=fold, training_folds=tuple({*range(1, 11)} - {fold})) for fold in (2, 1, 10)]
+    fixed = [run(test_fold=fold, training_folds=(1, 2), seed=4) for fold in (3, 10)]
+    alone = [run(test_fold=3, training_folds=(1, 2), seed=5), run(test_fold=3, training_folds=(1,), seed=4)]
+    other = [run(test_fold=3, training_folds=(1, 2), seed=4, layer="layer3[-1]")]
+    found = folds.families([*tens, *fixed, *alone, *other])
+    assert {name: [one.test_fold for one in runs] for name, runs in found.items()} == {
+        "ResNet18, seed 0, trained on all other folds": [1, 2, 10],
+        "ResNet18, seed 4, trained on folds 1+2": [3, 10],
+    }
+
+
+def test_a_summary_has_a_row_per_network_value_and_fold():
+    runs = [run(test_fold=fold, training_folds=(1, 2)) for fold in (3, 10)]
+    tables = {3: pd.DataFrame({"recording": [1, 2], "right": [True, False], "score": [0.2, 0.4]})}
+    tables[10] = pd.DataFrame({"recording": [3, 4], "right": [True, True], "score": [0.6, 0.8]})
+    found = folds.summary({"it": runs}, lambda one: tables[one.test_fold], ["right", "score"])
+    assert found[["network", "of", "test fold"]].apply(" ".join, axis=1).tolist() == [
+        *("it right 3", "it right 10", f"it right {folds.MEAN}"),
+        *("it score 3", "it score 10", f"it score {folds.MEAN}"),
+    ]
+    assert found["mean"].tolist() == pytest.approx([0.5, 1, 0.75, 0.3, 0.7, 0.5])
+
+
+def test_where_no_network_has_two_folds_there_is_nothing_to_show():
+    assert folds.families([run()]) == {}
+    assert folds.summary({}, lambda one: pd.DataFrame(), ["score"]).empty
