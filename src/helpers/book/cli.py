@@ -389,7 +389,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("BUILD"):
             elsewhere.run(os.environ["BUILD"], sys.argv[1:] if arguments is None else arguments)
         _at_home()
-        drawing = options.command in ("study", "data", "record")
+        drawing = options.command in ("study", "make", "data", "record")
         with contextlib.redirect_stderr(progress.Lines(sys.stderr)) if drawing else contextlib.nullcontext():
             _run(options)
     except InputError as mistake:
