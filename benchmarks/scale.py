@@ -3,7 +3,7 @@
 Prints a line per measurement and writes all of them, with the machine, to _build/scale.json. Every process uses one
 thread, so that workers can be compared.
 
-    python benchmarks/scale.py                      # about 6 minutes on two quiet cores
+    python benchmarks/scale.py                      # about 8 minutes on two quiet cores
 """
 
 import argparse

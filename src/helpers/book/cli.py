@@ -294,9 +294,10 @@ def record(*, name: str, data: str) -> None:
         print(f"{source.folder} has not the official table of all clips: its counts stay as they are recorded")
     with studies.staged() as stage:
         written: list[str | Path] = []
-        if bench.exists():
-            artifacts.write_text(stage / "bench.json", bench.read_text())
-            written.append("bench.json")
+        for times in (bench, bench.with_name("scale.json")):
+            if times.exists():
+                artifacts.write_text(stage / times.name, times.read_text())
+                written.append(times.name)
         if not source.synthetic:
             if sounds.is_official(source.folder):
                 written.append(sounds.record_slices(source.folder))

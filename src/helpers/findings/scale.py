@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers import study
+from helpers import InputError, study
 from helpers.networks import models
 
 # Machines of the table on paper: cores, and operations a second of a GPU where there is one. A third of the 67e12 that
@@ -33,9 +33,17 @@ def measured() -> tuple[dict[str, Any], pd.DataFrame]:
     date, revision, processor, cores, torch; varied (what is changed in this group of rows), step, clips, frames, rows,
     architecture, workers, seconds, MiB (peak memory of a process).
 
+    Raises
+    ------
+    InputError
+        Nothing is recorded.
+
     Chapter: notebooks/29_scale.md
     """
-    found = json.loads((study.RECORDED / "scale.json").read_text())
+    path = study.RECORDED / "scale.json"
+    if not path.exists():
+        raise InputError(f"{path} is not there; `make scale`, then `make record`, writes it")
+    found = json.loads(path.read_text())
     return {name: value for name, value in found.items() if name != "rows"}, pd.DataFrame(found["rows"])
 
 
