@@ -60,7 +60,7 @@ def faults(address: str, browser: Browser, pages: list[str]) -> dict[str, dict[s
         found["broken"][path] = broken(page, path, address)
         for theme, rules in {"light": {"runOnly": WCAG}, "dark": {"runOnly": ["color-contrast"]}}.items():
             page.emulate_media(color_scheme=theme)  # themes differ in their colours only
-            page.wait_for_function(f"document.documentElement.dataset.theme == '{theme}'")
+            page.wait_for_selector(f"html[data-theme={theme}]", state="attached")  # the policy lets no text be run
             page.evaluate("Promise.allSettled(document.getAnimations().map(one => one.finished))")  # fading colours
             found[theme][path] = hindered(page, rules)
         page.close()

@@ -145,7 +145,7 @@ def test_a_guess_is_made_by_keyboard_and_counted(address, browser):
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
 def test_a_line_moves_over_the_figure_while_its_sound_plays(address, browser, motion):
-    context = browser.new_context(reduced_motion=motion)
+    context = browser.new_context(reduced_motion=motion, bypass_csp=True)  # the test runs text, as the policy forbids
     page = opened(context, address, CLIP)
     line, audio = page.locator(".follow .line"), page.locator(".follow audio").first
     audio.evaluate("async player => { player.muted = true; player.preload = 'auto'; await player.play(); }")

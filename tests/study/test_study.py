@@ -208,7 +208,7 @@ def test_a_folder_of_any_name_reaches_the_command_of_a_chapter_as_it_is(book, tm
         (folder / "audio" / f"fold{fold}" / "1-0-0-0.wav").touch()
     settings = {"profile": "smoke", "archs": "resnet18", "data": str(folder), "parts": "copy"}
     (tmp_path / "call.json").write_text(json.dumps(settings))
-    call = [sys.executable, "-m", "snakemake", "book/executed/copy/03_features.ipynb", "-n", "-p", "--cores", "1"]
+    call = [sys.executable, "-m", "snakemake", "book/executed/copy/03_features.ipynb", "-f", "-n", "-p", "--cores=1"]
     asked = book.run(*call, "--nolock", "--configfile", str(tmp_path / "call.json"))
     (command,) = re.findall(r"^ *(\S.*ask\.py execute notebooks/03_features\.md.*)$", asked.stdout, re.MULTILINE)
     assert f"data={folder}" in shlex.split(command)

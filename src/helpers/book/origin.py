@@ -19,6 +19,7 @@ from helpers import artifacts, study
 from helpers.study import Run
 
 LISTED = 6  # files that are named below a figure; of more it is said how many
+_ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
 _SHOWN = re.compile(r"<table|class=\"(?:curve|player)")
 
 
@@ -49,7 +50,8 @@ def note(
 
 def _is_shown(output: NotebookNode) -> bool:
     data = output.get("data", {})
-    return "image/png" in data or bool(_SHOWN.search(data.get("text/html", "")))
+    written = _ROW.search(data.get("text/markdown", ""))
+    return "image/png" in data or bool(written or _SHOWN.search(data.get("text/html", "")))
 
 
 def _calls(code: str) -> list[str]:
