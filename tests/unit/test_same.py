@@ -32,6 +32,7 @@ DRAWS = {
         "experiments.sanity",
     ),
     *("experiments.slips", "experiments.specifications", "findings.agreement", "findings.curve"),
+    "findings.folds",
     *("findings.predictors", "findings.ranking", "findings.statistics"),
 }
 
