@@ -146,7 +146,7 @@ EFFECTS = Artefact(
         representations.FEATURES.each("training_folds"),
     ),
     packages=("torch", "grad-cam"),
-    work=lambda run: float(80 if run.compared_clips == "all" else run.compared_clips) * run.rows * run.frames,
+    work=lambda run: comparison.count(run) * run.rows * run.frames,
     smaller=("compared_clips",),
 )
 
@@ -181,13 +181,10 @@ def _clip(
     random: np.random.Generator,
 ) -> list[dict]:
     """The rows of clip `i` and one kind of block, one per baseline."""
-    heads = ("clip", "recording", "label", "predicted", "explained")
-    names = ("clips", "recordings", "labels", "predicted", "explained")
-    facts = {head: found[name][i] for head, name in zip(heads, names, strict=True)} | {"blocks": kind}
+    facts = comparison.facts(found, i) | {"blocks": kind}
     block, nodes = size(run, kind), found["nodes"][i]
-    # rows of a map of one row of nodes are all the same: one of them says what all say
     drawn = random.standard_normal((run.null_maps, *nodes.shape))
-    parts = np.array_split(drawn, -(-len(drawn) // 100))
+    parts = np.array_split(drawn, -(-len(drawn) // 100))  # a thousand stretched pictures at once would take gigabytes
     blind = np.vstack([_given(explainers.stretch(part, run.shape), block) for part in parts])
     rows = []
     for baseline in ASKED[kind]:
@@ -215,6 +212,6 @@ SCORES = Artefact(
     inputs=(EFFECTS,),
     packages=("numpy", "scipy"),
     table=tables.BLOCKS,
-    work=lambda run: float(80 if run.compared_clips == "all" else run.compared_clips) * run.null_maps,
+    work=lambda run: comparison.count(run) * run.null_maps,
     smaller=("null_maps", "compared_clips"),
 )

@@ -25,6 +25,10 @@ from helpers.study import Run
 
 BASELINES = ("uniform", "zero", "mean", "neighbours")  # of the effects; by the first all maps are scored
 OWN, SOUND = "Grad-CAM", "loudness"
+_FACTS = {
+    **{"clip": "clips", "recording": "recordings", "label": "labels"},
+    **{"predicted": "predicted", "explained": "explained", "frames": "frames"},
+}
 
 
 def variants(run: Run) -> list[tuple[str, str]]:
@@ -46,6 +50,26 @@ def clips(run: Run) -> representations.Features:
     _, first = np.unique(test.recordings[order], return_index=True)  # of each recording, in the order that was drawn
     count = None if run.compared_clips == "all" else run.compared_clips
     return test.part(order[np.sort(first)][:count])
+
+
+def count(run: Run) -> float:
+    """How many clips are compared, for estimates of time: fold 3 as it was at hand has 80 recordings.
+
+    Chapter: notebooks/24_explainers.md
+    """
+    return 80.0 if run.compared_clips == "all" else float(run.compared_clips)
+
+
+def facts(found: dict[str, np.ndarray], i: int) -> dict[str, Any]:
+    """What a table says of clip `i` first: whose it is, and which classes are true, answered and explained.
+
+    Parameters
+    ----------
+    found : arrays by name, a value for each clip, such as `arrays`.
+
+    Chapter: notebooks/24_explainers.md
+    """
+    return {head: found[name][i] for head, name in _FACTS.items() if name in found}
 
 
 def table(run: Run) -> pd.DataFrame:
@@ -153,7 +177,7 @@ COMPARED = Artefact(
         representations.FEATURES.each("training_folds"),
     ),
     packages=("torch", "grad-cam", "captum"),
-    work=lambda run: float(80 if run.compared_clips == "all" else run.compared_clips) * len(run.explainers),
+    work=lambda run: count(run) * len(run.explainers),
     smaller=("compared_clips", "explainers", "explainer_samples"),
 )
 
@@ -175,9 +199,6 @@ def _scored(run: Run, target: Path) -> dict:
 
 def _clip(run: Run, i: int, found: dict[str, np.ndarray], means: np.ndarray) -> list[dict]:
     """The rows of clip `i`, one per map."""
-    heads = ("clip", "recording", "label", "predicted", "explained", "frames")
-    names = ("clips", "recordings", "labels", "predicted", "explained", "frames")
-    facts = {head: found[name][i] for head, name in zip(heads, names, strict=True)}
     sounding = int(controls.sounding_of(run, found["frames"])[i])
     effects = dict(zip((*BASELINES, "again"), found["effects"][i], strict=True))
     curves, shapes = found["curves"][i], [(int(rows), int(columns)) for rows, columns in found["shapes"]]
@@ -190,7 +211,7 @@ def _clip(run: Run, i: int, found: dict[str, np.ndarray], means: np.ndarray) -> 
             known[where, shape] = _ends(run, shape, members, blind, effects["uniform"], part, random)
     rows = []
     for k, (name, layer) in enumerate(zip(found["explainers"], found["layers"], strict=True)):
-        row = facts | {"explainer": name, "layer": layer, "seconds": found["seconds"][i, k]}
+        row = facts(found, i) | {"explainer": name, "layer": layer, "seconds": found["seconds"][i, k]}
         for where, part in _parts(sounding):
             of = np.stack([curves[k], means[k], effects["again"]])[:, part]
             scores = correlation.frame_scores(of, effects["uniform"][part])
@@ -249,6 +270,6 @@ COMPARISON = Artefact(
     inputs=(COMPARED,),
     packages=("numpy", "scipy"),
     table=tables.COMPARISON,
-    work=lambda run: float(80 if run.compared_clips == "all" else run.compared_clips) * run.null_maps,
+    work=lambda run: count(run) * run.null_maps,
     smaller=("null_maps", "compared_clips"),
 )

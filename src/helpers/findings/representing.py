@@ -15,7 +15,6 @@ from helpers.maps import nulls
 from helpers.networks import training
 from helpers.study import Run
 
-_NAMES = {"mfcc": "MFCC", "log-mel": "log-mel", "spectrogram": "spectrogram", "waveform": "waveform"}
 # means over clips, each with an interval over recordings: what is taken away from the score
 LEADS = {"lead": "random", "about": "mean map"}
 ENDS = {"score": ("low", "high")} | {name: (f"{name}_low", f"{name}_high") for name in LEADS}
@@ -33,7 +32,8 @@ def named(run: Run) -> str:
     """
     rows = "" if run.representation == "waveform" else f" {run.rows}"
     scaling = {"standardised": ", standardised", "together": "", "raw": ", raw"}[run.scaling]
-    return f"{_NAMES[run.representation]}{rows}{scaling}" + (f", seed {run.seed}" if run.seed else "")
+    name = run.representation.replace("mfcc", "MFCC")
+    return f"{name}{rows}{scaling}" + (f", seed {run.seed}" if run.seed else "")
 
 
 def plural(kind: str) -> str:

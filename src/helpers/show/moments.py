@@ -8,6 +8,7 @@ Chapter: notebooks/06_explanations.md, notebooks/21_confirmation.md
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -21,6 +22,13 @@ def _shares(effects: ArrayLike, clip: inputs.Clip) -> np.ndarray:
     if share.shape != clip.values.shape[1:] or not np.isfinite(share).all():
         raise InputError(f"effects have shape {share.shape}, or are not finite; give one number for each frame")
     return share / share.max() if share.max() > 0 else share
+
+
+def _below(axes: Axes, share: np.ndarray, *, seconds_per_frame: float) -> None:
+    """The lowest panel: what replacing each moment does."""
+    axes.fill_between(seconds_per_frame * np.arange(len(share)), share, step="post", color=style.BLUE)
+    axes.set(title="How much the answer changes when the moment is replaced", ylim=(0, 1.05), yticks=[])
+    axes.set(xlabel="time (s)", ylabel="effect")
 
 
 def heard_and_seen(
@@ -62,9 +70,8 @@ def heard_and_seen(
         seen.set_title(clip.title)
         clip.draw_map(marked, importance)
         marked.set_title(f"{explainer} map" if importance.any() else f"{explainer} map (0 everywhere)")
-        below.fill_between(seconds_per_frame * np.arange(len(share)), share, step="post", color=style.BLUE)
-        below.set(title="How much the answer changes when the moment is replaced", ylim=(0, 1.05), yticks=[])
-        below.set(xlabel="time (s)", ylabel="effect", xlim=(0, len(samples) / rate))
+        _below(below, share, seconds_per_frame=seconds_per_frame)
+        below.set_xlim(0, len(samples) / rate)
     return figure
 
 
@@ -103,9 +110,7 @@ def map_over_effects(
         clip.draw(both)
         image = clip.draw_map(both, importance)
         both.set_title(f"Colour: where {explainer} says that the network listened")
-        below.fill_between(seconds_per_frame * np.arange(len(share)), share, step="post", color=style.BLUE)
-        below.set(title="How much the answer changes when the moment is replaced", ylim=(0, 1.05), yticks=[])
-        below.set(xlabel="time (s)", ylabel="effect")
+        _below(below, share, seconds_per_frame=seconds_per_frame)
         clip.mark_padding(panels, sounding_frames)
         inputs.scale(figure, image, panels, explainer=explainer)
     return figure

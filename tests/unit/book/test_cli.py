@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -352,38 +353,42 @@ def test_clips_that_are_left_out_are_counted_and_listed(asked, stand_in, capfd, 
     assert "left_out=2" in run.key
 
 
-def test_a_mistake_that_snakemake_meets_is_said_without_its_stack(library, monkeypatch):
-    class Engine:
-        stderr = ('InputError in file "/a/Snakefile", line 7:\n', "x.md: a slip; mend it\n", '  File "/a/Snakefile"\n')
+@pytest.fixture
+def stopped(library, monkeypatch):
+    """Let Snakemake stop after it has said some lines."""
 
-        def __init__(self, call, **options):
-            pass
+    def says(*lines: str) -> None:
+        engine = SimpleNamespace(stderr=lines, wait=lambda: 1)
+        monkeypatch.setattr(subprocess, "Popen", lambda call, **options: engine)
 
-        def wait(self) -> int:
-            return 1
-
-    monkeypatch.setattr(subprocess, "Popen", Engine)
     (library / "_build").mkdir()
+    return says
+
+
+def test_a_mistake_that_snakemake_meets_is_said_without_its_stack(stopped):
+    stopped('InputError in file "/a/Snakefile", line 7:\n', "x.md: a slip; mend it\n", '  File "/a/Snakefile"\n')
     with pytest.raises(InputError, match=r"^x\.md: a slip; mend it$"):
         cli._snakemake(cores=2, settings={})
 
 
-def test_a_graph_that_stops_names_its_log(library, monkeypatch, capfd):
-    class Engine:
-        stderr = ("MissingInputException: no file\n",)
-
-        def __init__(self, call, **options):
-            pass
-
-        def wait(self) -> int:
-            return 1
-
-    monkeypatch.setattr(subprocess, "Popen", Engine)
-    (library / "_build").mkdir()
+def test_a_graph_that_stops_names_its_log(library, stopped, capfd):
+    stopped("MissingInputException: no file\n")
     with pytest.raises(RuntimeError, match=r"the whole log is _build/study\.log"):
         cli._snakemake(cores=2, settings={})
     assert capfd.readouterr().err == "MissingInputException: no file\n"
     assert (library / "_build" / "study.log").read_text() == "MissingInputException: no file\n"
+
+
+def test_times_that_lie_ahead_are_taken_back_and_no_others(library):
+    page, old = library / "book" / "executed" / "ahead.ipynb", library / "book" / "executed" / "old.ipynb"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    for path, moved in ((page, 86_400), (old, -86_400)):
+        path.touch()
+        os.utime(path, (time.time() + moved,) * 2)
+    before = old.stat().st_mtime_ns
+    cli._put_right()
+    assert page.stat().st_mtime <= time.time()
+    assert old.stat().st_mtime_ns == before
 
 
 def test_the_recorded_part_alone_asks_for_no_data(asked, capfd):
