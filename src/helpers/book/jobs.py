@@ -192,13 +192,13 @@ def seconds_of(artefact: Artefact, run: Run) -> float | None:
     if not artefact.work or "architecture" not in artefact.closure or run.architecture in rates or not rates:
         return artefact.seconds(run)
     other = "resnet18" if "resnet18" in rates else next(iter(rates))
-    return rates[other] * artefact.work(run) * _operations(run.architecture) / _operations(other)
+    thesis = study.Run().shape if other != "resnet1d" else run.shape
+    return rates[other] * artefact.work(run) * _operations(run.architecture, run.shape) / _operations(other, thesis)
 
 
-def _operations(architecture: str) -> float:
-    """Multiplications and additions of one forward of a network, per cell of its input."""
-    shape = (512, 173) if architecture == "resnet1d" else (13, 400)
-    return models.operations(architecture, shape) / (shape[0] * shape[1])
+def _operations(architecture: str, shape: tuple[int, int]) -> float:
+    """Multiplications and additions of one forward of a network, per cell of its input, rows x frames."""
+    return models.operations(architecture, shape) / math.prod(shape)
 
 
 def megabytes(artefact: Artefact, run: Run) -> float | None:

@@ -242,6 +242,19 @@ def test_a_network_that_nobody_timed_takes_as_much_longer_as_it_computes_more(wo
     assert 4 < deep / shallow < 8  # He et al. 2016, table 1, for pictures of 224 x 224: 1.8 and 11.3 billion operations
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"architecture": "efficientnet-lite0", "representation": "log-mel", "frames": 173},
+        {"architecture": "resnet1d", "representation": "waveform", "scaling": "together"},
+    ],
+)
+def test_a_network_is_counted_with_an_input_that_it_takes(world, monkeypatch, changed):
+    """EfficientNet-Lite0 cannot take thirteen rows, the network of the waveform takes no rows at all."""
+    monkeypatch.setattr(artifacts, "rates", functools.cache(lambda name: {"resnet34": 1.0}))
+    assert jobs.seconds_of(world.network, world.runs()[0].with_(**changed)) > 0
+
+
 # What Snakemake makes of it
 
 
