@@ -46,8 +46,9 @@ OTHERS = {
     **{
         name: study.Run(architecture=name)
         for name in study.NETWORKS
-        if name not in ("resnet18", "resnet101", "resnet1d")
+        if name not in ("resnet18", "resnet101", "resnet1d", "efficientnet-lite0")
     },
+    "efficientnet-lite0": study.Run(architecture="efficientnet-lite0", representation="log-mel", frames=173),
     "resnet18_mfcc40": study.Run(n_mfcc=40, n_mels=128),
     "resnet18_log-mel64": study.Run(representation="log-mel", n_mels=64),
     "resnet18_log-mel128": study.Run(representation="log-mel", n_mels=128),

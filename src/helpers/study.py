@@ -204,6 +204,11 @@ class Run(BaseModel):
                 f'architecture="{self.architecture}" cannot take representation="{self.representation}": a waveform is '
                 'for "resnet1d" alone, every other network takes a picture; change one of the two'
             )
+        if self.architecture == "efficientnet-lite0" and self.rows < 32:  # it halves its input five times
+            raise ValueError(
+                f'architecture="efficientnet-lite0" cannot take {self.rows} rows; take n_mfcc=32 or more, or '
+                'representation="log-mel", or another network'
+            )
         if self.features_in_step and self.rows * self.frames % self.features_in_step:
             raise ValueError(
                 f"features_in_step={self.features_in_step} does not divide the {self.rows} x {self.frames} cells of an "

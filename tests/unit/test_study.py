@@ -102,6 +102,7 @@ def test_none_takes_the_profile_s_value_and_any_other_overrides_it(empty, profil
         ({"n_mfcc": 300}, "n_mfcc=300 is more than n_mels=128; take fewer coefficients"),
         ({"n_mfcc": 1000}, "n_mfcc 1000 is not possible; give a whole number from 2 to 512"),
         ({"hop_length": 4096}, "hop_length=4096 leaves gaps between windows of n_fft=2048"),
+        ({"architecture": "efficientnet-lite0"}, 'architecture="efficientnet-lite0" cannot take 13 rows'),
         ({"learning_rate": "fast"}, 'learning_rate "fast" is not possible; give a number above 0'),
         ({"learning_rate": 0}, "learning_rate 0.0 is not possible"),
         ({"features_in_step": 7}, "features_in_step=7 does not divide the 13 x 400 cells"),
