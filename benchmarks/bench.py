@@ -250,6 +250,8 @@ def compare(case: Case, *, stock: bool) -> None:
 def other(name: str, run: study.Run, count: int) -> None:
     """One row of another network or representation: frame mode against its own best full forward and against stock."""
     case = Case(run.architecture, clips(count, seed=0, run=run), name=name)
+    # Quantus skips a map without contrast, and a network that learned nothing may have one; its time asks for none
+    case.maps = np.random.default_rng(0).random(case.maps.shape, dtype=np.float32)
     works: dict[str, Callable[[], object]] = {f"{batch}": case.full_forward(batch) for batch in (32, 64)}
     with threads(case.threads):
         taken = fastest(works | {"frame": case.effects}, rounds=2)
