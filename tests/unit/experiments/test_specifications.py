@@ -33,7 +33,7 @@ def test_all_values_of_each_choice_for_resnet18_and_few_for_deeper_networks(sett
     assert whole.baselines == ("uniform", "zero", "mean", "neighbours", "marginal")
     assert list(specifications._baselines(whole, np.zeros((1, 1, 13, 400)), 0)) == list(whole.baselines)
     for architecture in [name for name in study.NETWORKS if name not in ("resnet18", "resnet1d")]:
-        few = study.open(architecture=architecture, **given)
+        few = study.open(architecture=architecture, n_mfcc=40, **given)
         two = ("layer4[-1]", "layer3[-1]")
         assert few.layers == (two if architecture.startswith("resnet") else (study.NETWORKS[architecture],))
         assert (few.readings, few.baselines) == (("predicted/explained",), ("uniform",))
