@@ -255,6 +255,7 @@ def first_sample(waveform, rate):
     return waveform[:, :1]
 
 
+@pytest.mark.slow
 def test_dataset_travels_to_the_workers_of_a_data_loader(tree):
     from torch.utils.data import DataLoader
 

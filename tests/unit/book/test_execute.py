@@ -19,6 +19,8 @@ from helpers.show import style
 from tests.unit.book import made
 from tests.unit.book.conftest import PICTURE, Papermill
 
+pytestmark = pytest.mark.slow  # kernels are started
+
 # Parameters
 
 
