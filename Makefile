@@ -60,7 +60,7 @@ $(error VENV="$(VENV)" is not possible; name a folder without spaces)
 endif
 PYTHON := "$$VENV"/bin/python
 
-.PHONY: book pdf test test-fast test-faults test-slurm help links data lab pairs study plan record merge verify prune bench scale lock lint check clean browser
+.PHONY: book pdf test test-fast test-faults test-slurm help links data lab pairs study plan record outcomes merge verify prune bench scale lock lint check clean browser
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -116,6 +116,9 @@ plan: $(VENV)/.installed ## list the jobs of STUDY and how long they will take
 
 record: $(VENV)/.installed ## write data/recorded from the runs of STUDY on DATA and from _build/bench.json
 	@$(PYTHON) -m helpers.book record --study="$$STUDY" --data="$$DATA"
+
+outcomes: $(VENV)/.installed ## write what the cells "change this" say with their other values, from data/recorded alone
+	@$(PYTHON) -m helpers.book outcomes
 
 merge: $(VENV)/.installed ## take over what others made of the same study: FROM=their runs, DATA=your recordings
 	@$(PYTHON) -m helpers.book merge --data="$$DATA" -- "$$FROM"

@@ -318,7 +318,7 @@ def produce(
         before()
         started = time.monotonic()
         found = make(work / path.name) or {}
-        made = {"seconds": round(time.monotonic() - started, 2), **_circumstances(), **(facts or {}), **found}
+        made = {"seconds": round(time.monotonic() - started, 2), **circumstances(), **(facts or {}), **found}
         if not (work / path.name).exists():
             raise FileNotFoundError(f"the recipe of {path.name} wrote no {path.name}")
         content = content_digest(work / path.name)
@@ -624,8 +624,12 @@ def unchanged(record: Path) -> bool:
         return False
 
 
-def _circumstances() -> dict:
-    return {  # what was there when it was made, to be read and not compared
+def circumstances() -> dict:
+    """When, at which revision and with what something is made, to be read and not compared.
+
+    Chapter: notebooks/11_runs.md
+    """
+    return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "revision": revision(),
         "versions": {"python": platform.python_version()}

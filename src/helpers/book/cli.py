@@ -287,10 +287,11 @@ def verify(*, every: bool, name: str, data: str) -> None:
 def record(*, name: str, data: str) -> None:
     """Write data/recorded: what a study's runs made, what follows, the official counts, times of a bench.
 
-    In one step: until all of it is written, data/recorded is as it was. The README's answer comes last.
+    In one step: until all of it is written, data/recorded is as it was. What the cells "change this" say follows from
+    the rest of it; the README's answer comes last.
     """
     from helpers.audio import overlaps, sounds
-    from helpers.book import picture, studies
+    from helpers.book import outcomes, picture, studies
     from helpers.findings import reference
 
     study.study(name)  # refuses one that is not there before anything is written
@@ -314,7 +315,7 @@ def record(*, name: str, data: str) -> None:
             written += studies.record(name, data)
             written.append(overlaps.record(source.folder, sounds.clips(study.open(profile="thesis", data=data))))
             answer = reference.write()
-            written += [picture.write(stage / "ladder.svg"), picture.first(stage)]
+            written += [picture.write(stage / "ladder.svg"), picture.first(stage), outcomes.write()]
     print("\n".join(str(study.RECORDED / (p.relative_to(stage) if isinstance(p, Path) else p)) for p in written))
     if not source.synthetic:
         reference.show(answer)
@@ -391,6 +392,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("words", nargs="*")
     command = commands.add_parser("prune", help="list artefacts by size; remove those named")
     command.add_argument("--names", default="", help="as the list shows them; one with spaces in quotes")
+    commands.add_parser("outcomes", help="write what the cells 'change this' say with their other values")
     commands.add_parser("pdf", help="print the built site")
     commands.add_parser("data", help="download UrbanSound8K and verify it")
     options = parser.parse_args(arguments)
@@ -400,7 +402,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("BUILD"):
             elsewhere.run(os.environ["BUILD"], sys.argv[1:] if arguments is None else arguments)
         _at_home()
-        drawing = options.command in ("study", "make", "data", "record")
+        drawing = options.command in ("study", "make", "data", "record", "outcomes")
         with contextlib.redirect_stderr(progress.Lines(sys.stderr)) if drawing else contextlib.nullcontext():
             _run(options)
     except InputError as mistake:
@@ -465,6 +467,11 @@ def _run(options: argparse.Namespace) -> None:
             record(name=options.study, data=options.data)
     elif options.command == "verify":
         verify(every=options.all, name=options.study, data=options.data)
+    elif options.command == "outcomes":
+        from helpers.book import outcomes  # here, because it takes seconds to import
+
+        with _only_run():
+            print(outcomes.write())
     elif options.command == "pdf":
         from helpers.book import pdf  # here, because only this command needs it
 

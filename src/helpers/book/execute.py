@@ -64,7 +64,7 @@ def execute(
         raise InputError(f"notebooks/{source.name} does not exist; name one of notebooks/*.md")
     notebook = contents.read(source)
     defaults = contents.parameters_of(notebook, name=source.name)
-    given = _checked(given, defaults, where=f"notebooks/{source.name}")
+    given = checked(given, defaults, where=f"notebooks/{source.name}")
     values = defaults | given
     made_from = _made_from(inputs, given)
     if inputs and _says(output, made_from) and all(path.exists() for path in records):
@@ -136,8 +136,11 @@ def execute(
     os.replace(part, output)
 
 
-def _checked(given: Mapping[str, object], defaults: Mapping[str, object], *, where: str) -> dict:
-    """The parameters as their fields hold them; refused before a kernel starts."""
+def checked(given: Mapping[str, object], defaults: Mapping[str, object], *, where: str) -> dict:
+    """The parameters as their fields hold them; refused before anything is executed.
+
+    Chapter: notebooks/11_runs.md
+    """
     values = {}
     for name, value in given.items():
         if name not in defaults and name not in study.FIELDS:

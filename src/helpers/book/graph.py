@@ -22,6 +22,7 @@ from helpers import artifacts, study
 from helpers.artifacts import Artefact
 from helpers.book import contents, site
 from helpers.book.contents import Page
+from helpers.findings import outcomes
 from helpers.study import Run
 
 FIRST = ("08_scores", "06_explanations", "05_training")  # the longest way through the graph first
@@ -57,6 +58,25 @@ class Call:
     def run(self, architecture: str) -> Run:
         """The run of a network."""
         return study.open(architecture=architecture, profile=self.profile, data=self.data, **self.others)
+
+
+def given(call: Call, page: Page) -> dict[str, object]:
+    """The parameters that a page is executed with.
+
+    Chapter: notebooks/11_runs.md
+    """
+    if not page.part:
+        return {}
+    values: dict[str, object] = {"data": "recorded"}
+    names = contents.recorded_architectures()
+    if page.part == "copy":
+        values, names = {"profile": call.profile, "data": call.data, **call.others}, call.archs
+    values |= contents.passed(page)
+    own = contents.parameters(page.chapter)
+    values |= {"architectures": " ".join(names)} if "architectures" in own else {}
+    if page.architecture or own.get("architecture") == contents.TEMPLATE:
+        values["architecture"] = page.architecture or names[0]
+    return values
 
 
 def steps(call: Call) -> list[dict[str, Any]]:
@@ -139,27 +159,14 @@ def _steps(call: Call) -> Iterable[dict[str, Any]]:
         """The chapter, profiles, packages, the helper modules its cells import, and the records of what it reads."""
         chapter = [f"notebooks/{page.chapter}.md", "config/profiles.yaml", "requirements.lock"]
         chapter += contents.sources_of(page.chapter)
+        if "findings.outcomes" in contents.imports_of(page.chapter):
+            chapter.append(outcomes.path().relative_to(study.ROOT).as_posix())
         if page.part != "copy":  # a chapter that asks for no data may ask the network that is recorded
-            return chapter + (recorded if page.part or studies.reads(page.chapter) else [])
+            return list(dict.fromkeys(chapter + (recorded if page.part or studies.reads(page.chapter) else [])))
         if page.chapter == "11_runs":  # it lists what made every file, so it comes last of all
             return chapter + sorted(made)
         others = [one for one in studies.reads(page.chapter) if one.chapter != page.chapter]
         return chapter + [record for one in others for record in records(one, page) if record in made]
-
-    def given(page: Page) -> str:
-        """The parameters of a page as the command line takes them."""
-        if not page.part:
-            return ""
-        values: dict[str, Any] = {"data": "recorded"}
-        names = contents.recorded_architectures()
-        if page.part == "copy":
-            values, names = {"profile": call.profile, "data": call.data, **call.others}, call.archs
-        values |= contents.passed(page)
-        own = contents.parameters(page.chapter)
-        values |= {"architectures": " ".join(names)} if "architectures" in own else {}
-        if page.architecture or own.get("architecture") == contents.TEMPLATE:
-            values["architecture"] = page.architecture or names[0]
-        return " ".join(f"-p {shlex.quote(f'{name}={value}')}" for name, value in values.items())
 
     recorded = _recorded()
     pages = {file: page for file in call.files if (page := contents.executed(file))}
@@ -170,7 +177,7 @@ def _steps(call: Call) -> Iterable[dict[str, Any]]:
             "page": f"{file}.ipynb",
             "inputs": inputs(page),
             "records": outputs(page),
-            "given": given(page),
+            "given": " ".join(f"-p {shlex.quote(f'{name}={value}')}" for name, value in given(call, page).items()),
             "part": page.part,
             "priority": 10 * (FIRST.index(page.chapter) + 1) if page.chapter in FIRST else 0,
         }

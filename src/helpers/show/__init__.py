@@ -8,7 +8,7 @@ from helpers.show.chosen import explorer, flip
 from helpers.show.commonalities import dependence, maps_and_effects
 from helpers.show.controls import agreement, by_phase, differences, nulls, randomisation, specifications, wins
 from helpers.show.inputs import representations, slices_per_class, three_bars, two_classes
-from helpers.show.interactive import curve
+from helpers.show.interactive import curve, outcomes
 from helpers.show.ladder import ladder
 from helpers.show.moments import heard_and_seen, map_over_effects
 from helpers.show.networks import by_field, confusion, growth, history, shortcut

@@ -1,12 +1,13 @@
-"""Figures that answer the reader: SVG, complete without a script; book/_static/book.js adds the choice.
+"""What answers the reader, complete without a script: a figure whose choice book/_static/book.js adds, other values.
 
 Chapter: notebooks/18_specifications.md
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
@@ -83,3 +84,27 @@ def _stroke(row: dict, marked: bool, *, at: float, values: dict[str, list[str]])
 
 def _y(score: float) -> float:
     return 8 + (1 - score) / 2 * (HEIGHT - FOOT - 16)
+
+
+def outcomes(recorded: Mapping[str, Any]) -> HTML:
+    """What the cell above says with other values, folded, with the seconds that it took.
+
+    Parameters
+    ----------
+    recorded : `values`, each with code, seconds and said (HTML), and how they were `made`: date, revision, machine;
+        `findings.outcomes.of` gives them.
+
+    Chapter: every notebook
+    """
+    made = recorded["made"]
+    if not recorded["values"]:
+        return HTML('<p class="outcomes">Of this network no other values are recorded: change the cell and run it.</p>')
+    shown = "".join(
+        f"<dt><code>{escape(one['code'])}</code> ({one['seconds']:.1f} s)</dt><dd>{one['said']}</dd>"
+        for one in recorded["values"]
+    )
+    return HTML(
+        f'<details class="outcomes"><summary>What comes out with other values</summary><dl>{shown}</dl>'
+        f"<p>From the recorded results, on {made['date'][:10]} at revision <code>{escape(made['revision'])}</code>; "
+        f"seconds on {escape(made['machine'])}.</p></details>"
+    )
