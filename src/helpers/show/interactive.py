@@ -86,6 +86,10 @@ def _y(score: float) -> float:
     return 8 + (1 - score) / 2 * (HEIGHT - FOOT - 16)
 
 
+def _spoken(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 0.1 else "less than 0.1 s"
+
+
 def outcomes(recorded: Mapping[str, Any]) -> HTML:
     """What the cell above says with other values, folded, with the seconds that it took.
 
@@ -100,7 +104,7 @@ def outcomes(recorded: Mapping[str, Any]) -> HTML:
     if not recorded["values"]:
         return HTML('<p class="outcomes">Of this network no other values are recorded: change the cell and run it.</p>')
     shown = "".join(
-        f"<dt><code>{escape(one['code'])}</code> ({one['seconds']:.1f} s)</dt><dd>{one['said']}</dd>"
+        f"<dt><code>{escape(one['code'])}</code> ({_spoken(one['seconds'])})</dt><dd>{one['said']}</dd>"
         for one in recorded["values"]
     )
     return HTML(
