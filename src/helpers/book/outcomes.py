@@ -117,17 +117,20 @@ def needed(before: str, cells: Iterable[str]) -> str:
 
     Chapter: every notebook
     """
-    earlier = ast.parse(before).body
+    earlier, own = ast.parse(before).body, [node for cell in cells for node in ast.parse(cell).body]
     imported = set().union(*(_given(node) for node in earlier if isinstance(node, ast.Import | ast.ImportFrom)))
-    wanted: set[str] = set()
-    for node in reversed([node for cell in cells for node in ast.parse(cell).body]):
-        wanted = (wanted - _settled(node)) | _asked(node)
-    kept = []
-    for node in reversed(earlier):
-        if _given(node) & wanted or _touched(node) & (wanted - imported):
-            kept.append(node)
-            wanted = (wanted - _settled(node)) | _asked(node)
-    return ast.unparse(ast.Module(body=kept[::-1], type_ignores=[]))
+    kept: list[ast.stmt] = []
+    called: set[str] = set()  # what functions ask for: looked up when they are called, so it may be given after them
+    while True:
+        before_that, wanted, kept = called, set(called), []
+        for node in reversed(earlier + own):
+            if node in own or _given(node) & wanted or _touched(node) & (wanted - imported):
+                kept.append(node)
+                wanted = (wanted - _settled(node)) | _asked(node) | called
+        functions = [one for node in kept for one in ast.walk(node) if isinstance(one, ast.FunctionDef | ast.Lambda)]
+        called = called.union(*map(_asked, functions))
+        if called == before_that:
+            return ast.unparse(ast.Module(body=[node for node in kept[::-1] if node not in own], type_ignores=[]))
 
 
 def _given(node: ast.AST) -> set[str]:
@@ -174,7 +177,7 @@ def _inner(node: ast.AST) -> set[str]:
 
 def _settled(node: ast.stmt) -> set[str]:
     """Names that a statement gives a value in any case, whatever they held before."""
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.For) else []
+    targets = node.targets if isinstance(node, ast.Assign) else []
     return {n.id for one in targets for n in ast.walk(one) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
