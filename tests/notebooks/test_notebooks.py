@@ -284,6 +284,62 @@ def test_tables_have_one_vocabulary(source):
 
 
 @EVERY
+def test_it_says_who_learns_what_from_what_and_asks_at_the_end(source):
+    text = markdown(source)
+    first = text.partition(":::{admonition} In this chapter\n")[2].partition("\n:::")[0]
+    assert re.search(r"\b[Yy]ou\b", first)  # what is learned
+    assert re.search(r"\bNeeds\b", first)
+    exercises = re.findall(r"^:::::\{admonition\} Exercise.*?^:::::$", text, re.MULTILINE | re.DOTALL)
+    assert exercises
+    assert [one for one in exercises if "::::{dropdown} Solution\n" not in one] == []
+
+
+@EVERY
+def test_every_figure_is_named_by_its_number_in_the_text(source):
+    named = [cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in cells(source, "code")]
+    referred = set(re.findall(r"\{numref\}`(?:[^`<]*<)?([\w:-]+)", markdown(source)))
+    assert set(filter(None, named)) - referred == set()
+
+
+@EVERY
+def test_each_symbol_of_a_numbered_formula_is_explained_beside_it(source):
+    # a letter of its own in the sentences around it, such as $p$ or $A^k$; \\commands and digits are no symbols
+    text = re.sub(r"```.*?```", "", markdown(source), flags=re.DOTALL)
+    said = " ".join(re.findall(r"(?<!\$)\$([^$\n]+)\$(?!\$)", text))
+    for formula in re.findall(r"^\$\$\n(.*?)^\$\$", text, re.MULTILINE | re.DOTALL):
+        plain = re.sub(r"\\(?:text|operatorname|mathrm)\s?\{[^}]*\}|\\[a-zA-Z]+", " ", formula)
+        missing = {letter for letter in re.findall(r"[A-Za-z]", plain) if letter not in said} - {"d"}
+        assert missing == set(), formula
+
+
+THESIS = [source for source in SOURCES if source.stem[:2] <= "10"]
+MARGIN = ":::{margin} Other than in the thesis\n"
+
+
+@pytest.mark.parametrize("source", THESIS, ids=lambda path: path.stem)
+def test_what_differs_from_the_thesis_stands_in_the_margin(source):
+    notes = [note.partition("\n:::")[0] for note in markdown(source).split(MARGIN)[1:]]
+    assert notes
+    for note in notes:
+        words, sentences = note.split(), re.findall(r"[.;:](?:\s|$)", note)
+        assert len(words) <= 55, note
+        assert len(sentences) <= 4, note
+        assert not re.search(r"\d", re.sub(r"section 2.7|ResNet\d+", "", note))
+
+
+@EVERY
+def test_what_comes_out_with_other_values_stands_below_the_cells_to_change(source):
+    code = cells(source, "code")
+    last = max(i for i, cell in enumerate(code) if "student" in cell.metadata.get("tags", []))
+    page = next((one for one in EXECUTED.values() if one.chapter == source.stem and one.part != "copy"), None)
+    if page:
+        own = f'"{source.stem}", architecture' if page.architecture else f'"{source.stem}"'
+        assert code[last + 1].source == f"show.outcomes(outcomes.of({own}))"
+    else:  # only your copy has it
+        assert "outcomes" not in code[last + 1].source if last + 1 < len(code) else True
+
+
+@EVERY
 def test_what_to_change_follows_its_heading_and_says_what_to_expect(source):
     notebook = read(source)
     heading = next(

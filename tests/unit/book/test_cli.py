@@ -15,7 +15,7 @@ from snakemake.common.configfile import load_configfile
 
 from helpers import InputError, study
 from helpers.audio import overlaps, sounds
-from helpers.book import cli, contents, graph, jobs, picture, site, studies
+from helpers.book import cli, contents, graph, jobs, outcomes, picture, site, studies
 from helpers.findings import reference
 from tests.conftest import Tree
 from tests.unit.audio import corpus
@@ -662,11 +662,12 @@ def test_record_copies_the_study_and_then_writes_what_follows(library, monkeypat
     monkeypatch.setattr(sounds, "record_slices", None)  # this table is not the official one
     monkeypatch.setattr(sounds, "clips", lambda run: "clips")
     monkeypatch.setattr(overlaps, "record", lambda folder, table: study.RECORDED / f"overlaps of {table}")
+    monkeypatch.setattr(outcomes, "write", lambda: done.append("outcomes") or study.RECORDED / "outcomes.json")
     study.RECORDED.mkdir(parents=True)
     assert cli.main(["record", "--study", "reference", "--data", str(recordings(tmp_path))]) == 0
-    assert done == ["reference", "answer", "yes"]
+    assert done == ["reference", "answer", "outcomes", "yes"]
     said = capfd.readouterr().out
-    names = ("a.csv", "b.npz", "overlaps of clips", "ladder.svg", "first.md")
+    names = ("a.csv", "b.npz", "overlaps of clips", "ladder.svg", "first.md", "outcomes.json")
     assert said.endswith("".join(f"{study.RECORDED / name}\n" for name in names))
     assert "has not the official table of all clips" in said
 
