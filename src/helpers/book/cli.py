@@ -315,7 +315,8 @@ def record(*, name: str, data: str) -> None:
             written += studies.record(name, data)
             written.append(overlaps.record(source.folder, sounds.clips(study.open(profile="thesis", data=data))))
             answer = reference.write()
-            written += [picture.write(stage / "ladder.svg"), picture.first(stage), outcomes.write()]
+            written += [picture.write(stage / "ladder.svg"), picture.first(stage)]
+            written += [outcomes.write()] if name == "reference" else []  # the chapters open its runs alone
     print("\n".join(str(study.RECORDED / (p.relative_to(stage) if isinstance(p, Path) else p)) for p in written))
     if not source.synthetic:
         reference.show(answer)
