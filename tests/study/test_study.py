@@ -105,6 +105,14 @@ def test_old_addresses_lead_to_the_pages(book):
         assert (executed / new).is_file()
 
 
+def test_cells_to_change_that_only_the_copy_has_say_something_else_with_each_value(book):
+    # those of all other chapters: tests/unit/book/test_outcomes.py
+    code = "from helpers.book import outcomes\nfor name in ('11_runs', '31_blind'):\n"
+    code += "    found = outcomes.tried(name, {'profile': 'smoke'})\n"
+    code += "    print(name, len(found), len({one['said'] for one in found}))"
+    assert book.run(sys.executable, "-c", code).stdout.splitlines() == ["11_runs 2 2", "31_blind 2 2"]
+
+
 def test_nothing_changed_nothing_done(book):
     before = {p: p.stat().st_mtime_ns for p in (book.root / "book" / "executed").rglob("*.ipynb")}
     before |= {p: p.stat().st_mtime_ns for p in book.site.rglob("*.html")}

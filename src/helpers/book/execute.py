@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import logging
 import os
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from helpers.book import contents, origin, progress, site, warm
 _EACH = re.compile(r"^% each architecture\n(.*?)^% end\n?", re.MULTILINE | re.DOTALL)
 # what a figure holds until it stands on a page: sounds, and what is shown when a reader asks for it
 _HELD = re.compile(r"data:(audio/mpeg|application/json);base64,([A-Za-z0-9+/=]+)")
+_CAPTION = re.compile(r"<caption[^>]*>")
+_NUMBER = '<span class="caption-number" id="table-{0}">Table {0}. </span>'
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 WORDS_A_MINUTE = 200  # read slowly, with figures and tables between them
 # What tqdm leaves behind: "training ResNet18:  40%|####   | 4/10 [00:01<00:02,  2.50batch/s]"
@@ -173,7 +176,8 @@ def _says(page: Path, made_from: str) -> bool:
 def _make_page(
     notebook: NotebookNode, *, source: Path, root: str, values: dict, seconds: float, asked: Sequence[Path]
 ) -> None:
-    """Make an executed notebook a page: say its data, keep sound in files, drop what only machines read."""
+    """Make an executed notebook a page: say its data, number tables, keep sound in files, drop what machines read."""
+    tables = itertools.count(1)
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         if "injected-parameters" in tags:
@@ -194,7 +198,7 @@ def _make_page(
                 continue  # a library's progress bar for JupyterLab; dead in a page
             if root and "text/html" in shown.get("data", {}):
                 shown.data["text/html"] = _HELD.sub(
-                    lambda held: f"{root}/_static/{_lift(held[1], held[2])}", shown.data["text/html"]
+                    lambda held: f"{root}/_static/{_lift(held[1], held[2])}", _numbered(shown.data["text/html"], tables)
                 )
             _mark_drawn(cell, shown)
             kept.append(shown)
@@ -210,6 +214,13 @@ def _make_page(
         origin.note(notebook, source=source, values=values, run=runs[0] if runs else None, asked=asked)
     words = sum(len(cell.source.split()) for cell in notebook.cells if cell.cell_type == "markdown")
     notebook.cells[0].source += f"\n\n{banner(source=source, values=values, seconds=seconds, words=words)}"
+
+
+def _numbered(shown: str, tables: Iterator[int]) -> str:
+    """Tables with their numbers on the page, which a link can lead to; those that other values give have none."""
+    if 'class="outcomes"' in shown:
+        return shown
+    return _CAPTION.sub(lambda found: f"{found[0]}{_NUMBER.format(next(tables))}", shown)
 
 
 def _mark_drawn(cell: NotebookNode, shown: NotebookNode) -> None:

@@ -449,3 +449,19 @@ def test_parameters_of_a_chapter_alone_reach_it_as_they_are(library, executed, e
     chapter.write_text(chapter.read_text().replace("seed = 0", 'sound = ""  # a file\nseed = 0', 1))
     executed("05_training", sound="my bark.wav")
     assert engine.calls[0]["given"] == {"sound": "my bark.wav"}
+
+
+def test_tables_are_numbered_on_a_page_of_the_book_and_those_of_other_values_are_not(executed):
+    html = ['<table><caption class="a">First</caption></table>', "<table><caption>Second</caption></table>"]
+    html.insert(1, '<details class="outcomes"><table><caption>Tried</caption></table></details>')
+    given = [new_output("display_data", data={HTML: one}) for one in html]
+    page = executed("05_training", folder="recorded", outputs=given)
+    first, tried, second, *_ = (shown.data[HTML] for shown in outputs_on_the_page(page)[0])
+    assert (
+        first
+        == '<table><caption class="a"><span class="caption-number" id="table-1">Table 1. </span>First</caption></table>'
+    )
+    assert (
+        second == '<table><caption><span class="caption-number" id="table-2">Table 2. </span>Second</caption></table>'
+    )
+    assert tried == html[1]
