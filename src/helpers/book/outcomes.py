@@ -184,6 +184,8 @@ def _settled(node: ast.stmt) -> set[str]:
 def tried(chapter: str, given: Mapping[str, object]) -> list[dict[str, Any]]:
     """What the cells say with each other value: the line of code, seconds, and HTML (figures are left out).
 
+    Seconds are those of the processor, which other work on a busy machine does not stretch.
+
     Raises
     ------
     InputError
@@ -198,7 +200,7 @@ def tried(chapter: str, given: Mapping[str, object]) -> list[dict[str, Any]]:
     exec(compile(found.before, f"<{chapter}, before>", "exec"), known)
     rows = []
     for value in found.values:
-        line, names, started = f"{found.name} = {value}", dict(known), time.perf_counter()
+        line, names, started = f"{found.name} = {value}", dict(known), time.process_time()
         try:
             said = "".join(_said(cell, names) for cell in found.with_(value))
         except InputError as mistake:
@@ -209,7 +211,7 @@ def tried(chapter: str, given: Mapping[str, object]) -> list[dict[str, Any]]:
             plt.close("all")
         if not said:
             raise RuntimeError(f"notebooks/{chapter}.md with {line} says nothing in words or numbers; let it say some")
-        rows.append({"code": line, "seconds": round(time.perf_counter() - started, 2), "said": said})
+        rows.append({"code": line, "seconds": round(time.process_time() - started, 2), "said": said})
     return rows
 
 

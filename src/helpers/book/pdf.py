@@ -112,7 +112,7 @@ def _article(built: Path, name: str, places: dict[str, str]) -> Tag:
         raise RuntimeError(f"{name}.html has no text; build the site anew")
     for out in article.select(_LEFT_OUT):
         out.decompose()
-    for dropdown in article.select("details.sd-dropdown"):  # solutions
+    for dropdown in article.select("details.sd-dropdown, details.outcomes"):  # solutions, and other values
         dropdown["open"] = ""
     for named in article.select("[id]"):
         named["id"] = f"{place}-{named['id']}"

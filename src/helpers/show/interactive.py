@@ -110,5 +110,5 @@ def outcomes(recorded: Mapping[str, Any]) -> HTML:
     return HTML(
         f'<details class="outcomes"><summary>What comes out with other values</summary><dl>{shown}</dl>'
         f"<p>From the recorded results, on {made['date'][:10]} at revision <code>{escape(made['revision'])}</code>; "
-        f"seconds on {escape(made['machine'])}.</p></details>"
+        f"seconds of one core, {escape(made['machine'])}.</p></details>"
     )
