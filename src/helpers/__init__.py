@@ -4,6 +4,11 @@ Chapter: every notebook in notebooks/ imports from here.
 """
 
 
+def printable(text: str) -> str:
+    """A text in one line: what it quotes of a file's name or a call may hold anything, and becomes escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class InputError(ValueError):
     """A user's mistake, said in one sentence: what, where, what to do.
 
@@ -12,8 +17,8 @@ class InputError(ValueError):
     """
 
     def __str__(self) -> str:
-        """The sentence in one line: what it quotes of a file or a call may hold line ends, and they become escapes."""
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
+        """The sentence in one line."""
+        return printable(super().__str__())
 
     def _render_traceback_(self) -> list[str]:
         # IPython asks an exception for its own rendering: a reader sees the sentence, no stack.

@@ -52,6 +52,8 @@ _SOUNDS = {"audio.standin", "audio.download"}
 _ALWAYS = {"data", "profile"}  # fields that any artefact may read: they say where it lies and how it is called
 LONG = 20  # seconds of work that are announced
 LEAST = 1 << 20  # bytes of a disk that is full
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOLCK)
+_UNWRITABLE_IF_OWN = (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE)  # else of a file that is only read
 ALL: dict[str, Artefact] = {}
 
 
@@ -146,10 +148,17 @@ class Artefact:
         recipe = self.recipe(run, fold)
         seen = _Seen(run, {*self.closure, *_ALWAYS}, self.name)
         given = (fold,) if self.folds else ()
+
+        def make(target: Path) -> dict | None:
+            facts = self.make(seen, target, *given)
+            if self.outside and any(recipe["inputs"][n] != now for n, now in self.outside(run, *given).items()):
+                raise InputError(f"a sound that {path.name} is made from changed meanwhile; run again when it is whole")
+            return facts
+
         return produce(
             path,
             recipe=recipe,
-            make=lambda target: self.make(seen, target, *given),
+            make=make,
             facts={"data": run.source.label, **({"work": self.work(run)} if self.work else {})},
             before=lambda: self._announce(run),
         )
@@ -354,8 +363,8 @@ def unwritable(error: Exception, folder: Path) -> str:
     """
     if isinstance(error, OSError) and error.errno:
         own = str(error.filename or "").startswith(str(folder))
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-        return os.strerror(error.errno) if full or (own and error.errno in (errno.EACCES, errno.EPERM)) else ""
+        known = _UNWRITABLE + (_UNWRITABLE_IF_OWN if own else ())
+        return os.strerror(error.errno) if error.errno in known else ""
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     return os.strerror(errno.ENOSPC) if shutil.disk_usage(there).free < LEAST else ""
 
@@ -371,7 +380,7 @@ def take_place(new: Path, path: Path) -> None:
         os.replace(path, old)
         os.replace(new, path)
         new = old
-    shutil.rmtree(new)
+    shutil.rmtree(new, ignore_errors=True)  # NFS keeps a file that somebody has open; the new one is in its place
 
 
 def write_record(path: Path, **facts: Any) -> None:
@@ -455,8 +464,8 @@ def overview(folders: Iterable[Path]) -> pd.DataFrame:
     Chapter: notebooks/11_runs.md
     """
     rows = []
-    for path in sorted({p for folder in folders for p in folder.glob("*.json")}):
-        known = json.loads(path.read_text())
+    found = {path: known for folder in folders for path, known in records(folder).items()}
+    for path, known in sorted(found.items(), key=lambda pair: pair[0]):
         made, artefact = known["made"], path.parent / known["artefact"]
         root = next((r for r in (study.RUNS, study.RECORDED) if artefact.is_relative_to(r)), artefact.parent)
         rows.append(
@@ -470,6 +479,21 @@ def overview(folders: Iterable[Path]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def records(folder: Path, pattern: str = "*.json") -> dict[Path, dict]:
+    """The records in a folder, by their paths: those of an artefact beside them; other JSON is not the study's.
+
+    Chapter: notebooks/11_runs.md
+    """
+    found = {}
+    for path in sorted(folder.glob(pattern)):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            known = json.loads(path.read_text())
+            named, _ = path.with_name(known["artefact"]), known["made"]["date"]
+            if record_path(named) == path:  # no way out of the folder either
+                found[path] = known
+    return found
 
 
 def record_path(path: Path) -> Path:
@@ -514,9 +538,36 @@ def _file_digest(path: Path, stamp: tuple[int, ...]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _code() -> dict[str, str]:
+    folder = Path(__file__).parent
+    return {path.relative_to(folder).as_posix(): content_digest(path) for path in folder.rglob("*.py")}
+
+
+_CODE = _code()  # as it was imported
+
+
+def changed_code() -> list[str]:
+    """Files of the package that are others than when it was imported here: what runs is not what they say.
+
+    Chapter: notebooks/11_runs.md
+    """
+    return sorted({name for name, _ in _code().items() ^ _CODE.items()})
+
+
 @functools.cache  # the code that runs is the one that was imported
 def code_digests(module: str) -> dict[str, str]:
-    """Digest of a helper module and of every helper module it imports, without comments and docstrings."""
+    """Digest of a helper module and of every helper module it imports, without comments and docstrings.
+
+    Raises
+    ------
+    InputError
+        A module was changed after it was imported: what is made would be recorded as made by other code.
+    """
+    if changed := changed_code():
+        raise InputError(
+            f"src/helpers/{changed[0]} changed after it was imported, so the old code still runs; run again, in "
+            "JupyterLab after Kernel, Restart"
+        )
     room, _, name = f"helpers.{module}".rpartition(".")
     names = {
         n
@@ -649,7 +700,8 @@ def _torch() -> dict:
 def revision() -> str:
     """The git revision of the study, with `+` when files differ from it; `unknown` outside git."""
     try:
-        call = ["git", "-C", str(study.ROOT), "describe", "--always", "--abbrev=12", "--dirty=+"]
+        # no tag: its name may hold what is no text on a page
+        call = ["git", "-C", str(study.ROOT), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
         return subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "data"
 RECORDED = DATA / "recorded"
 # `RUNS=folder` keeps what runs make outside the checkout.
-RUNS = Path(os.environ.get("RUNS") or DATA / "runs").expanduser().resolve()
+RUNS = Path(os.path.expanduser(os.environ.get("RUNS") or DATA / "runs")).resolve()
 
 # The names of each registry; the function of a name stands in the room of its kind.
 # A new member: one line here, one function there.
@@ -75,6 +75,10 @@ def _choice(
     return Field(default, description=says, json_schema_extra=extra, **limits)
 
 
+LAYER = r"^\w+(\[-?\d+\])?(\.\w+)*$"
+Layers = tuple[Annotated[str, Field(pattern=LAYER)], ...]
+Readings = tuple[Annotated[str, Field(pattern="^(predicted|true)/(explained|true)$")], ...]
+Baselines = tuple[Annotated[str, Field(pattern=f"^({'|'.join(BASELINES)})$")], ...]
 Folds = tuple[Annotated[int, Field(ge=1, le=10)], ...]
 Count = Annotated[int, Field(ge=0)]
 All = Annotated[int, Field(ge=1)] | Literal["all"]
@@ -141,9 +145,7 @@ class Run(BaseModel):
 
     # which maps
     explainer: str = _choice("Grad-CAM", "makes the maps", section="2.4", names=EXPLAINERS)
-    layer: str = _choice(
-        "", "the last block; .conv: its last convolution", section="2.5", pattern=r"^\w+(\[-?\d+\])?(\.\w+)*$|^$"
-    )
+    layer: str = _choice("", "the last block; .conv: its last convolution", section="2.5", pattern=f"{LAYER}|^$")
     explained: Literal["predicted", "true"] = _choice("predicted", "the class a map explains", section="2.5")
     explanations: int = _choice(50, "random test clips that are explained", section="2.5", scaled=True, ge=1)
     sample_seed: Count = _choice(2024, "of the clips that are explained", section="2.5")
@@ -174,12 +176,12 @@ class Run(BaseModel):
     explainers: tuple[str, ...] = _choice(
         (), "that are compared; all, but of a deep network, and at smoke, the quick ones", names=EXPLAINERS
     )
-    compared_layers: tuple[str, ...] = _choice((), "whose Grad-CAM maps are compared; the last block of every stage")
+    compared_layers: Layers = _choice((), "whose Grad-CAM maps are compared; the last block of every stage")
 
     # the specification curve
-    layers: tuple[str, ...] = _choice((), "of the curve; all that the network has, for a deep one two")
-    readings: tuple[str, ...] = _choice((), "explained/scored classes of the curve")
-    baselines: tuple[str, ...] = _choice((), "of the curve, one block per frame")
+    layers: Layers = _choice((), "of the curve; all that the network has, for a deep one two")
+    readings: Readings = _choice((), "explained/scored classes of the curve")
+    baselines: Baselines = _choice((), "of the curve, one block per frame")
     curve_nulls: int = _choice(20, "maps that know nothing, per clip and shape", ge=1)
     curve_null_seed: Count = _choice(1, "of these maps")
     rank_nulls: int = _choice(3, "of these, with blocks of their own: each asks the network anew", ge=1)
@@ -529,6 +531,23 @@ def one_line(name: str, folder: str) -> None:
         raise InputError(f"{name} {folder!a} holds a line break or what is no letter; rename the folder")
 
 
+def place(name: str, folder: str) -> Path:
+    """The folder that a setting of the call names, from here on.
+
+    Raises
+    ------
+    InputError
+        Nothing can show it in one line, it is of a user who is not known, or a file.
+    """
+    one_line(name, folder)
+    path = Path(os.path.expanduser(folder))
+    if str(path).startswith("~"):
+        raise InputError(f'{name}="{folder}" is of a user whom this machine does not know; write the whole path')
+    if path.is_file():
+        raise InputError(f'{name}="{folder}" is a file; name a folder')
+    return path.resolve()
+
+
 def _named(data: str) -> Path:
     """The data set's folder that a user's words lead to."""
     said = f"data folder {_shown(data)}"
@@ -645,6 +664,9 @@ def _refusal(name: str, value: object, *, where: str) -> InputError:
     kinds = {int: "a whole number", float: "a number", str: "text"}
     kind = kinds.get(FIELDS[name].annotation, 'a whole number from 1, or "all"')  # type: ignore[arg-type]
     needs = f"choose from {options}" if options else f"give {kind} {range_of(name)}".rstrip()
+    if not options and get_origin(FIELDS[name].annotation) is tuple:
+        some = f'some, such as "{" ".join(_AXES[name][0])}"' if name in _AXES else "folds from 1 to 10"
+        needs = f"give {some}"
     verb = "is not known" if options else "is not possible"
     return InputError(f"{name} {_shown(value)} {verb}; {needs} ({where})")
 
@@ -735,12 +757,10 @@ def study(name: str) -> tuple[dict[str, Any], ...]:
 
     Chapter: notebooks/11_runs.md
     """
-    folder = ROOT / "config" / "studies"
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        raise InputError(f'study "{name}" is not known; choose from {known} (STUDY in the call)')
-    return tuple(one for entry in yaml.safe_load(path.read_text()) for one in _combined(entry))
+    known = {path.stem: path for path in sorted((ROOT / "config" / "studies").glob("*.yaml"))}
+    if name not in known:
+        raise InputError(f'study "{name}" is not known; choose from {", ".join(known)} (STUDY in the call)')
+    return tuple(one for entry in yaml.safe_load(known[name].read_text()) for one in _combined(entry))
 
 
 def _combined(entry: dict[str, Any]) -> Iterable[dict[str, Any]]:

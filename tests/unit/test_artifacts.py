@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import artifacts, study
+from helpers import InputError, artifacts, study
 from helpers.maps import explainers
 
 MODULES = {
@@ -178,6 +178,14 @@ def test_an_import_within_a_function_counts(modules):
 
 
 HELPERS = sorted(Path(artifacts.__file__).parent.rglob("*.py"))
+
+
+def test_nothing_is_made_by_code_that_was_changed_after_it_was_imported(monkeypatch):
+    assert artifacts.changed_code() == []
+    monkeypatch.setattr(artifacts, "_CODE", artifacts._CODE | {"audio/sounds.py": "as it was imported"})
+    assert artifacts.changed_code() == ["audio/sounds.py"]
+    with pytest.raises(InputError, match=r"^src/helpers/audio/sounds\.py changed after it was imported, .*Restart$"):
+        artifacts.code_digests.__wrapped__("networks.training")
 
 
 @pytest.mark.parametrize("source", HELPERS, ids=lambda p: f"{p.parent.name}.{p.stem}")
@@ -426,6 +434,17 @@ def test_overview_has_one_row_per_artefact(monkeypatch, produce, make, path, tmp
     assert artifacts.digest_of(path).startswith(shown)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["", "[1]", "{}", '{"artefact": "../../a.csv", "made": {"date": ""}}', '{"artefact": 1, "made": {"date": ""}}'],
+)
+def test_json_that_is_no_record_of_what_lies_beside_it_is_none(produce, make, path, text):
+    produce(make)
+    path.with_name("notes.json").write_text(text)
+    path.with_name("a.json").write_text(text)
+    assert list(artifacts.records(path.parent)) == [path.with_suffix(".json")]
+
+
 def test_overview_marks_what_was_made_from_changed_files(monkeypatch, produce, make, path, tmp_path):
     # a shortened revision keeps the + of a changed working tree
     monkeypatch.setattr(study, "RUNS", tmp_path)
@@ -434,6 +453,14 @@ def test_overview_marks_what_was_made_from_changed_files(monkeypatch, produce, m
     (shown,) = artifacts.overview([path.parent])["revision"]
     assert shown.startswith("01234567")
     assert shown.endswith("+")
+
+
+def test_the_revision_is_no_tag_whose_name_could_be_markup(monkeypatch, tmp_path):
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "x"], ["tag", "-a", "v<b>", "-m", "x"]):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    assert re.fullmatch("[0-9a-f]{12}", artifacts.revision())
 
 
 def test_the_revision_is_unknown_outside_git(monkeypatch, tmp_path):

@@ -191,6 +191,21 @@ def test_what_make_reads_without_declaring_it_is_refused(fresh, run):
         del artifacts.ALL["silly.csv"]
 
 
+def test_sounds_that_change_while_something_is_made_of_them_make_nothing(fresh, run):
+    """Else the record would speak of the sounds before, and the result be of those after."""
+    said = iter(["before", "after", "after", "after"])
+    silly = Artefact(
+        "silly.csv", make=lambda run, target: {"ones": target.write_text("1")}, outside=lambda run: {"a": next(said)}
+    )
+    try:
+        with pytest.raises(InputError, match=r"a sound that silly\.csv is made from changed meanwhile; run again"):
+            silly.get(run)
+        assert not silly.path(run).exists()
+        assert silly.get(run).read_text() == "1"
+    finally:
+        del artifacts.ALL["silly.csv"]
+
+
 def test_versions_of_packages_that_shape_an_artefact_are_part_of_its_recipe(run, monkeypatch):
     before = explainers.EXPLANATIONS.recipe(run)
     assert set(before["packages"]) == {"torch", "grad-cam", "captum"}

@@ -7,6 +7,7 @@ Data set: Salamon, Jacoby & Bello (2014), doi:10.5281/zenodo.1203745, for non-co
 Chapter: notebooks/02_dataset.md
 """
 
+import csv
 import hashlib
 import io
 import json
@@ -44,6 +45,9 @@ GENERATED = 900_000_000  # recordings from this fsID on are the stand-in's, far 
 
 
 RATES = range(1_000, 768_001)  # Hz; the archive has 8000 to 192 000
+MOST = (
+    2**28
+)  # samples of all channels: 50 min of stereo at 44.1 kHz, 1 GB once they are read; a clip of the set has 2**20
 LOUDEST = 2.0**31  # a float WAV may go beyond full scale, 1, but not beyond any whole number that a WAV holds
 
 
@@ -101,6 +105,9 @@ def read_table(folder: str | Path) -> pd.DataFrame:
             f"{path} lacks the column {', '.join(absent)} (it has {', '.join(extra)[:80] or 'no other'}"
             " instead; some copies rename columns); put the official table there"
         )
+    header = next(csv.reader(io.StringIO(text.strip()), delimiter=separator))
+    if twice := [name for name in COLUMNS if [word.strip() for word in header].count(name) > 1]:
+        raise InputError(f"{path} has the column {', '.join(twice)} twice; put the official table there")
     if table.empty:
         raise InputError(f"{path} has no rows; put the official table there")
     lines = [number for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
@@ -241,6 +248,8 @@ def _header(path: Path) -> dict[str, int | float | str]:
         raise ValueError("is empty")
     if info.samplerate not in RATES:
         raise ValueError(f"claims {info.samplerate} Hz")
+    if info.frames * info.channels > MOST:
+        raise ValueError(f"lasts {info.frames / info.samplerate:.0f} s, too long to be read")
     if info.subtype in ("FLOAT", "DOUBLE"):
         _mono(path)
     return {
@@ -303,8 +312,10 @@ def load_audio(path: str | Path) -> tuple[np.ndarray, int]:
 def _mono(path: Path) -> tuple[np.ndarray, int]:
     """The mean over a file's channels and its rate; ValueError with the reason where there is none."""
     try:
-        with path.open("rb") as file:
-            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+        with path.open("rb") as file, soundfile.SoundFile(file) as sound:
+            if sound.frames * sound.channels > MOST:
+                raise ValueError(f"lasts {sound.frames / sound.samplerate:.0f} s, too long to be read")
+            samples, rate = sound.read(dtype="float32", always_2d=True), sound.samplerate
     except (soundfile.LibsndfileError, OSError) as error:
         raise ValueError(f"cannot be read as audio ({_reason(error)})") from None
     if not len(samples):
@@ -444,14 +455,15 @@ def credits(folder: str | Path) -> dict[int, str]:
 def digests(folder: str | Path, clips: pd.DataFrame, *, cache: str | Path) -> str:
     """One digest of the contents of `clips`' files and of their rows of the official table.
 
-    A file is read again only when its size or modification time changed, so the digest of a data
-    set on disk costs one `stat` per clip after the first time.
+    A file is read again only when its size or the time of its last change did, so the digest of a data set on disk
+    costs one `stat` per clip after the first time. That time (ctime) no program can set: `cp -p` and rsync can set the
+    other one.
 
     Parameters
     ----------
     folder : the data set's folder.
     clips : rows of `read_clips`; their order does not matter.
-    cache : a JSON file, made if missing: path to [size in bytes, mtime in ns, SHA-256].
+    cache : a JSON file, made if missing: path to [size in bytes, mtime and ctime in ns, SHA-256].
 
     Returns
     -------
@@ -478,14 +490,14 @@ def digests(folder: str | Path, clips: pd.DataFrame, *, cache: str | Path) -> st
         try:
             stat = file.stat()
             entry = known.get(str(file))
-            stamp = [stat.st_size, stat.st_mtime_ns]
-            if not (isinstance(entry, list) and len(entry) == 3 and entry[:2] == stamp):
+            stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+            if not (isinstance(entry, list) and len(entry) == 4 and entry[:3] == stamp):
                 with file.open("rb") as stream:
                     entry = [*stamp, hashlib.file_digest(stream, "sha256").hexdigest()]
                 fresh[str(file)] = entry
         except OSError as error:
             raise InputError(f"{file} cannot be read ({error.strerror}); copy or unpack it again") from None
-        total.update(f"{path} {entry[2]}\n".encode())
+        total.update(f"{path} {entry[3]}\n".encode())
     if fresh:
         cache.parent.mkdir(parents=True, exist_ok=True)
         part = cache.with_name(f"{cache.name}.{os.getpid()}.part")

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import yaml
 
-from helpers import InputError, artifacts, study
+from helpers import InputError, artifacts, printable, study
 from helpers.book import contents, elsewhere, graph, progress, site
 
 PLANNED = 200  # artefacts that `make plan` lists one by one
@@ -39,8 +39,7 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
     _check_cores(cores)
     study.check("profile", profile, where="PROFILE in the call")
     settings = _settings(others)
-    study.one_line("RUNS", kept := os.environ.get("RUNS", ""))
-    if set(kept) & set("{}"):
+    if set(kept := os.environ.get("RUNS", "")) & set("{}"):
         raise InputError(f'RUNS="{kept}" holds a brace, in which Snakemake looks for a name; take another folder')
     digest = ""
     if "copy" in wanted:
@@ -56,7 +55,7 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
         if source.kind == "folder":
             from helpers.audio import sounds  # here, because it takes seconds to import
 
-            print(sounds.summary(runs[0]), flush=True)
+            print(printable(sounds.summary(runs[0])), flush=True)
             for clip in sounds.left_out(runs[0]):
                 print(f"Left out: {clip}", flush=True)
             sounds.require_classes(runs[0])
@@ -189,10 +188,10 @@ def _engine(name: str) -> Path:
     InputError
         There is none of that name, or what it needs is not installed.
     """
-    folder = study.ROOT / "config" / "engines" / name
-    if not name or not (folder / "config.yaml").is_file():
-        known = ", ".join(sorted(path.parent.name for path in folder.parent.glob("*/config.yaml")))
-        raise InputError(f'engine "{name}" is not known; choose from {known} (ENGINE in the call)')
+    known = {path.parent.name: path.parent for path in sorted(study.ROOT.glob("config/engines/*/config.yaml"))}
+    if name not in known:
+        raise InputError(f'engine "{name}" is not known; choose from {", ".join(known)} (ENGINE in the call)')
+    folder = known[name]
     executor = yaml.safe_load((folder / "config.yaml").read_text()).get("executor", "local")
     package = f"snakemake-executor-plugin-{executor}"
     if executor != "local" and importlib.util.find_spec(package.replace("-", "_")) is None:
@@ -334,6 +333,10 @@ def _only_run() -> Iterator[int]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError("another `make book` is running in this folder; wait for it or stop it") from None
+        except OSError as error:
+            raise InputError(
+                f"{file.name} cannot be locked ({error.strerror}); let all lie on another disk, with BUILD=folder"
+            ) from None
         yield file.fileno()
 
 
@@ -400,6 +403,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # a chapter executed by Snakemake speaks where its progress is shown
     stream = sys.stdout if options.command in ("execute", "site", "make") else sys.stderr
     try:
+        study.place("RUNS", os.environ.get("RUNS", ""))
         if os.environ.get("BUILD"):
             elsewhere.run(os.environ["BUILD"], sys.argv[1:] if arguments is None else arguments)
         _at_home()
@@ -416,7 +420,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not (reason := artifacts.unwritable(error, study.ROOT)):
             raise
         where = error.filename or site.BUILD
-        print(f"{where} cannot be written ({reason}); make room, and run the same command again", file=stream)
+        remedy = (
+            "make room or get the right to write there (BUILD=folder takes another), and run the same command again"
+        )
+        print(f"{where} cannot be written ({reason}); {remedy}", file=stream)
         return 1
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)

@@ -32,12 +32,20 @@ def run(folder: str | Path, words: Sequence[str]) -> None:
 
     Chapter: notebooks/11_runs.md
     """
-    target = Path(folder).expanduser().resolve()
+    target = study.place("BUILD", str(folder))
+    if os.pathsep in str(target):
+        raise InputError(
+            f'BUILD="{folder}" holds a "{os.pathsep}", which ends a folder for Python; name another folder'
+        )
     if target.is_relative_to(study.ROOT):
         raise InputError(f'BUILD="{folder}" lies in the checkout, which is only read; name a folder outside')
     try:
-        if target.exists() and any(target.iterdir()) and not (target / "_toc.yml").exists():
-            raise InputError(f'BUILD="{folder}" holds other files; name a new or an empty folder')
+        if target.exists() and any(target.iterdir()):
+            mark = target / "_toc.yml"
+            if not mark.exists():
+                raise InputError(f'BUILD="{folder}" holds other files; name a new or an empty folder')
+            if mark.stat().st_uid != os.geteuid():  # what lies there would run as this user
+                raise InputError(f'BUILD="{folder}" was filled by another user; name a folder of your own')
         copy(target)
     except OSError as error:
         raise InputError(f'BUILD="{folder}" cannot be written to ({error.strerror}); name another folder') from None
@@ -50,7 +58,7 @@ def run(folder: str | Path, words: Sequence[str]) -> None:
         environment |= {"GIT_DIR": str(study.ROOT / ".git"), "GIT_WORK_TREE": str(study.ROOT)}
     words = list(map(_absolute, words))
     if words[0] == "merge":
-        words[-1] = str(Path(words[-1]).expanduser().resolve())
+        words[-1] = str(study.place("FROM", words[-1]))
     os.chdir(target)
     os.execve(sys.executable, [sys.executable, "-m", "helpers.book", *words], environment)
 
@@ -95,4 +103,4 @@ def _absolute(word: str) -> str:
     name, _, data = word.partition("=")
     if name != "--data" or data in ("", "recorded"):
         return word
-    return f"--data={(study.ROOT / Path(data).expanduser()).resolve()}"
+    return f"--data={(study.ROOT / os.path.expanduser(data)).resolve()}"

@@ -65,11 +65,12 @@ def execute(
 
     if not source.exists():
         raise InputError(f"notebooks/{source.name} does not exist; name one of notebooks/*.md")
+    before = [artifacts.content_digest(path) for path in inputs]  # of what may be edited while it is executed
     notebook = contents.read(source)
     defaults = contents.parameters_of(notebook, name=source.name)
     given = checked(given, defaults, where=f"notebooks/{source.name}")
     values = defaults | given
-    made_from = _made_from(inputs, given)
+    made_from = _made_from(inputs, before, given)
     if inputs and _says(output, made_from) and all(path.exists() for path in records):
         for path in (output, *records):
             path.touch()  # the workflow engine reads times: checked now, not older than its inputs
@@ -161,8 +162,8 @@ def checked(given: Mapping[str, object], defaults: Mapping[str, object], *, wher
     return values
 
 
-def _made_from(inputs: Sequence[Path], given: dict) -> str:
-    contents = {str(path): artifacts.content_digest(path) for path in inputs}
+def _made_from(inputs: Sequence[Path], digests: Sequence[str], given: dict) -> str:
+    contents = dict(zip(map(str, inputs), digests, strict=True))
     return hashlib.sha256(json.dumps([contents, given], sort_keys=True).encode()).hexdigest()
 
 

@@ -225,7 +225,7 @@ def merge(folder: str, data: str) -> pd.DataFrame:
     InputError
         There is no such folder, or no artefact in it.
     """
-    source, theirs = study.open(profile="thesis", data=data).source, Path(folder).expanduser().resolve()
+    source, theirs = study.open(profile="thesis", data=data).source, study.place("FROM", folder)
     records = sorted(path for path in theirs.rglob("*.json") if not path.name.startswith("."))
     found = {path: known for path in records if "recipe_digest" in (known := read(path))}
     if not found:
@@ -288,8 +288,8 @@ def prune(names: list[str]) -> pd.DataFrame:
         A name is not in the table.
     """
     rows = []
-    for path in study.RUNS.glob("**/*.json"):
-        kept = path.parent / json.loads(path.read_text())["artefact"]
+    for path, known in artifacts.records(study.RUNS, "**/*.json").items():
+        kept = path.with_name(known["artefact"])
         files = [kept] if kept.is_file() else [p for p in kept.rglob("*") if p.is_file()]
         name = kept.relative_to(study.RUNS).as_posix()
         rows.append({"artefact": name, "MB": round(sum(p.stat().st_size for p in files) / 1e6, 1)})

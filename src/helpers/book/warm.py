@@ -22,6 +22,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
@@ -87,6 +88,7 @@ def serve(number: int, imports: Sequence[str], *, parent: int) -> None:
 
 def _command(connection: socket.socket) -> None:
     """Be the command that was asked for: its folder, environment and output; say how it ended."""
+    from helpers import artifacts
     from helpers.book import cli
 
     code = 1
@@ -104,7 +106,7 @@ def _command(connection: socket.socket) -> None:
         os.environ.update(environment)
         done = threading.Event()
         threading.Thread(target=_stop_with, args=(connection, done), daemon=True).start()
-        code = cli.main(words)
+        code = _afresh(words) if artifacts.changed_code() else cli.main(words)
         sys.stdout.flush()
         sys.stderr.flush()
         done.set()
@@ -113,6 +115,16 @@ def _command(connection: socket.socket) -> None:
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def _afresh(words: list[str]) -> int:
+    """Run a command in a process that imports what the files say now; its exit code."""
+    running = subprocess.Popen([sys.executable, "-m", "helpers.book", *words])
+    try:
+        return running.wait()
+    except KeyboardInterrupt:
+        running.send_signal(signal.SIGINT)
+        return running.wait()
 
 
 def _stop_with(connection: socket.socket, done: threading.Event) -> None:
@@ -224,7 +236,9 @@ class Forked(LocalProvisioner):
         kernel, Forked.waiting = Forked.waiting, None
         # this interpreter's kernel, whichever is called python3 on this machine
         words = ["-f", str(getattr(self.parent, "connection_file", "")), "--HistoryManager.hist_file=:memory:"]
-        kernel.start(words, cwd=kwargs.get("cwd") or os.getcwd(), env=kwargs["env"])
+        # nor what the user's own IPython does first; beside the sockets
+        own = {"IPYTHONDIR": str(Path(str(getattr(self.parent, "ip", ""))).with_name("ipython")), "PYTHONSTARTUP": ""}
+        kernel.start(words, cwd=kwargs.get("cwd") or os.getcwd(), env=kwargs["env"] | own)
         self.process = kernel  # type: ignore[assignment]
         self.pid = self.pgid = kernel.pid
         return self.connection_info

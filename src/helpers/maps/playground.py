@@ -57,6 +57,7 @@ def sound(path: str = "", *, second: float = 0.0, category: str = "dog_bark") ->
 
 
 def _read(path: str) -> tuple[np.ndarray, int]:
+    study.one_line("sound", path)
     remedy = "name a WAV, FLAC, OGG or MP3 file (sound in the parameter cell)"
     try:
         samples, rate = urbansound.load_audio((study.ROOT / Path(path).expanduser()).resolve())

@@ -14,4 +14,4 @@ from helpers.show.moments import heard_and_seen, map_over_effects
 from helpers.show.networks import by_field, confusion, growth, history, shortcut
 from helpers.show.players import blind, follow, hear, link, listen_at, player, row
 from helpers.show.scores import convergence, densities, density, effects, pairs, readings
-from helpers.show.tables import compare, table
+from helpers.show.tables import compare, table, verbatim

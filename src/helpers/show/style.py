@@ -69,7 +69,8 @@ def picture(*, height: float, source: str) -> Iterator[Picture]:
     """An empty figure `height` inches high that says at its foot where its numbers come from."""
     with style.context(["default", STYLE]):
         figure = Picture(figsize=(WIDTH, height), dpi=150, layout="constrained")
-        figure.supxlabel(source, x=0.99, horizontalalignment="right", fontsize=9, color="0.25")
+        looks = {"horizontalalignment": "right", "fontsize": 9, "color": "0.25"}
+        figure.supxlabel(source, x=0.99, parse_math=False, **looks)  # a file's name may hold dollars
         yield figure
 
 

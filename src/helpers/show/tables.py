@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from helpers import InputError
+from helpers import InputError, printable
 from helpers.show import style
 
 
@@ -99,6 +100,15 @@ def _text(value: Any, spec: str, *, whole: bool, missing: str) -> str:
     if isinstance(value, Real) and (whole or not isinstance(value, Integral)):
         return f"{value:{spec}}".replace(",", " ")
     return str(value)
+
+
+def verbatim(text: str) -> str:
+    """A text from outside, such as a file's name, as it is in a sentence of Markdown: no sign in it is markup.
+
+    Chapter: notebooks/32_playground.md
+    """
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence} {printable(text)} {fence}"
 
 
 def compare(

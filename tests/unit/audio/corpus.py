@@ -102,6 +102,17 @@ def chunks(folder: Path) -> None:
     (folder / CLIP).write_bytes(whole[:12] + odd + whole[12:] + odd)
 
 
+def lasting(samples: int):
+    """A clip of so many samples of 8 bits: the file has a hole in which nothing is stored."""
+
+    def make(folder: Path) -> None:
+        write_wav(folder / CLIP, TONE, rate=RATE, subtype="PCM_U8")
+        patched(40, struct.pack("<I", samples))(folder)
+        os.truncate(folder / CLIP, 44 + samples)
+
+    return make
+
+
 LOUD = np.clip(10 * TONE, -1, 1)
 OVER = np.append(TONE, 2.0)
 MORE = np.stack([TONE * (i + 1) / 8 for i in range(8)], axis=1)
@@ -141,6 +152,7 @@ CLIPS = [
     bad("infinite", of_float(-np.inf), "not finite"),
     bad("beyond any number of a WAV", of_float(1e20), "beyond 2^31"),
     bad("beyond single precision", of_float(1e300, subtype="DOUBLE"), "beyond 2^31"),
+    bad("days long", lasting(4_000_000_000), "lasts 181406 s, too long to be read"),
     bad("a folder named as a clip", replaced(Path.mkdir), "is no file"),
     bad("a pipe named as a clip", replaced(os.mkfifo), "is no file"),
     bad("a link to nothing", replaced(lambda path: path.symlink_to("nothing.wav")), "is no file"),
@@ -207,6 +219,7 @@ FILES = [
     Case("__MACOSX", beside("__MACOSX/audio/fold1/._7-3-0-1.wav")),
     Case("a download that was not finished", beside("audio/fold1/7-3-0-1.wav.part")),
     Case("there and not listed", unlisted),
+    Case("not listed, and its name is no text", beside(os.fsdecode(b"audio/fold1/caf\xe9 \x1b[31m.wav"))),
     Case("an empty fold", lambda folder: (folder / "audio" / "fold3").mkdir()),
     Case("no fold holds clips", no_wavs, ("has no clips in audio/fold1", "DATA in the call")),
 ]
@@ -282,6 +295,7 @@ TABLES = [
     broken("header only", table(HEADER), "has no rows"),
     broken("no header", table(*ROWS), "has lost its header line"),
     broken("a column is missing", columns(lambda words: words[:-1]), "lacks the column class"),
+    broken("a column is there twice", columns(lambda words: [*words, words[5]]), "has the column fold twice"),
     broken("a column is renamed", table(HEADER.replace("salience", "loud"), *ROWS), "the column salience (it has loud"),
     broken("bars between values", columns(list, "|"), "lacks the column slice_file_name"),
     broken("decimal commas", columns(lambda words: [w.replace(".0", ",0") for w in words], ";"), "line 2: start"),

@@ -103,7 +103,9 @@ def test_recordings_of_the_checkout_are_found_there(checkout, tmp_path):
         ("a checkout/_build", "lies in the checkout, which is only read; name a folder outside"),
         ("a checkout", "lies in the checkout"),
         ("mine", "holds other files; name a new or an empty folder"),
-        ("mine/thesis.txt", "cannot be written to (Not a directory); name another folder"),
+        ("mine/thesis.txt", "is a file; name a folder"),
+        ("mine/thesis.txt/more", "cannot be written to (Not a directory); name another folder"),
+        ("a:b", 'holds a ":", which ends a folder for Python; name another folder'),
     ],
 )
 def test_a_folder_that_cannot_be_is_refused_and_left_as_it_is(checkout, started, tmp_path, folder, said):
@@ -115,3 +117,27 @@ def test_a_folder_that_cannot_be_is_refused_and_left_as_it_is(checkout, started,
     assert str(refused.value).endswith(said) or said in str(refused.value)
     assert files(tmp_path) == before
     assert started == []
+
+
+def test_a_folder_that_another_user_filled_is_refused(checkout, started, tmp_path, monkeypatch):
+    """What lies there, code and Sphinx's pickles, would run as whoever names it."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "_toc.yml").write_text("theirs")
+    monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / "theirs").stat().st_uid + 1)
+    with pytest.raises(InputError, match="was filled by another user; name a folder of your own"):
+        elsewhere.run(tmp_path / "theirs", ["build"])
+    assert files(tmp_path / "theirs") == {"_toc.yml": "theirs"}
+
+
+@pytest.mark.parametrize("name", ["BUILD", "RUNS"])
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [("~nobody at all/x", "is of a user whom this machine does not know"), ("a\nb", "holds a line break")],
+)
+def test_a_folder_of_nobody_is_one_sentence(monkeypatch, capsys, name, folder, said):
+    monkeypatch.setenv(name, folder)
+    assert cli.main(["pdf"]) == 2
+    sentence = capsys.readouterr().err
+    assert sentence.startswith(name)
+    assert said in sentence
+    assert sentence.count("\n") == 1

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,7 +156,29 @@ def test_a_foreign_kernel_and_environment_and_a_long_folder_for_temporary_files_
     given = {"JUPYTER_PATH": str(tmp_path / "jupyter"), "TMPDIR": str(long), "SAID": "hello", "HELPERS_WARM": ""}
     given |= {"HOME": "", "LC_ALL": "C", "MPLBACKEND": "TkAgg", "PAPERMILL_OUTPUT_PATH": "/no/such"}
     given |= dict.fromkeys(("VIRTUAL_ENV", "CONDA_PREFIX", "JUPYTER_CONFIG_DIR"), "/no/such")
+    ran = tmp_path / "ran"
+    for startup in ("ipython/profile_default/startup/first.py", "startup.py"):  # the user's own IPython's and Python's
+        (tmp_path / startup).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / startup).write_text(f"open({str(ran)!r}, 'w')")
+    given |= {"IPYTHONDIR": str(tmp_path / "ipython"), "PYTHONSTARTUP": str(tmp_path / "startup.py")}
     command = asked("execute", chapter, page, **given)
     said, errors = command.communicate(timeout=120)
     assert (command.returncode, errors) == (0, ""), said + errors
     assert "hello" in cells(page)[-2]
+    assert not ran.exists()
+
+
+def test_a_command_runs_the_code_as_it_is_now(tmp_path, monkeypatch):
+    """Not as it was when the process that waits for commands imported it."""
+    shutil.copytree(study.ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(study.ROOT / "config", tmp_path / "config")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "src"))
+    code, said = tmp_path / "src" / "helpers" / "__init__.py", "there is no site to print"
+    text = code.read_text()
+    with warm.server(("helpers.artifacts",)):
+        for before in ("", "NOW "):
+            code.write_text(text.replace('return "".join(', f'return "{before}" + "".join('))
+            command = asked("pdf", PYTHONPATH=str(tmp_path / "src"))
+            _, errors = command.communicate(timeout=60)
+            assert command.returncode == 2
+            assert errors.startswith(before + said)

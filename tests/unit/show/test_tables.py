@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 
 from helpers import InputError, show
 
@@ -229,3 +230,9 @@ def test_clips_are_matched_by_name_not_by_row():
 def test_what_cannot_be_compared_is_said(scores, sentence):
     with pytest.raises(InputError, match=sentence):
         show.compare(scores, "c", specification="frame", accuracy={})
+
+
+@pytest.mark.parametrize("text", ["a.wav", "a`b``c.wav", "<b>$x$</b> *y* {ref}`z`", "a\nb"])
+def test_a_name_in_a_sentence_of_markdown_is_shown_as_it_is(text):
+    (node,) = MarkdownIt().parseInline(f"Heard is {show.verbatim(text)}.")[0].children[1:2]
+    assert (node.type, node.content) == ("code_inline", text.replace("\n", "\\n"))
