@@ -29,6 +29,8 @@ EACH = 3  # kills of a stage before it may come to its end
 RUN = {"architecture": "resnet18", "profile": "smoke", "epochs": 3}
 OTHERS = "epochs=3"
 CHAPTERS = ("resnet18/05_training", "resnet18/06_explanations", "resnet18/08_scores")
+BESIDE = ("code/show", "glossary", "references")  # to which pages lead from below their figures
+FIRST = "Here stand four chapters on one network, whose every step is killed at random moments and run again {cite}`ansari2024`.\n"
 MADE = ("data/runs", "data/recorded", "data/UrbanSound8K", "book/executed", "_build/html")
 FETCH = """
 import sys
@@ -109,9 +111,9 @@ def tree(tmp_path_factory) -> Path:
     root = copy_tree(tmp_path_factory.mktemp("tree")).root
     (root / "config" / "studies" / "faults.yaml").write_text(yaml.safe_dump([RUN]))
     pages = [{"file": f"book/executed/copy/{name}"} for name in ("03_features", *CHAPTERS)]
-    parts = [{"caption": "Your copy", "chapters": [*pages, {"file": "book/glossary"}, {"file": "book/references"}]}]
+    parts = [{"caption": "Your copy", "chapters": [*pages, *({"file": f"book/{name}"} for name in BESIDE)]}]
     (root / "_toc.yml").write_text(yaml.safe_dump({"format": "jb-book", "root": "book/index", "parts": parts}))
-    (root / "book" / "index.md").write_text("# A short book\n\n{cite}`ansari2024`\n")
+    (root / "book" / "index.md").write_text(f"# A short book\n\n{FIRST}")
     for chapter in (root / "notebooks").glob("*.md"):  # nothing refers to pages that are left out
         text = re.sub(r"\{(?:ref|numref|eq|doc)\}`(?:[^`<]*<)?([^`>]*)>?`", r"*\1*", chapter.read_text())
         chapter.write_text(text)

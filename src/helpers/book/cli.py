@@ -433,6 +433,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _at_home() -> None:
     """Give libraries a home to keep their caches in where the user's cannot be written to."""
+    os.environ["JOBLIB_MULTIPROCESSING"] = "0"  # nothing here uses it, and without a /dev/shm it warns on every page
     home = Path(os.environ.get("HOME") or "/nonexistent")
     if not os.access(home, os.W_OK | os.X_OK):
         os.environ["HOME"] = str(site.BUILD / "home")
