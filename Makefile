@@ -26,9 +26,8 @@ SEED ?=
 RUNS ?=
 # All that is made lies in this folder, or in this one: the checkout is only read.
 BUILD ?=
-ifeq ($(CORES),)
-CORES := $(shell getconf _NPROCESSORS_ONLN)
-endif
+# one step a core, as far as the memory goes
+CORES ?=
 # Threads that wait for each other spin only briefly: on a busy machine two spinning threads are slower than one.
 # `make bench` has the machine to itself and keeps the library's own choice, for us and for those we compare with.
 GOMP_SPINCOUNT ?= 1000

@@ -28,6 +28,7 @@ from helpers import InputError, artifacts, printable, study
 from helpers.book import contents, elsewhere, graph, progress, site
 
 PLANNED = 200  # artefacts that `make plan` lists one by one
+STEP = 1500  # MB of memory that a step of a study may take
 
 
 def build(*, profile: str, architectures: str, data: str, others: str, parts: str, cores: int) -> None:
@@ -36,7 +37,6 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
     wanted = parts.split()
     if not wanted or set(wanted) - set(contents.PARTS):
         raise InputError(f'PARTS="{parts}" is not known; choose from {", ".join(contents.PARTS)}, or both')
-    _check_cores(cores)
     study.check("profile", profile, where="PROFILE in the call")
     settings = _settings(others)
     if set(kept := os.environ.get("RUNS", "")) & set("{}"):
@@ -155,7 +155,6 @@ def _words(text: str, *, setting: str) -> list[str]:
 
 def make_study(*, name: str, data: str, profile: str, engine: str, cores: int) -> None:
     """Make what a study asks for and is not there: one job per artefact, on this machine or on a cluster."""
-    _check_cores(cores)
     if profile:
         study.check("profile", profile, where="PROFILE in the call")
     study.study(name)  # refuses one that is not there before seconds of importing
@@ -201,9 +200,25 @@ def _engine(name: str) -> Path:
     return folder
 
 
-def _check_cores(cores: int) -> None:
-    if cores < 1:
-        raise InputError(f"CORES={cores} is not a number of cores; give 1 or more")
+def _cores(given: str) -> int:
+    """How many steps run side by side: as many as are asked for, else one a core, as far as the memory goes."""
+    if not given:
+        own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, min(own, memory() // STEP))
+    if not re.fullmatch("[1-9][0-9]{0,4}", given):
+        raise InputError(f"CORES={given} is not a number of cores; give 1 or more")
+    return int(given)
+
+
+def memory() -> int:
+    """MB that this process and those that it starts may take: the machine's, or what a container or a job was given."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    groups = Path("/proc/self/cgroup").read_text().splitlines() if Path("/proc/self/cgroup").exists() else []
+    for place in {"/", *(line.split(":", 2)[2] for line in groups)}:  # in a container its own is the uppermost
+        for limit in (f"/sys/fs/cgroup{place}/memory.max", f"/sys/fs/cgroup/memory{place}/memory.limit_in_bytes"):
+            with contextlib.suppress(OSError, ValueError):  # not there, or "max"
+                found.append(int(Path(limit).read_text()))
+    return min(found) // 2**20
 
 
 def _snakemake(*, cores: int, settings: dict, held: Sequence[int] = (), words: Sequence[str] = ()) -> None:
@@ -357,7 +372,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--data", default="")
     command.add_argument("--others", default="", help='further fields of the run, "n_mfcc=20 learning_rate=3e-4"')
     command.add_argument("--parts", default=" ".join(contents.PARTS))
-    command.add_argument("--cores", type=int, default=os.cpu_count())
+    command.add_argument("--cores", default="", help="steps side by side")
     command = commands.add_parser("merge", help="take over what others' runs of the same study made")
     command.add_argument("folder", help="their runs, such as data/runs of another checkout")
     command.add_argument("--data", default="")
@@ -382,7 +397,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name == "study":
             command.add_argument("--profile", default="", help="of all runs, in place of what the study says")
             command.add_argument("--engine", default="local", help="a folder of config/engines")
-            command.add_argument("--cores", type=int, default=os.cpu_count())
+            command.add_argument("--cores", default="", help="steps side by side")
     command = commands.add_parser("make", help="make one artefact of one run, if it is not there")
     command.add_argument("artefact", help='its name, such as "scores.csv"')
     command.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE")
@@ -457,7 +472,7 @@ def _run(options: argparse.Namespace) -> None:
             data=options.data,
             others=options.others,
             parts=options.parts,
-            cores=options.cores,
+            cores=_cores(options.cores),
         )
     elif options.command == "execute":
         from helpers.book import execute  # here, because it takes seconds to import
@@ -495,7 +510,7 @@ def _run(options: argparse.Namespace) -> None:
             data=options.data,
             profile=options.profile,
             engine=options.engine,
-            cores=options.cores,
+            cores=_cores(options.cores),
         )
     else:
         from helpers.book import jobs, studies  # here, because they take seconds to import

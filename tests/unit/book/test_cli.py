@@ -727,6 +727,31 @@ def test_a_checkout_on_any_system_has_lines_that_a_shell_can_run():
     assert b"\r" not in (study.ROOT / ".ci" / "run").read_bytes()
 
 
+@pytest.mark.parametrize(("gigabytes", "cores"), [(1, 1), (4, 2), (6, 4), (1000, 8)])
+def test_as_many_steps_run_side_by_side_as_cores_and_memory_allow(monkeypatch, gigabytes, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    monkeypatch.setattr(cli, "memory", lambda: 1000 * gigabytes)
+    assert cli._cores("") == cores
+    assert cli._cores("3") == 3  # who names a number knows
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "1.5", "two", "1 2", "٣", "100000"])
+def test_what_is_no_number_of_cores_is_one_sentence(given):
+    with pytest.raises(InputError, match=f"^CORES={given} is not a number of cores; give 1 or more$"):
+        cli._cores(given)
+
+
+def test_memory_is_the_machines_or_what_a_container_was_given(monkeypatch):
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    assert 0 < cli.memory() <= machine
+    own = Path.read_text
+    files = {"/proc/self/cgroup": "5:memory:/job\n0::/job\n", "/sys/fs/cgroup/job/memory.max": "max\n"}
+    for name in ("/sys/fs/cgroup/memory/job/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max"):
+        given = files | {name: f"{300 * 2**20}\n"}
+        monkeypatch.setattr(Path, "read_text", lambda path, given=given: given.get(str(path)) or own(path))
+        assert cli.memory() == 300
+
+
 def test_a_value_with_spaces_stands_in_quotes():
     assert cli._settings('explainer="input x gradient" n_mfcc=20') == {"explainer": "input x gradient", "n_mfcc": "20"}
 
