@@ -146,6 +146,7 @@ def nodes(
         return np.stack([made_by(one).detach()[0, 0].abs().cpu().numpy() for one in asked]).astype(np.float32)
     # here, because its import takes seconds that a page which only loads maps need not spend
     import pytorch_grad_cam
+    from pytorch_grad_cam.ablation_layer import AblationLayer
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     # A call of such an object gives only rectified, stretched, scaled maps; here it keeps what it began with.
@@ -154,8 +155,14 @@ def nodes(
             found.append(super().get_cam_image(*given, **named))
             return found[-1]
 
+    class Ablation(AblationLayer):  # EfficientNet gives its blocks one thing more than their input
+        def __call__(self, x: torch.Tensor, **_: object) -> torch.Tensor:
+            return super().__call__(x)
+
     found: list[np.ndarray] = []
     with Nodes(model=network, target_layers=[layer]) as explain:
+        if made_by == "AblationCAM":
+            explain.ablation_layer = Ablation()
         for start in range(0, len(inputs), batch):
             part = slice(start, start + batch)
             targets = [ClassifierOutputTarget(int(c)) for c in classes[part]]

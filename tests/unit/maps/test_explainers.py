@@ -384,3 +384,15 @@ def test_a_title_says_what_it_is_what_was_heard_and_which_clip(run):
 def test_a_name_with_spaces_makes_a_path_without(run):
     path = explainers.EXPLANATIONS.path(run.with_(explainer="input x gradient"))
     assert path.name == "explanations-explainer=input_x_gradient.npz"
+
+
+@pytest.mark.parametrize(
+    "explainer", [name for name, made_by in explainers.EXPLAINERS.items() if isinstance(made_by, str)]
+)
+def test_efficientnet_is_explained_by_every_explainer_of_nodes(explainer):
+    network = models.build("efficientnet-lite0", seed=0).eval()
+    layer = models.layer(network, study.NETWORKS["efficientnet-lite0"])
+    inputs = np.random.default_rng(0).normal(size=(1, 1, 64, 96)).astype(np.float32)
+    found = explainers.nodes(network, inputs, layer=layer, classes=np.zeros(1, np.int64), explainer=explainer)
+    assert found.shape == (1, 2, 3)
+    assert np.isfinite(found).all()
