@@ -386,6 +386,7 @@ def test_a_name_with_spaces_makes_a_path_without(run):
     assert path.name == "explanations-explainer=input_x_gradient.npz"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "explainer", [name for name, made_by in explainers.EXPLAINERS.items() if isinstance(made_by, str)]
 )
