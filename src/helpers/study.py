@@ -55,6 +55,7 @@ EXPLAINERS = (  # of a layer's nodes, then of the input's cells
     *("feature ablation", "KernelSHAP", "RISE"),
 )
 SLOW = ("ScoreCAM", "AblationCAM", "occlusion", "feature ablation", "KernelSHAP", "RISE")  # they ask again and again
+STAGELESS = ("vgg13", "efficientnet-lite0", "resnet1d")  # RefineCAM cannot explain them
 BASELINES = ("uniform", "zero", "mean", "median", "neighbours", "marginal", "resampled")
 READOUTS = ("probability", "log-odds", "cross-entropy")
 QUANTUS_BASELINES = ("uniform", "black", "white", "mean")
@@ -349,7 +350,8 @@ def _defaults(architecture: str, profile: str, name: str, *, rows: int) -> Any:
         if name.endswith("layers") and not architecture.startswith("resnet"):
             return (NETWORKS.get(architecture, ""),)
         light = ("resnet18",) if name != "explainers" else ("resnet18", "efficientnet-lite0", "framenet")
-        return every if architecture in light and (name, profile) != ("explainers", "smoke") else fewer
+        chosen = every if architecture in light and (name, profile) != ("explainers", "smoke") else fewer
+        return tuple(one for one in chosen if one != "RefineCAM" or architecture not in STAGELESS)
     if name == "training_folds":
         return tuple(range(1, 10))  # the thesis's, whatever the test fold: names compare with it
     return FIELDS[name].default
