@@ -28,8 +28,8 @@ def of(chapter: str, architecture: str = "") -> dict[str, Any]:
 
     Returns
     -------
-    `values`: of each value the line of code, the seconds that the cell took of one processor, and what it said, as HTML; none where
-    nothing is recorded. `made`: when, at which revision, on which machine.
+    `values`: of each value the line of code, the seconds of one processor that the cell took, and what it said, as
+    HTML; none where nothing is recorded. `made`: when, at which revision, on which machine.
 
     Chapter: every notebook
     """
