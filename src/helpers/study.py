@@ -55,7 +55,7 @@ EXPLAINERS = (  # of a layer's nodes, then of the input's cells
     *("feature ablation", "KernelSHAP", "RISE"),
 )
 SLOW = ("ScoreCAM", "AblationCAM", "occlusion", "feature ablation", "KernelSHAP", "RISE")  # they ask again and again
-STAGELESS = ("vgg13", "efficientnet-lite0", "resnet1d")  # RefineCAM cannot explain them
+STAGELESS = ("vgg13", "efficientnet-lite0")  # RefineCAM cannot explain them
 BASELINES = ("uniform", "zero", "mean", "median", "neighbours", "marginal", "resampled")
 READOUTS = ("probability", "log-odds", "cross-entropy")
 QUANTUS_BASELINES = ("uniform", "black", "white", "mean")

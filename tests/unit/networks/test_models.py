@@ -363,3 +363,10 @@ def test_operations_and_weights_are_those_of_the_layers():
     assert models.weights("framenet") == sum(
         one.numel() for one in models.build("framenet", seed=0).state_dict().values()
     )
+
+
+@pytest.mark.parametrize("architecture", study.NETWORKS)
+def test_refinecam_is_a_default_where_a_network_has_four_stages(architecture):
+    whole = {"layer1", "layer2", "layer3", "layer4"} <= dict(models.build(architecture, seed=0).named_children()).keys()
+    given = {"representation": "waveform"} if architecture == "resnet1d" else {"n_mfcc": 40}
+    assert ("RefineCAM" in study.open(architecture=architecture, **given).explainers) == whole
