@@ -733,8 +733,9 @@ def settle(values: Mapping[str, Any], *, where: str = "the call") -> Run:
     if filled["layer"] == "":
         filled["layer"] = first.default("layer")
     source = find_source(filled["data"], filled["clips"], filled["data_seed"])
-    if "training_folds" not in values and source.kind != "recorded":
-        filled["training_folds"] = tuple(fold for fold in source.folds if fold != filled["test_fold"])
+    if "training_folds" not in values:
+        every = tuple(range(1, 11)) if source.kind == "recorded" else source.folds
+        filled["training_folds"] = tuple(fold for fold in every if fold != filled["test_fold"])
     there = source.folds if source.kind == "folder" else ()
     lacking = {filled["test_fold"], *filled["training_folds"]} - set(there)
     if there and (lacking or not filled["training_folds"]):

@@ -247,6 +247,6 @@ def test_every_recorded_artefact_has_the_content_that_its_record_says():
 
 
 def test_every_recorded_table_holds_what_is_declared():
-    for run in study.entries():
+    for run in study.entries() + study.entries("folds"):
         for artefact in (one for one in EVERY if one.table and one.record and one.there(run)):
             assert isinstance(artefact.read(run), pd.DataFrame)

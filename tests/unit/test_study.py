@@ -342,7 +342,7 @@ def test_a_changed_run_takes_text_as_every_other_way_in_does(run):
 
 
 def test_a_study_that_is_not_known_is_refused():
-    with pytest.raises(InputError, match='study "all" is not known; choose from full, reference, thesis'):
+    with pytest.raises(InputError, match='study "all" is not known; choose from folds, full, reference, thesis'):
         study.study("all")
 
 

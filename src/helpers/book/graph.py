@@ -125,7 +125,7 @@ def _recorded() -> list[str]:
     """Every recorded table, its provenance, and what the recorded pages read beside them."""
     files = (path for path in study.RECORDED.rglob("[!.]*.*") if path.is_file())
     found = sorted(path.relative_to(study.ROOT).as_posix() for path in files)
-    return [*found, "data/claims.yaml", "config/studies/reference.yaml"]
+    return [*found, "data/claims.yaml", *(f"config/studies/{name}.yaml" for name in ("reference", "folds"))]
 
 
 def _steps(call: Call) -> Iterable[dict[str, Any]]:

@@ -55,8 +55,8 @@ def graph(name: str, data: str, profile: str = "") -> list[dict[str, Any]]:
 
     Parameters
     ----------
-    name, data : as in `make study`. profile : of all runs, in place of what the study says; "smoke" takes generated
-        sounds too.
+    name, data : as in `make study`. profile : of all runs, in place of what the study says; "smoke" and "quick" take
+        generated sounds too.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def graph(name: str, data: str, profile: str = "") -> list[dict[str, Any]]:
 
     Chapter: notebooks/11_runs.md
     """
-    if profile != "smoke":
+    if profile in ("", "thesis"):
         studies.real(data)
     waiting: dict[Path, dict[str, Any]] = {}
     for path, (artefact, run, fold) in pieces(name, data, profile).items():

@@ -3,7 +3,7 @@
 Folds differ in difficulty, and all clips of a recording lie in one fold, so a mean over shuffled clips would be another
 number. What is uncertain is which recordings were at hand: they are drawn anew within each fold.
 
-Chapter: notebooks/13_reference.md
+Chapter: notebooks/13_reference.md, notebooks/21_confirmation.md
 """
 
 from __future__ import annotations
@@ -14,14 +14,24 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers import study
+from helpers import artifacts, study
 from helpers.artifacts import Artefact
-from helpers.experiments import controls
-from helpers.findings import statistics
+from helpers.experiments import controls, scores
+from helpers.findings import confirmation, statistics
 from helpers.study import Run
 
 ALL = frozenset(range(1, 11))
 MEAN = "mean over folds"
+_NOTHING = pd.DataFrame(columns=["network", "of", "test fold", "mean", "low", "high", "clips", "recordings"])
+
+
+def runs(run: Run) -> list[Run]:
+    """The runs of the study `folds` on a run's sounds, at its profile; of a recorded run all other recorded ones too.
+
+    Chapter: notebooks/13_reference.md
+    """
+    own = study.entries("folds", data=run.data, profile=run.profile)
+    return [*own, *(study.entries() if run.source.kind == "recorded" else [])]
 
 
 def families(runs: Iterable[Run], *having: Artefact) -> dict[str, list[Run]]:
@@ -31,19 +41,25 @@ def families(runs: Iterable[Run], *having: Artefact) -> dict[str, list[Run]]:
 
     Parameters
     ----------
-    having : artefacts that each run has.
+    having : artefacts that each run has. None is made: on ten folds that takes hours.
 
     Returns
     -------
-    Runs in the order of their test folds, by what they share: "ResNet18, seed 1, trained on folds 1+2".
+    Runs in the order of their test folds, by what they share: "ResNet18, seed 1, trained on folds 1+2". First those of
+    the most folds.
 
     Chapter: notebooks/13_reference.md
     """
     found: dict[str, dict[int, Run]] = {}
     for run in runs:
-        if all(artefact.there(run) for artefact in having):
+        if all(_kept(artefact, run) for artefact in having):
             found.setdefault(_shared(run), {}).setdefault(run.test_fold, run)
-    return {name: [by[fold] for fold in sorted(by)] for name, by in found.items() if len(by) > 1}
+    several = sorted(found.items(), key=lambda one: -len(one[1]))
+    return {name: [by[fold] for fold in sorted(by)] for name, by in several if len(by) > 1}
+
+
+def _kept(artefact: Artefact, run: Run) -> bool:
+    return artefact.there(run) if run.source.kind == "recorded" else artefact.is_fresh(run)
 
 
 def _shared(run: Run) -> str:
@@ -55,13 +71,35 @@ def _shared(run: Run) -> str:
 
 
 def tested(run: Run) -> pd.DataFrame:
-    """What came out on each test clip of a run: recording, accuracy (1 right, 0 wrong) and score of its Grad-CAM map.
+    """What came out on test clips of a run: recording, then a value each, NaN where a clip has none.
+
+    accuracy: 1 right, 0 wrong. score: of its Grad-CAM map, frame by frame. below 0: whether the thesis's metric puts it
+    there, 1 or 0, of the clips that are explained.
 
     Chapter: notebooks/13_reference.md
     """
-    table = controls.CONTROLS.read(run)
+    table, thesis = controls.CONTROLS.read(run), scores.SCORES.read(run)
     right = (table["label"] == table["predicted"]).astype(float)
-    return pd.DataFrame({"recording": table["recording"], "accuracy": right, "score": table["Grad-CAM"]})
+    found = pd.DataFrame({"recording": table["recording"], "accuracy": right, "score": table["Grad-CAM"]})
+    thesis = thesis[(thesis["specification"] == "rank") & thesis["score"].notna()]
+    return pd.concat([found, thesis[["recording"]].assign(**{"below 0": (thesis["score"] < 0).astype(float)})])
+
+
+def leads(run: Run, *, where: str = confirmation.INSIDE) -> pd.DataFrame:
+    """How far the score of each test clip's Grad-CAM map lies above what the second plan holds it against.
+
+    Parameters
+    ----------
+    where : " inside" the sound, or "" for all frames.
+
+    Returns
+    -------
+    recording and, by the name of each rival, the lead over it: `confirmation.leads`.
+
+    Chapter: notebooks/21_confirmation.md
+    """
+    found = confirmation.leads(artifacts.across([run], controls.CONTROLS.read), where=where)
+    return found.rename(columns=confirmation.RIVALS)[["recording", *confirmation.RIVALS.values()]]
 
 
 def summary(
@@ -88,7 +126,7 @@ def summary(
             found.insert(0, "of", value)
             found.insert(0, "network", name)
             rows.append(found)
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+    return pd.concat(rows or [_NOTHING], ignore_index=True)
 
 
 def over(

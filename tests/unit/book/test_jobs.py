@@ -103,11 +103,13 @@ def test_what_is_wrong_with_the_data_is_said_and_not_taken_for_work(world, monke
         graph(world)
 
 
-def test_smoke_takes_generated_sounds_and_the_place_of_every_entrys_profile(world):
+def test_smaller_profiles_take_generated_sounds_and_the_place_of_every_entrys_profile(world):
     (world.folder / "metadata").mkdir()
     (world.folder / "metadata" / "events.csv").touch()
-    with pytest.raises(InputError, match="needs real recordings"):
-        graph(world, profile="quick")
+    for profile in ("", "thesis"):
+        with pytest.raises(InputError, match="needs real recordings"):
+            graph(world, profile=profile)
+    assert len(graph(world, profile="quick")) == len(EVERY)
     found = graph(world, profile="smoke")
     assert [name(job["record"]) for job in found] == EVERY
     assert {Path(job["record"]).parts[-3] for job in found if "resnet18" in job["record"]} == {"smoke"}

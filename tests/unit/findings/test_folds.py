@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import study
+from helpers.artifacts import Artefact
+from helpers.experiments import controls
 from helpers.findings import folds, statistics
 
 
@@ -69,11 +71,42 @@ def test_a_family_differs_in_its_test_fold_only():
     fixed = [run(test_fold=fold, training_folds=(1, 2), seed=4) for fold in (3, 10)]
     alone = [run(test_fold=3, training_folds=(1, 2), seed=5), run(test_fold=3, training_folds=(1,), seed=4)]
     other = [run(test_fold=3, training_folds=(1, 2), seed=4, layer="layer3[-1]")]
-    found = folds.families([*tens, *fixed, *alone, *other])
-    assert {name: [one.test_fold for one in runs] for name, runs in found.items()} == {
-        "ResNet18, seed 0, trained on all other folds": [1, 2, 10],
-        "ResNet18, seed 4, trained on folds 1+2": [3, 10],
-    }
+    found = folds.families([*fixed, *tens, *alone, *other])
+    assert [(name, [one.test_fold for one in runs]) for name, runs in found.items()] == [
+        ("ResNet18, seed 0, trained on all other folds", [1, 2, 10]),  # of the most folds: first
+        ("ResNet18, seed 4, trained on folds 1+2", [3, 10]),
+    ]
+
+
+def test_a_network_for_each_fold_learned_from_the_nine_others_and_nothing_is_made_for_them(stand_in, monkeypatch):
+    recorded = folds.runs(study.open(data="recorded"))
+    assert recorded[10:] == study.entries()
+    live = folds.runs(study.open(profile="smoke", data=str(stand_in)))
+    for ten in (recorded[:10], live):
+        assert [(one.test_fold, len(one.training_folds)) for one in ten] == [(fold, 9) for fold in range(1, 11)]
+        assert len(folds.families(ten)["ResNet18, seed 0, trained on all other folds"]) == 10
+    assert {one.profile for one in live} == {"smoke"}
+    monkeypatch.setattr(Artefact, "get", lambda *given: pytest.fail("asked for"))
+    assert folds.families(live, controls.CONTROLS) == {}
+    missing = folds.families(study.entries("folds"), controls.CONTROLS)
+    assert all(controls.CONTROLS.there(one) for runs in missing.values() for one in runs)
+
+
+def test_what_is_said_of_a_fold_comes_from_its_controls_and_its_scores(monkeypatch):
+    clips = {"clip": ["a", "b"], "recording": [1, 2], "label": [0, 1], "predicted": [0, 2], "frames": [9, 9]}
+    known = pd.DataFrame(clips | {"Grad-CAM": [0.5, np.nan], "Grad-CAM inside": [0.6, 0.1]})
+    known = known.assign(**{"random nodes inside": [0.4, -0.1], "mean map inside": [0.7, np.nan]})
+    thesis = pd.DataFrame({"recording": [1, 2, 2, 1], "score": [-0.1, 0.0, np.nan, -0.9]})
+    thesis["specification"] = ["rank", "rank", "rank", "frame"]
+    tables = {"controls.csv": known, "scores.csv": thesis}
+    monkeypatch.setattr(Artefact, "read", lambda artefact, run: tables[artefact.name].copy())
+    found = folds.summary({"it": [run()]}, folds.tested, ["accuracy", "score", "below 0"])
+    assert found["mean"].tolist()[::2] == [0.5, 0.5, 0.5]
+    assert found["clips"].tolist()[::2] == [2, 1, 2]
+    leads = folds.leads(run())
+    assert leads["recording"].tolist() == [1, 2]
+    assert leads["random nodes"].tolist() == pytest.approx([0.2, 0.2])
+    assert leads["mean map"].tolist() == pytest.approx([-0.1, 0])  # without a score: no lead, as the plan says
 
 
 def test_a_summary_has_a_row_per_network_value_and_fold():
