@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -408,29 +409,52 @@ def peer(case: Case) -> None:
     say("torchxai_speedup_resnet18", taken / results["rank_s_resnet18"], "x: rank mode against torchxai-tools")
 
 
+def step_seconds(
+    architecture: str, inputs: np.ndarray, layout: torch.memory_format, *, bfloat16=False, compiled=False, device="cpu"
+) -> float:
+    """One step of the thesis's training, 16 clips."""
+    batch, labels = torch.from_numpy(inputs[np.arange(16) % len(inputs)]), (torch.arange(16) % 10).to(device)
+    network = models.build(architecture, seed=0).train().to(device, memory_format=layout)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
+    ask = torch.compile(network) if compiled else network
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+            loss = nn.functional.cross_entropy(ask(batch.to(device, memory_format=layout)), labels)
+        loss.backward()
+        optimizer.step()
+        loss.item()  # a GPU answers when it is asked
+
+    step()
+    return seconds(step, repeat=8)
+
+
+def gpu(inputs: np.ndarray) -> None:
+    """What a GPU makes of training and of the engine, where there is one; on the CPU the same is measured above."""
+    there = torch.cuda.is_available()
+    say("gpu", torch.cuda.get_device_name() if there else None, "" if there else "(none on this machine)")
+    if not there:
+        return
+    for architecture in ("resnet18", "resnet101"):
+        ways = {"eager": {}, "bfloat16": {"bfloat16": True}, "compiled": {"bfloat16": True, "compiled": True}}
+        for name, options in ways.items():
+            taken = step_seconds(architecture, inputs, torch.channels_last, device="cuda", **options)
+            say(f"gpu_step_{name}_ms_{architecture}", taken * 1e3, "ms per step of 16 clips, channels last")
+        network = models.build(architecture, seed=0).eval().to("cuda")
+        fast = forward.prepare(network, shape=SHAPE)
+        say(f"gpu_batch_{architecture}", fast.batch, "whole forwards at a time, by the free memory")
+        for size in (forward.BATCH, fast.batch):
+            taken = seconds(partial(perturbation.effects, fast, inputs[:2], [0, 0], batch=size)) / 2
+            say(f"gpu_frame_s_{architecture}_{size}", taken, f"s per clip, a block per frame, {size} at a time")
+
+
 def training(inputs: np.ndarray, count: int) -> None:
     """One step of the thesis's training in three ways, and what a clip's features cost."""
-    rows = np.arange(16) % len(inputs)
-    batch, labels = torch.from_numpy(inputs[rows]), torch.arange(16) % 10
-
-    def run(layout: torch.memory_format, *, bfloat16: bool = False) -> float:
-        network = models.build("resnet18", seed=0).train().to(memory_format=layout)
-        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
-
-        def step() -> None:
-            optimizer.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                loss = nn.functional.cross_entropy(network(batch.to(memory_format=layout)), labels)
-            loss.backward()
-            optimizer.step()
-
-        step()
-        return seconds(step, repeat=8)
-
     with threads(count):
-        eager = run(torch.contiguous_format)
-        ours = run(torch.channels_last)
-        half = run(torch.channels_last, bfloat16=True)
+        eager = step_seconds("resnet18", inputs, torch.contiguous_format)
+        ours = step_seconds("resnet18", inputs, torch.channels_last)
+        half = step_seconds("resnet18", inputs, torch.channels_last, bfloat16=True)
         sound = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 192_000)).astype(np.float32))
         prepare = seconds(lambda: representations.picture(sound, 48_000, RUN), repeat=5)
     say("training_step_ms", ours * 1e3, "ms per step of 16 clips, ResNet18, channels last")
@@ -472,6 +496,7 @@ def main() -> None:
     peer(case)
     swap()
     training(inputs, case.threads)
+    gpu(inputs)
     say("others", list(OTHERS), "")
     for name, run in OTHERS.items():
         other(name, run, count=1)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from helpers import InputError
 from helpers.metric import blocking, correlation, forward, known, perturbation
+from helpers.networks import devices
 
 
 class MonotonicityCorrelation(quantus.MonotonicityCorrelation):  # type: ignore[misc]  # Quantus calls it final
@@ -284,7 +285,7 @@ def _windowable(network: nn.Module, x: np.ndarray) -> bool:
 def _answers(network: nn.Module, inputs: np.ndarray, *, device: str | None, options: dict[str, Any]) -> Tensor:
     """What the network answers: (inputs, classes), in the precision of its weights."""
     weight = next(network.parameters(), torch.empty(0, device=device))
-    with forward._no_tf32():
+    with devices.exact():
         answers = network(torch.from_numpy(inputs).to(weight.device, weight.dtype), **options)
     if not isinstance(answers, Tensor) or answers.ndim != 2:
         shape = tuple(answers.shape) if isinstance(answers, Tensor) else type(answers).__name__

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +21,13 @@ from torch.nn import functional
 
 from helpers import InputError
 from helpers.metric import known
+from helpers.networks import devices
 
 if TYPE_CHECKING:
     from torchvision.models.resnet import ResNet
 
 FORWARDS = ("auto", "full", "windowed")
+BATCH = 64  # whole forwards at a time on a CPU
 
 
 def fold(network: nn.Module, *, shape: tuple[int, int, int]) -> nn.Module:
@@ -127,6 +128,7 @@ class Full:
     def __init__(self, network: nn.Module, *, shape: tuple[int, int, int]) -> None:
         """`shape` is (channels, rows, columns) of one input."""
         self.network, self.shape = fold(network, shape=shape), tuple(shape)
+        self.batch = devices.batch(self.network, self.shape, usual=BATCH)
 
     def remember(self, clip: Tensor) -> Tensor:
         """Logits of one clip, (channels, rows, columns): (classes,)."""
@@ -135,7 +137,7 @@ class Full:
     @torch.inference_mode()
     def logits(self, values: Tensor, start: Tensor) -> Tensor:
         """Logits of whole clips, (batch, channels, rows, columns): (batch, classes); `start` is 0."""
-        with _no_tf32():
+        with devices.exact():
             return self.network(_like(self.network, values))
 
 
@@ -168,7 +170,7 @@ class Summed(Full):
 
     def _terms(self, values: Tensor) -> Tensor:
         # terms are shares of a mean over the whole input's frames
-        with _no_tf32():
+        with devices.exact():
             return self.whole.terms(_like(self.whole, values)) * (values.shape[3] / self.shape[2])
 
 
@@ -186,6 +188,7 @@ class Windowed:
     def __init__(self, network: ResNet, *, shape: tuple[int, int, int]) -> None:
         """`network` must be `windowable`; `shape` is (channels, rows, columns) of one input."""
         self.network, self.shape = fold(network, shape=shape), tuple(shape)
+        self.batch = devices.batch(self.network, self.shape, usual=BATCH)
         self.blocks = [
             (
                 [self._layer(f"{name}.{conv}") for conv in ("conv1", "conv2", "conv3") if hasattr(block, conv)],
@@ -204,7 +207,7 @@ class Windowed:
         clip = _like(self.network, self.unrolled(clip[None]))
         every = torch.zeros(1, dtype=torch.int64, device=clip.device)
         self.clip, self.maps = clip, []
-        with _no_tf32():
+        with devices.exact():
             return self._walk(Window(clip, every, every, every + clip.shape[3] - 1, clip), None)[0]
 
     def logits(self, values: Tensor, start: Tensor) -> Tensor:
@@ -218,7 +221,7 @@ class Windowed:
         values = _like(self.network, self.unrolled(values))
         start = start.to(self.clip.device) * self.samples
         window = Window(values, start, start, start + values.shape[3] - 1, self.clip)
-        with _no_tf32():
+        with devices.exact():
             return self._walk(window, iter(self.maps))
 
     @torch.inference_mode()
@@ -343,11 +346,6 @@ def _pair(value: Any) -> tuple[int, int]:
 
 def _by_position(maps: Tensor) -> Tensor:
     return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
-
-
-def _no_tf32() -> AbstractContextManager:
-    # torch lets a GPU round convolutions to 10 bits by default: more than many an effect
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def _like(network: nn.Module, values: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def effects(
     nodes: int = 2,
     readout: str = "probability",
     forward: str = "auto",
-    batch: int = 64,
+    batch: int = 0,
 ) -> np.ndarray:
     """How much each block of the input matters to the network, whatever any map says.
 
@@ -53,7 +53,8 @@ def effects(
         logits, so that p is never 0.
     forward : "windowed" recomputes only what a block can reach (`forward.Windowed`), "full" the
         whole network; "auto" is windowed for every network that can be. Equal up to rounding.
-    batch : whole forwards at a time, three times as many windowed ones; sets time and memory, no result.
+    batch : whole forwards at a time, three times as many windowed ones; sets time and memory, no result. 0: 64, and on
+        a GPU as many as fit into its free memory.
 
     Returns
     -------
@@ -89,7 +90,8 @@ def effects(
         if not 0 <= category[i] < len(clean):
             raise InputError(f"classes has {category[i]} for clip {i}; give a class from 0 to {len(clean) - 1}")
         rounding, clean = ROUNDING * torch.finfo(clean.dtype).eps, clean.double().cpu()
-        batches = _batches(low, high, len(base.weights), batch, columns=shape[2], narrow=network.narrow)
+        size = batch or network.batch
+        batches = _batches(low, high, len(base.weights), size, columns=shape[2], narrow=network.narrow)
         for block, node, first, width in batches:
             # a whole input is its block's own node, and every cell of it counts as the block's
             own = (torch.zeros_like(clip, dtype=torch.int64), values, 0 * block, block)

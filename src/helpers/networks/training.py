@@ -22,7 +22,7 @@ from helpers import InputError, artifacts, study, tables
 from helpers.artifacts import Artefact
 from helpers.audio import representations, sounds
 from helpers.audio.representations import Features
-from helpers.networks import models
+from helpers.networks import devices, models
 from helpers.study import Run
 
 OPTIMIZERS = {"AdamW": torch.optim.AdamW, "Adam": torch.optim.Adam, "SGD": torch.optim.SGD}
@@ -138,8 +138,9 @@ def train(
                     x = _augmented(inputs[chosen], run, random).to(device(), memory_format=torch.channels_last)
                     y = labels[chosen].to(device())
                     optimizer.zero_grad()
-                    logits = model(x)
-                    loss = loss_function(logits, y)
+                    with devices.mixed(x.device):
+                        logits = model(x)
+                        loss = loss_function(logits, y)
                     loss.backward()
                     optimizer.step()
                     schedule.step()
@@ -164,7 +165,7 @@ def train(
     return spent + time.monotonic() - started
 
 
-def predict(model: nn.Module, inputs: np.ndarray, *, batch: int = 64) -> Tensor:
+def predict(model: nn.Module, inputs: np.ndarray) -> Tensor:
     """Logits of many clips in evaluation mode.
 
     Parameters
@@ -179,7 +180,8 @@ def predict(model: nn.Module, inputs: np.ndarray, *, batch: int = 64) -> Tensor:
     """
     where = next(model.parameters()).device
     model.eval()
-    with torch.inference_mode():
+    batch = devices.batch(model, inputs.shape[1:], usual=64)
+    with torch.inference_mode(), devices.exact():
         return torch.cat([model(x.to(where)).cpu() for x in torch.from_numpy(inputs).split(batch)])
 
 

@@ -11,7 +11,7 @@ import torch
 from helpers import InputError, artifacts, study
 from helpers.audio import representations
 from helpers.audio.representations import Features
-from helpers.networks import models, training
+from helpers.networks import devices, models, training
 
 FILES = {"weights.safetensors", "history.csv"}
 
@@ -331,10 +331,12 @@ def test_a_loss_that_is_not_finite_is_said_in_one_sentence(on_noise, clips, tmp_
 # Prediction
 
 
-def test_predicting_does_not_depend_on_the_batch_and_leaves_the_network_as_it_is(tiny, clips):
+def test_predicting_does_not_depend_on_the_batch_and_leaves_the_network_as_it_is(tiny, clips, monkeypatch):
     network, data = tiny("resnet18", seed=0).train(), clips(clips=7, fold=1, seed=0)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    logits = training.predict(network, data.inputs, batch=3)
+    with monkeypatch.context() as small:
+        small.setattr(devices, "batch", lambda *given, usual: 3)
+        logits = training.predict(network, data.inputs)
     assert (logits.shape, logits.dtype) == ((7, 10), torch.float32)
     assert torch.allclose(logits, training.predict(network, data.inputs), atol=1e-6)
     assert all(torch.equal(v, before[n]) for n, v in network.state_dict().items())
