@@ -6,8 +6,9 @@ from pathlib import Path
 GRAPH = json.loads(Path(config["jobs"]).read_text())
 ROOT = "/" if GRAPH[0]["record"].startswith("/") else ""  # where runs are kept elsewhere: RUNS=folder
 JOBS = {job["record"].removeprefix(ROOT): job for job in GRAPH}
-# the command, by the process that has imported what artefacts need (helpers.book.warm), where there is one
-MAKE = f"{shlex.quote(sys.executable)} -IS src/helpers/book/ask.py make"
+# the command, by the process that has imported what artefacts need (helpers.book.warm), where there is one; a machine
+# elsewhere knows no environment of ours
+MAKE = f"RUNS={shlex.quote(config['runs'])} {shlex.quote(sys.executable)} -IS src/helpers/book/ask.py make"
 
 
 localrules:
@@ -16,7 +17,7 @@ localrules:
 
 rule study:
     input:
-        [job["record"] for job in GRAPH],
+        [local(job["record"]) for job in GRAPH],
 
 
 for kind in dict.fromkeys(job["kind"] for job in GRAPH):
@@ -24,10 +25,11 @@ for kind in dict.fromkeys(job["kind"] for job in GRAPH):
     rule:
         name: kind.replace("-", "_")  # by which config/engines can speak of it
         input:
-            lambda wildcards: JOBS[wildcards.record]["inputs"],
+            lambda wildcards: map(local, JOBS[wildcards.record]["inputs"]),
         output:
-            # the artefact lies beside its record; what is there is kept when the job fails
-            update(ROOT + "{record}"),
+            # the artefact lies beside its record, in a folder that all machines share, whatever storage Snakemake has
+            # beside it (local); what is there is kept when the job fails (update)
+            local(update(ROOT + "{record}")),
         wildcard_constraints:
             record=rf".*/{kind}(-[a-z_]+=[^/]*|-[0-9a-f]{{16}})?\.json",
         params:

@@ -30,6 +30,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -143,6 +144,13 @@ class Artefact:
 
     def _get(self, run: Run, fold: int | None = None) -> Path:
         run, path = whole(run), self.path(run, fold)
+        with _one_call() as fresh:
+            if path not in fresh:
+                self._fresh(run, path, fold)
+                fresh.add(path)
+        return path
+
+    def _fresh(self, run: Run, path: Path, fold: int | None) -> Path:
         if run.source.kind == "recorded":
             return self._recorded(run, path)
         recipe = self.recipe(run, fold)
@@ -261,6 +269,24 @@ class Changed:
 
 
 Piece = tuple[Artefact, Run, int | None]  # one artefact: its kind, the run, and the fold where it is made fold by fold
+
+
+_FRESH: ContextVar[set[Path] | None] = ContextVar("fresh", default=None)
+
+
+@contextlib.contextmanager
+def _one_call() -> Iterator[set[Path]]:
+    """Which artefacts the outermost call has found fresh, or made: each is looked at once, whatever leads there."""
+    known = _FRESH.get()
+    if known is not None:
+        yield known
+        return
+    fresh: set[Path] = set()
+    token = _FRESH.set(fresh)
+    try:
+        yield fresh
+    finally:
+        _FRESH.reset(token)
 
 
 class _Seen:

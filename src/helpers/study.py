@@ -48,6 +48,7 @@ NETWORKS = {  # the layer that is explained when none is named: the last block
     "framenet": "layer4[-1]",
     "resnet1d": "layer4[-1]",
 }
+DEEP = ("resnet50", "resnet101", "resnet152")  # of which a profile may train fewer epochs
 REPRESENTATIONS = ("mfcc", "log-mel", "spectrogram", "waveform")
 EXPLAINERS = (  # of a layer's nodes, then of the input's cells
     *("Grad-CAM", "HiResCAM", "XGradCAM", "Grad-CAM++", "LayerCAM", "EigenCAM", "ScoreCAM", "AblationCAM"),
@@ -339,6 +340,8 @@ def _defaults(architecture: str, profile: str, name: str, *, rows: int) -> Any:
     scaled = profiles().get(profile, {})
     if name == "stock_clips" and architecture != "resnet18":
         return scaled["stock_clips_deep"]
+    if name == "epochs" and architecture in DEEP:
+        return scaled["epochs_deep"]
     if name in scaled:
         return scaled[name]
     if name == "layer":

@@ -72,7 +72,7 @@ def test_profiles_scale_fields_of_the_run_and_nothing_else():
     for name, values in study.profiles().items():
         study.check("profile", name)
         for field, value in values.items():
-            if field != "stock_clips_deep":
+            if not field.endswith("_deep"):
                 study.check(field, value)
                 assert study._extra(study.FIELDS[field])["scaled"]
 
@@ -83,6 +83,9 @@ def test_none_takes_the_profile_s_value_and_any_other_overrides_it(empty, profil
     assert study.open(profile=profile, epochs=None, draws=None).epochs == scaled["epochs"]
     assert study.open(profile=profile, epochs=7).epochs == 7
     assert study.open(profile=profile, architecture="resnet34").stock_clips == scaled["stock_clips_deep"]
+    assert study.open(profile=profile, architecture="resnet34").epochs == scaled["epochs"]
+    deep = study.open(profile=profile, architecture="resnet101")
+    assert (deep.epochs, "epochs" in deep.changed) == (scaled["epochs_deep"], False)
 
 
 # What is refused

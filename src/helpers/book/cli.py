@@ -172,7 +172,8 @@ def make_study(*, name: str, data: str, profile: str, engine: str, cores: int) -
         print(f"Study {name} on {source.label}, {source.folder}: {waiting} artefacts to make.", flush=True)
         if waiting:
             words = ["--snakefile", "study.smk", "--workflow-profile", str(folder), "--keep-going", "--forceall"]
-            settings, own = {"jobs": str(site.BUILD / "jobs.json")}, cores if engine == "local" else 0
+            settings = {"jobs": str(site.BUILD / "jobs.json"), "runs": str(study.RUNS)}
+            own = cores if engine == "local" else 0
             # on other machines nothing can ask a process of this one
             with warm.server() if engine == "local" else contextlib.nullcontext():
                 _snakemake(cores=own, settings=settings, held=[held], words=words)

@@ -534,7 +534,7 @@ def test_a_study_is_one_graph_that_goes_on_where_a_branch_fails(asked, engines, 
     monkey = {"HELPERS_WARM": os.environ.get("HELPERS_WARM")}
     assert cli.main(["study", "--profile", "smoke", "--data", str(stand_in), "--cores", "3"]) == 0
     assert asked["cores"] == 3
-    assert asked["settings"] == {"jobs": str(study.ROOT / "_build" / "jobs.json")}
+    assert asked["settings"] == {"jobs": str(study.ROOT / "_build" / "jobs.json"), "runs": str(study.RUNS)}
     words = asked["words"]
     assert words[words.index("--snakefile") + 1] == "study.smk"
     assert words[words.index("--workflow-profile") + 1] == str(study.ROOT / "config" / "engines" / "local")

@@ -259,6 +259,8 @@ def test_a_network_is_counted_with_an_input_that_it_takes(world, monkeypatch, ch
 
 # What Snakemake makes of it
 
+RUNS = "/the runs' folder"
+
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
@@ -274,7 +276,8 @@ def engine(tmp_path_factory):
             {"kind": "quantus-older", "record": places[1], "inputs": places[:1], "words": words[1]} | each,
         ]
         (tree.root / "jobs.json").write_text(json.dumps(every))
-        (tree.root / "study.json").write_text(json.dumps({"jobs": "jobs.json"}))
+        settings = {"jobs": "jobs.json", "runs": RUNS}
+        (tree.root / "study.json").write_text(json.dumps(settings))
         words = [
             *("-n", "-p", "--nolock", "--forceall", "--configfile", "study.json", "--snakefile", "study.smk"),
             *more,
@@ -291,6 +294,7 @@ def engine(tmp_path_factory):
 def test_each_job_is_a_rule_by_its_kind_with_its_command_and_costs(engine, tmp_path):
     for root in ("data/runs/", f"{tmp_path}/"):
         said = engine("local", root, "--cores", "2")
+        assert said.count(f"RUNS={shlex.quote(RUNS)} ") == 2
         made = [shlex.split(line)[1:] for line in re.findall(r"ask\.py (make .*) 2>&1", said)]
         assert made == [
             ["network", "-p", "data=/a b; {c}", "--threads", "2"],
@@ -308,4 +312,10 @@ def test_snakemake_takes_every_engines_profile_where_its_plugin_is_installed(eng
     if executor == "local":
         return  # above
     pytest.importorskip(f"snakemake_executor_plugin_{executor}", reason=f"the plugin of {executor} is not installed")
-    assert "ask.py make network" in engine(name)
+    said = engine(name)
+    assert "ask.py make network" in said
+    # where others copy what is declared to a storage of theirs, artefacts stay in the folder that all share
+    assert re.findall(r"^ +(?:in|out)put: (.*)", said, re.MULTILINE)[:2] == [
+        "data/runs/a 'b', c/network-seed=1.json (update)",
+        "data/runs/a 'b', c/network-seed=1.json",
+    ]
