@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import InputError, artifacts, study
+from helpers.artifacts import Artefact
 from helpers.maps import explainers
 
 MODULES = {
@@ -521,3 +522,26 @@ def test_a_reader_that_asks_for_an_artefact_is_noted_where_the_environment_says(
     explainers.EXPLANATIONS.recipe(run)  # asks for its inputs, which no reader did
     explainers.SAMPLE.get(artifacts._Seen(run, set(), "a make function"))
     assert asked.read_text() == f"{path}\n"
+
+
+def test_in_one_call_each_artefact_is_looked_at_once_and_in_the_next_anew(fresh, stand_in, monkeypatch):
+    monkeypatch.setattr(artifacts, "ALL", {})
+    sounds, looked, made = ["some"], [], []
+
+    def outside(run) -> dict:
+        looked.append(sounds[0])
+        return {"sounds": sounds[0]}
+
+    def make(run, target) -> None:
+        made.append(target.name)
+        target.write_text(sounds[0])
+
+    first = Artefact("first.csv", make=make, outside=outside)
+    left, right = (Artefact(f"{name}.csv", make=make, inputs=(first,)) for name in ("left", "right"))
+    last = Artefact("last.csv", make=make, inputs=(left, right))
+    run = study.open(profile="smoke", data=str(stand_in))
+    last.get(run)
+    assert (looked, made) == (["some"], ["first.csv", "left.csv", "right.csv", "last.csv"])
+    sounds[0] = "other"
+    last.get(run)
+    assert (looked, len(made)) == (["some", "other"], 8)
