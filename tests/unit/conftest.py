@@ -23,9 +23,9 @@ SCORED = {
     "null_maps": 20,
 }
 SMALL = {
-    "smoke": {"clips": 1, "epochs": 2, "explanations": 4, **SCORED},
-    "quick": {"clips": 1, "epochs": 1, "explanations": 500, **SCORED},
-    "thesis": {"clips": "all", "epochs": 1, "explanations": 3, **SCORED},
+    "smoke": {"clips": 1, "epochs": 2, "epochs_deep": 2, "explanations": 4, **SCORED},
+    "quick": {"clips": 1, "epochs": 1, "epochs_deep": 1, "explanations": 500, **SCORED},
+    "thesis": {"clips": "all", "epochs": 1, "epochs_deep": 1, "explanations": 3, **SCORED},
 }
 
 
