@@ -541,7 +541,10 @@ def test_in_one_call_each_artefact_is_looked_at_once_and_in_the_next_anew(fresh,
     last = Artefact("last.csv", make=make, inputs=(left, right))
     run = study.open(profile="smoke", data=str(stand_in))
     last.get(run)
-    assert (looked, made) == (["some"], ["first.csv", "left.csv", "right.csv", "last.csv"])
+    assert made == ["first.csv", "left.csv", "right.csv", "last.csv"]
+    looked.clear()
+    last.get(run)
+    assert (looked, len(made)) == (["some"], 4)
     sounds[0] = "other"
     last.get(run)
-    assert (looked, len(made)) == (["some", "other"], 8)
+    assert len(made) == 8

@@ -18,6 +18,7 @@ from helpers import artifacts, study
 from helpers.artifacts import Artefact
 from helpers.experiments import controls, scores
 from helpers.findings import confirmation, statistics
+from helpers.networks import training
 from helpers.study import Run
 
 ALL = frozenset(range(1, 11))
@@ -73,16 +74,19 @@ def _shared(run: Run) -> str:
 def tested(run: Run) -> pd.DataFrame:
     """What came out on test clips of a run: recording, then a value each, NaN where a clip has none.
 
-    accuracy: 1 right, 0 wrong. score: of its Grad-CAM map, frame by frame. below 0: whether the thesis's metric puts it
-    there, 1 or 0, of the clips that are explained.
+    accuracy: 1 right, 0 wrong. score: of its Grad-CAM map, frame by frame, of the clips that the controls take. below
+    0: whether the thesis's metric puts it there, 1 or 0, of the clips that are explained.
 
     Chapter: notebooks/13_reference.md
     """
-    table, thesis = controls.CONTROLS.read(run), scores.SCORES.read(run)
-    right = (table["label"] == table["predicted"]).astype(float)
-    found = pd.DataFrame({"recording": table["recording"], "accuracy": right, "score": table["Grad-CAM"]})
+    said, known, thesis = training.predictions(run), controls.CONTROLS.read(run), scores.SCORES.read(run)
     thesis = thesis[(thesis["specification"] == "rank") & thesis["score"].notna()]
-    return pd.concat([found, thesis[["recording"]].assign(**{"below 0": (thesis["score"] < 0).astype(float)})])
+    parts = {
+        "accuracy": (said, (said["label"] == said["predicted"]).astype(float)),
+        "score": (known, known["Grad-CAM"]),
+        "below 0": (thesis, (thesis["score"] < 0).astype(float)),
+    }
+    return pd.concat(table[["recording"]].assign(**{name: values}) for name, (table, values) in parts.items())
 
 
 def leads(run: Run, *, where: str = confirmation.INSIDE) -> pd.DataFrame:

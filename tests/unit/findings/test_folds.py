@@ -98,11 +98,12 @@ def test_what_is_said_of_a_fold_comes_from_its_controls_and_its_scores(monkeypat
     known = known.assign(**{"random nodes inside": [0.4, -0.1], "mean map inside": [0.7, np.nan]})
     thesis = pd.DataFrame({"recording": [1, 2, 2, 1], "score": [-0.1, 0.0, np.nan, -0.9]})
     thesis["specification"] = ["rank", "rank", "rank", "frame"]
-    tables = {"controls.csv": known, "scores.csv": thesis}
+    said = pd.DataFrame({"recording": [1, 2, 2, 3], "label": [0, 1, 1, 1], "predicted": [0, 1, 2, 1]})
+    tables = {"controls.csv": known, "scores.csv": thesis, "predictions.csv": said}
     monkeypatch.setattr(Artefact, "read", lambda artefact, run: tables[artefact.name].copy())
     found = folds.summary({"it": [run()]}, folds.tested, ["accuracy", "score", "below 0"])
-    assert found["mean"].tolist()[::2] == [0.5, 0.5, 0.5]
-    assert found["clips"].tolist()[::2] == [2, 1, 2]
+    assert found["mean"].tolist()[::2] == [0.75, 0.5, 0.5]
+    assert found["clips"].tolist()[::2] == [4, 1, 2]
     leads = folds.leads(run())
     assert leads["recording"].tolist() == [1, 2]
     assert leads["random nodes"].tolist() == pytest.approx([0.2, 0.2])
