@@ -323,7 +323,10 @@ def written(name: str, value: Any) -> str:
 @functools.cache
 def profiles() -> dict[str, dict[str, Any]]:
     """config/profiles.yaml: what each profile scales, by name."""
-    return yaml.safe_load((ROOT / "config" / "profiles.yaml").read_text())
+    path = ROOT / "config" / "profiles.yaml"
+    if not path.is_file():
+        raise InputError(f"{path} is not there, so this copy of the study is not whole; take it from git again")
+    return yaml.safe_load(path.read_text())
 
 
 _AXES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

@@ -7,6 +7,9 @@ if not sys.flags.utf8_mode:  # text is UTF-8, whatever the locale says, in all p
     os.environ["PYTHONUTF8"] = "1"
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
-from helpers.book import cli
+try:
+    from helpers.book import cli
 
-sys.exit(cli.main())
+    sys.exit(cli.main())
+except SyntaxError as error:
+    sys.exit(f"{error.filename}, line {error.lineno}, is no Python ({error.msg}); mend it, or take the file from git")

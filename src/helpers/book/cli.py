@@ -38,6 +38,7 @@ def build(*, profile: str, architectures: str, data: str, others: str, parts: st
     if not wanted or set(wanted) - set(contents.PARTS):
         raise InputError(f'PARTS="{parts}" is not known; choose from {", ".join(contents.PARTS)}, or both')
     study.check("profile", profile, where="PROFILE in the call")
+    elsewhere.whole(contents.files(contents.contents(architectures.split(), parts=wanted)))
     settings = _settings(others)
     if set(kept := os.environ.get("RUNS", "")) & set("{}"):
         raise InputError(f'RUNS="{kept}" holds a brace, in which Snakemake looks for a name; take another folder')

@@ -6,14 +6,16 @@ Chapter: notebooks/11_runs.md
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from helpers import InputError, study
 
 SOURCES = ("src", "notebooks", "book", "config", "data", "benchmarks")
+NEEDED = ("_config.yml", "Snakefile", "config/studies/reference.yaml", "data/claims.yaml", "book/references.bib")
 _MADE = {"book/executed", "data/runs", "data/synthetic", "data/digests.json"}
 _MADE |= {"data/UrbanSound8K", "data/UrbanSound8K.partial"}
 
@@ -61,6 +63,27 @@ def run(folder: str | Path, words: Sequence[str]) -> None:
         words[-1] = str(study.place("FROM", words[-1]))
     os.chdir(target)
     os.execve(sys.executable, [sys.executable, "-m", "helpers.book", *words], environment)
+
+
+def whole(files: Iterable[str]) -> None:
+    """Refuse a checkout of which a part is missing, as after an interrupted one, or whose code holds a merge conflict.
+
+    Parameters
+    ----------
+    files : the entries of the contents; a chapter that is executed says by itself what it lacks.
+
+    Chapter: notebooks/11_runs.md
+    """
+    written = (f"{file}.md" for file in files if "/executed/" not in file)
+    for name in (*NEEDED, *written):
+        if not (study.ROOT / name).is_file():
+            raise InputError(f"{name} is not there, so this copy of the study is not whole; take it from git again")
+    for path in study.ROOT.glob("src/helpers/**/*.py"):
+        if re.search("^(<<<<<<<|>>>>>>>) ", path.read_text(encoding="utf-8"), re.MULTILINE):
+            raise InputError(
+                f"{path.relative_to(study.ROOT)}: a merge conflict is not settled; keep one side and remove the marks "
+                "around both"
+            )
 
 
 def copy(target: Path) -> None:

@@ -30,6 +30,7 @@ _EACH = re.compile(r"^% each architecture\n(.*?)^% end\n?", re.MULTILINE | re.DO
 _HELD = re.compile(r"data:(audio/mpeg|application/json);base64,([A-Za-z0-9+/=]+)")
 _CAPTION = re.compile(r"<caption[^>]*>")
 _NUMBER = '<span class="caption-number" id="table-{0}">Table {0}. </span>'
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object in memory: another each time
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 WORDS_A_MINUTE = 200  # read slowly, with figures and tables between them
 # What tqdm leaves behind: "training ResNet18:  40%|####   | 4/10 [00:01<00:02,  2.50batch/s]"
@@ -201,6 +202,8 @@ def _make_page(
                 shown.data["text/html"] = _HELD.sub(
                     lambda held: f"{root}/_static/{_lift(held[1], held[2])}", _numbered(shown.data["text/html"], tables)
                 )
+            if "text/plain" in shown.get("data", {}):
+                shown.data["text/plain"] = _ADDRESS.sub("", shown.data["text/plain"])
             _mark_drawn(cell, shown)
             kept.append(shown)
         cell.outputs = kept
