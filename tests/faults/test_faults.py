@@ -30,7 +30,7 @@ RUN = {"architecture": "resnet18", "profile": "smoke", "epochs": 3}
 OTHERS = "epochs=3"
 CHAPTERS = ("resnet18/05_training", "resnet18/06_explanations", "resnet18/08_scores")
 BESIDE = ("code/show", "glossary", "references")  # to which pages lead from below their figures
-FIRST = "Here stand four chapters on one network, whose every step is killed at random moments and run again {cite}`ansari2024`.\n"
+FIRST = "Four chapters on one network; every step is killed at random and run again until it ends {cite}`ansari2024`.\n"
 MADE = ("data/runs", "data/recorded", "data/UrbanSound8K", "book/executed", "_build/html")
 FETCH = """
 import sys

@@ -15,7 +15,7 @@ from pathlib import Path
 from helpers import InputError, study
 
 SOURCES = ("src", "notebooks", "book", "config", "data", "benchmarks")
-NEEDED = ("_config.yml", "Snakefile", "config/studies/reference.yaml", "data/claims.yaml", "book/references.bib")
+NEEDED = ("_config.yml", "Snakefile", "data/claims.yaml", "book/references.bib")
 _MADE = {"book/executed", "data/runs", "data/synthetic", "data/digests.json"}
 _MADE |= {"data/UrbanSound8K", "data/UrbanSound8K.partial"}
 

@@ -2,9 +2,9 @@
 
 import os
 import shutil
-import time
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np

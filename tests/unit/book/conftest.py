@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_output
 
 from helpers import artifacts, study
 from helpers.artifacts import Artefact
-from helpers.book import contents, execute, jobs, site, studies
+from helpers.book import contents, elsewhere, execute, jobs, site, studies
 from tests.unit.book import made
 
 
@@ -32,6 +32,9 @@ def library(monkeypatch, tmp_path):
     (root / "notebooks").mkdir(parents=True)
     (root / "book").mkdir()
     (root / "_toc.yml").write_text(yaml.safe_dump(made.TOC, sort_keys=False))
+    for name in (*elsewhere.NEEDED, *(f"{file}.md" for file in contents.files(made.TOC) if "/executed/" not in file)):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
     monkeypatch.setattr(study, "ROOT", root)
     monkeypatch.setattr(study, "DATA", root / "data")
     monkeypatch.setattr(study, "RUNS", root / "data" / "runs")

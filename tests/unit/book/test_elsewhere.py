@@ -141,3 +141,27 @@ def test_a_folder_of_nobody_is_one_sentence(monkeypatch, capsys, name, folder, s
     assert sentence.startswith(name)
     assert said in sentence
     assert sentence.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", [*elsewhere.NEEDED, "book/index.md"])
+def test_a_checkout_of_which_a_part_is_missing_is_one_sentence(monkeypatch, tmp_path, name):
+    """As after a `git checkout` that was interrupted."""
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    for file in (*elsewhere.NEEDED, "book/index.md"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    elsewhere.whole(["book/index", "book/executed/01_a"])
+    (tmp_path / name).unlink()
+    with pytest.raises(InputError, match=f"^{name} is not there, so this copy of the study is not whole; take it from"):
+        elsewhere.whole(["book/index", "book/executed/01_a"])
+
+
+def test_code_with_a_merge_conflict_is_one_sentence(monkeypatch, tmp_path):
+    for file in (*elsewhere.NEEDED, "src/helpers/show/style.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("<<<<<<< HEAD\n")
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    with pytest.raises(
+        InputError, match=r"^src/helpers/show/style\.py: a merge conflict is not settled; keep one side"
+    ):
+        elsewhere.whole([])

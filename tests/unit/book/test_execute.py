@@ -465,3 +465,11 @@ def test_tables_are_numbered_on_a_page_of_the_book_and_those_of_other_values_are
         second == '<table><caption><span class="caption-number" id="table-2">Table 2. </span>Second</caption></table>'
     )
     assert tried == html[1]
+
+
+def test_a_page_holds_no_address_of_an_object(executed):
+    """Else it is another page each time that it is made."""
+    shown = new_output("execute_result", {"text/plain": "<a.Styler object at 0x7fde40146b50>"}, execution_count=1)
+    page = executed("05_training", folder="recorded/resnet18", outputs=[shown], data="recorded")
+    texts = [one.data.get("text/plain") for cell in page.cells if cell.cell_type == "code" for one in cell.outputs]
+    assert "<a.Styler object>" in texts

@@ -92,6 +92,15 @@ def test_of_networks_the_files_that_both_have_are_compared(tmp_path):
     assert verify.difference(one, two) == 0.125
 
 
+def test_a_map_whose_order_hangs_on_less_than_a_millionth_of_its_largest_is_not_settled():
+    plain = np.arange(1.0, 41).reshape(4, 10)
+    tiny = np.where(plain > 20, plain, (41 - plain) * 1e-9)  # half of its cells: all the same to a millionth
+    ranked, settled = verify.ranks(np.stack([plain, tiny]), size=4)
+    assert settled.tolist() == [True, False]
+    assert ranked[0].ravel().tolist() == [i // 4 for i in range(40)]
+    assert ranked[1].ravel().tolist() == [(19 - i) // 4 for i in range(20)] + [i // 4 for i in range(20, 40)]
+
+
 def test_a_share_is_of_the_largest_of_the_same_clip():
     one, other = np.array([[1.0, 100.0], [0.0, 0.0]]), np.array([[2.0, 100.0], [0.0, 0.0]])
     assert verify._share(one, other) == 0.01
