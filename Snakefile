@@ -14,7 +14,7 @@ EXECUTE = f"{PYTHON} -IS src/helpers/book/ask.py execute"
 WRITTEN = [
     "_config.yml", "_toc.yml", "book/references.bib", *(f"book/_static/{name}" for name in ("book.css", "book.js", "choose.js")),
     *(f"{file}.md" for file in CALL.files if "/executed/" not in file),
-    *(f"src/helpers/book/{name}.py" for name in ("site", "pages", "contents", "sphinx")),
+    *(f"src/helpers/book/{name}.py" for name in ("site", "pages", "contents", "sphinx", "doors", "first")),
     *(f"data/recorded/{name}" for name in ("answer.md", "sheet.md", "first.md", "ladder.svg", "clip.svg")),
 ]
 
@@ -31,11 +31,11 @@ rule book:
     output:
         "_build/html/.complete",
     params:
-        archs=" ".join(CALL.archs), parts=" ".join(CALL.parts), written=graph.digest(WRITTEN),
+        archs=" ".join(CALL.archs), parts=" ".join(CALL.parts), data=CALL.data, written=graph.digest(WRITTEN),
     log:
         "_build/logs/site.log",
     shell:
-        "{PYTHON} -m helpers.book site --archs={params.archs:q} --parts={params.parts:q} 2>&1 | tee -i {log} && touch {output}"
+        "{PYTHON} -m helpers.book site --archs={params.archs:q} --parts={params.parts:q} --data={params.data:q} 2>&1 | tee -i {log} && touch {output}"
 
 
 for step in STEPS:

@@ -69,6 +69,7 @@ document.addEventListener("DOMContentLoaded", () => {
         const here = root.querySelector(`[data-slot="${slot}"]`), text = data.texts[texts[i]];
         if (here.innerHTML !== text) here.innerHTML = text;
       });
+      root.querySelector(".line")?.setAttribute("hidden", ""); // it belongs to the sound that was here
       const moved = Object.entries(shown).filter(([name, value]) => name in want && want[name] !== value).map(([name, value]) => `${name} ${value}`);
       note.textContent = moved.length ? `Not recorded together; nearest to it: ${moved.join(", ")}.` : "";
       if (just) history.replaceState(null, "", `#${new URLSearchParams(shown)}`);
@@ -86,25 +87,26 @@ document.addEventListener("DOMContentLoaded", () => {
 });
 
 // While a sound plays, a line moves over the figure of its clip; for readers who want little motion it moves when the
-// sound stops or another place is chosen.
+// sound stops or another place is chosen. One sound of a figure plays at a time.
 document.addEventListener("DOMContentLoaded", () => {
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  for (const figure of document.querySelectorAll(".follow")) {
-    const [left, right, start, end] = ["left", "right", "start", "end"].map((name) => Number(figure.dataset[name]));
+  for (const figure of document.querySelectorAll(".follow, .explorer")) {
     const line = figure.querySelector(".line");
-    for (const audio of figure.querySelectorAll("audio")) {
-      const place = () => {
-        line.hidden = false;
-        line.style.left = `${100 * (left + ((right - left) * (audio.currentTime - start)) / (end - start))}%`;
-      };
-      const move = () => {
-        if (audio.paused || calm.matches) return;
-        place();
-        requestAnimationFrame(move);
-      };
-      for (const moment of ["play", "playing"]) audio.addEventListener(moment, move);
-      for (const moment of ["pause", "seeked", "ended"]) audio.addEventListener(moment, place);
-    }
+    const place = (audio) => {
+      const { left = 0, right = 1, start = 0, end } = (figure.querySelector("[data-end]") ?? figure).dataset;
+      line.hidden = false;
+      line.style.left = `${100 * (Number(left) + ((right - left) * (audio.currentTime - start)) / (end - start))}%`;
+    };
+    const move = (audio) => {
+      if (audio.paused || calm.matches) return;
+      place(audio);
+      requestAnimationFrame(() => move(audio));
+    };
+    // caught on their way down: they do not rise, and players come and go with what is chosen
+    const on = (moment, then) => figure.addEventListener(moment, ({ target }) => target.matches("audio") && then(target), true);
+    on("play", (audio) => figure.querySelectorAll("audio").forEach((other) => other !== audio && other.pause()));
+    for (const moment of ["play", "playing"]) on(moment, move);
+    for (const moment of ["pause", "seeked", "ended"]) on(moment, place);
   }
 });
 

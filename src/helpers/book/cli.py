@@ -386,6 +386,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = commands.add_parser("site", help="build the site from the executed chapters")
     command.add_argument("--archs", default="resnet18 resnet101")
     command.add_argument("--parts", default=" ".join(contents.PARTS))
+    command.add_argument("--data", default="")
     command = commands.add_parser("pairs", help="write the .ipynb twins of the chapters")
     command.add_argument("--check", action="store_true")
     for name, said in (
@@ -483,6 +484,9 @@ def _run(options: argparse.Namespace) -> None:
         page, *records = options.outputs
         execute.execute(options.notebook.resolve(), page.resolve(), given, inputs=options.inputs, records=records)
     elif options.command == "site":
+        from helpers.book import first  # here, because it takes seconds to import
+
+        first.sound(options.data)
         site.site(options.archs.split(), parts=options.parts.split())
     elif options.command == "engine":
         engine(options.words)

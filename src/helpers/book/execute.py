@@ -199,9 +199,7 @@ def _make_page(
             if "application/vnd.jupyter.widget-view+json" in shown.get("data", {}):
                 continue  # a library's progress bar for JupyterLab; dead in a page
             if root and "text/html" in shown.get("data", {}):
-                shown.data["text/html"] = _HELD.sub(
-                    lambda held: f"{root}/_static/{_lift(held[1], held[2])}", _numbered(shown.data["text/html"], tables)
-                )
+                shown.data["text/html"] = lifted(_numbered(shown.data["text/html"], tables), root=root)
             if "text/plain" in shown.get("data", {}):
                 shown.data["text/plain"] = _ADDRESS.sub("", shown.data["text/plain"])
             _mark_drawn(cell, shown)
@@ -304,9 +302,23 @@ def _runs(values: Mapping[str, Any]) -> list[study.Run]:
     return [study.open(**fields, architecture=name) for name in names] or [study.open(**fields)]
 
 
-def _lift(kind: str, encoded: str) -> str:
+def lifted(text: str, *, root: str) -> str:
+    """HTML whose sounds and choices lie in files of the site, where they are loaded when a reader asks for them.
+
+    Parameters
+    ----------
+    root : the way from the page to the site's root.
+
+    Chapter: notebooks/11_runs.md
+    """
+    return _HELD.sub(lambda held: f"{root}/_static/{_lift(held[1], held[2], root)}", text)
+
+
+def _lift(kind: str, encoded: str, root: str) -> str:
     """Write what a figure holds to the site's static files and return the file's place there."""
     content = base64.b64decode(encoded)
+    if kind == "application/json":  # what is chosen may be heard
+        content = lifted(content.decode(), root=root).encode()
     name = hashlib.sha256(content).hexdigest()[:16]
     if kind == "application/json":  # a script: a page that is opened as a file may load no other kind
         name, content = f"chosen/{name}.js", b'(window.given ??= {})["%s"] = %s;\n' % (name.encode(), content)

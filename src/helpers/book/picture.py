@@ -10,12 +10,15 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from helpers import artifacts, show
+from helpers.audio import urbansound
 from helpers.experiments import controls, frame_effects
 from helpers.findings import answer, ladder, reference
 from helpers.maps import examples, explainers
+from helpers.study import Run
 
 
 def write(path: Path) -> Path:
@@ -31,8 +34,7 @@ def first(folder: Path) -> Path:
     """
     run = reference.confirmed()[0]
     maps, effects = explainers.explanations(run), frame_effects.frames(run)
-    table = controls.CONTROLS.read(run).set_index("clip")["Grad-CAM inside"].reindex(maps.clips)
-    at = int(np.argsort(table.fillna(np.inf).to_numpy(), kind="stable")[(table.notna().sum() - 1) // 2])
+    table, at = _scored(run, maps.clips)
     clip, sound = maps.clips[at], examples.sound(run, maps.clips[at])
     figure = show.map_over_effects(
         maps.maps[at],
@@ -62,6 +64,23 @@ sound (+1: the same order, 0: nothing in common). About half of the {table.notna
 """
     artifacts.write_text(folder / "first.md", text.replace("\\\n", ""))
     return folder / "first.md"
+
+
+def middle() -> tuple[Run, str, str]:
+    """The first page's clip: the run that it is of, its file name and its class.
+
+    Chapter: book/index.md
+    """
+    run = reference.confirmed()[0]
+    sample = explainers.sampled(run)
+    _, at = _scored(run, sample["clips"])
+    return run, str(sample["clips"][at]), urbansound.CLASSES[sample["labels"][at]]
+
+
+def _scored(run: Run, clips: np.ndarray) -> tuple[pd.Series, int]:
+    """The explained clips' scores inside the sound, and the place of their median."""
+    table = controls.CONTROLS.read(run).set_index("clip")["Grad-CAM inside"].reindex(clips)
+    return table, int(np.argsort(table.fillna(np.inf).to_numpy(), kind="stable")[(table.notna().sum() - 1) // 2])
 
 
 def _save(figure: Figure, path: Path, *, name: str) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from helpers import artifacts, study
-from helpers.book import contents, pages
+from helpers.book import contents, doors, pages
 
 BUILD = study.ROOT / "_build"
 SITE = BUILD / "html"
@@ -113,9 +113,10 @@ def _config(following: Path, parts: Sequence[str]) -> Path:
     """_config.yml for these parts, with the buttons of a repository where the setting names one."""
     config = yaml.safe_load((study.ROOT / "_config.yml").read_text())
     config["sphinx"]["config"]["helpers_parts"] = list(parts)
-    buttons = bool(config.get("repository", {}).get("url"))
+    url = config.get("repository", {}).get("url") or ""
+    doors.check(url)
     for name in ("use_repository_button", "use_issues_button"):
-        config["html"][name] = buttons
+        config["html"][name] = bool(url)
     path = following / "config.yml"
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     return path

@@ -1,4 +1,4 @@
-"""What the site's pages need of Sphinx: formulas as MathML, words that lead to the glossary, where a figure comes from.
+"""What the site's pages need of Sphinx: formulas as MathML, links to the glossary, where figures come from, doors.
 
 MathML is written when the site is built: no script, no other host, readable by screen readers.
 A Sphinx extension; _config.yml loads it. Source: latex2mathml. Chapter: every notebook
@@ -19,7 +19,7 @@ from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
 from helpers import artifacts, study
-from helpers.book import contents
+from helpers.book import contents, doors
 
 _IDLE = re.compile(r"thebe|DOCUMENTATION_OPTIONS\.pagename")
 _THEBE = re.compile(r"<script>kernelName|<script type=\"text/x-thebe-config\"")
@@ -157,11 +157,11 @@ def _read_from(env: BuildEnvironment, page: str) -> list[str]:
     return [artifacts.content_digest(file) for file in files if file.exists()]
 
 
-class Origin(nodes.General, nodes.Element):
-    """Where a figure comes from, as HTML: no raw node, because the search reads those."""
+class Said(nodes.General, nodes.Element):
+    """What stands on a page as HTML: no raw node, because the search reads those."""
 
 
-def write_origin(translator: HTML5Translator, node: Origin) -> None:
+def write_said(translator: HTML5Translator, node: Said) -> None:
     """Write it."""
     translator.body.append(node["said"])
     raise nodes.SkipNode
@@ -189,7 +189,16 @@ def tell_origins(app: Sphinx, doctree: nodes.document) -> None:
         said = cell.get("cell_metadata", {}).get("origin", "") if cell.get("nb_element") == "cell_code" else ""
         shown = [one for one in cell.children if one.get("nb_element") == "cell_code_output"] if said else []
         for output in shown[:1]:
-            output.append(Origin(said=said.replace("{root}", root)))
+            output.append(Said(said=said.replace("{root}", root)))
+
+
+def open_doors(app: Sphinx, doctree: nodes.document) -> None:
+    """Say below the note on a chapter's data where else it can be run (`helpers.book.doors`)."""
+    own = app.config.html_theme_options
+    said = doors.html(own.get("repository_url", ""), own.get("repository_branch") or "main", app.env.docname)
+    notes = [one for one in doctree.findall(nodes.Element) if "provenance" in one.get("classes", [])]
+    for note in notes[:1] if said else []:
+        note.parent.insert(note.parent.index(note) + 1, Said(said=said))
 
 
 def setup(app: Sphinx) -> dict:
@@ -201,9 +210,10 @@ def setup(app: Sphinx) -> dict:
     app.add_html_math_renderer("mathml", (inline, None), (block, None))
     app.connect("doctree-read", link_terms)
     app.connect("doctree-read", tell_origins)
+    app.connect("doctree-read", open_doors)
     app.connect("doctree-resolved", show_meanings)
     app.connect("doctree-resolved", without_kernel_name, priority=900)
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", describe)
-    app.add_node(Origin, html=(write_origin, None))
+    app.add_node(Said, html=(write_said, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

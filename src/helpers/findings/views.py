@@ -5,16 +5,18 @@ Chapter: notebooks/30_explorer.md
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from helpers.audio import urbansound
-from helpers.experiments import comparison, controls, frame_effects, properties, scores
+from helpers.audio import sounds, urbansound
+from helpers.experiments import comparison, controls, frame_effects, pictures, properties, scores
 from helpers.findings import ladder, reference
-from helpers.maps import explainers, nulls
+from helpers.maps import examples, explainers, nulls
+from helpers.maps.examples import Heard
 from helpers.metric import correlation
 from helpers.study import Run
 
@@ -41,8 +43,9 @@ class Rung:
 class View:
     """One clip, as a network was given it and an explainer explains it.
 
-    clip, recording, category : whose sound it is, category its true class. second : where it begins in its recording,
-    s. fold : that tested.
+    clip, category : whose sound it is, category its true class. fold : that tested.
+    heard : gives the sound, and where it is at hand what the map and a guess keep of it, by what is said of each.
+    credit : whose it is, "" where it is not at hand.
     choices : network, explainer, layer, class, as a reader chooses them. answer, explained : classes in words.
     representation, picture : (rows, frames); None where the input is not recorded.
     map : (rows, frames), in [0, 1]; one row where only its curve is recorded. effects : (frames,), >= 0; None where
@@ -51,10 +54,10 @@ class View:
     """
 
     clip: str
-    recording: int
-    second: float
     category: str
     fold: int
+    heard: Callable[[], Mapping[str, Heard]]
+    credit: str
     choices: dict[str, str]
     answer: str
     explained: str
@@ -143,10 +146,10 @@ def _explained(run: Run) -> Iterator[View]:
             own = _both(nulls.profile(maps.maps[[i]]), asked, inside)
         yield View(
             clip=str(clip),
-            recording=int(maps.recordings[i]),
-            second=float(maps.seconds[i]),
             category=_words(maps.labels[i]),
             fold=run.test_fold,
+            heard=functools.partial(_heard, run, maps, i),
+            credit="" if run.source.kind == "recorded" else sounds.credit(run, int(maps.recordings[i])),
             choices={"network": named(run), "explainer": run.explainer, "layer": run.layer, "class": run.explained},
             answer=_words(maps.predicted[i]),
             explained=_words(maps.explained[i]),
@@ -158,6 +161,26 @@ def _explained(run: Run) -> Iterator[View]:
             seconds_per_frame=run.seconds_per_frame,
             rungs=_ladder(run.explainer, own, known.loc[clip] if asked is not None else None),
         )
+
+
+def _heard(run: Run, maps: explainers.Explanations, i: int) -> Mapping[str, Heard]:
+    """A clip, what its map keeps and drops of it, and what a map of random nodes keeps; one that is not at hand alone."""
+    sound = examples.sound(run, str(maps.clips[i]))
+    if sound.samples is None:
+        return {f"{_words(maps.labels[i])}, {sound.clip}": sound}
+    guess = nulls.random_nodes(
+        maps.nodes.shape[1:], count=1, random=np.random.default_rng((run.null_seed, i)), size=run.shape
+    )
+    kept, guessed = nulls.profile(np.stack([maps.maps[i], guess[0]]))
+    curves = {"The clip": np.ones(run.frames), f"What {run.explainer} keeps": kept}
+    curves |= {"What it drops": kept.max() - kept, "What a guess keeps": guessed}
+    return examples.versions(sound, curves, seconds_per_frame=run.seconds_per_frame)
+
+
+def _elsewhere(found: Mapping[str, np.ndarray], i: int, second: float) -> Mapping[str, Heard]:
+    """A compared clip, which is heard where it comes from."""
+    clip, category = str(found["clips"][i]), _words(found["labels"][i])
+    return {f"{category}, {clip}": Heard(clip, int(found["recordings"][i]), second, category, None, 0)}
 
 
 def _effects(run: Run) -> tuple[dict[tuple[str, int], np.ndarray], pd.DataFrame]:
@@ -191,8 +214,7 @@ def _compared(run: Run) -> Iterator[View]:
     found = comparison.arrays(run)
     table = comparison.table(run).fillna({"layer": ""})
     rows = {(row["clip"], row["explainer"], row["layer"]): row for row in table.to_dict("records")}
-    sample = explainers.sampled(run)
-    pictures = dict(zip(sample["clips"], sample["inputs"][:, 0], strict=True))
+    seen = pictures.pictures(run) if pictures.PICTURES.there(run) else {}
     begins = properties.PROPERTIES.read(run).set_index("clip")["second"]
     for i, clip in enumerate(found["clips"]):
         loud, effects = rows[clip, comparison.SOUND, ""], found["effects"][i, 0]
@@ -206,15 +228,15 @@ def _compared(run: Run) -> Iterator[View]:
             }
             yield View(
                 clip=str(clip),
-                recording=int(found["recordings"][i]),
-                second=float(begins[clip]),
                 category=_words(found["labels"][i]),
                 fold=run.test_fold,
+                heard=functools.partial(_elsewhere, found, i, float(begins[clip])),
+                credit="",
                 choices=choices,
                 answer=_words(found["predicted"][i]),
                 explained=_words(found["explained"][i]),
                 representation=run.representation,
-                picture=pictures.get(clip),
+                picture=seen.get(str(clip)),
                 map=(curve / max(curve.max(), 1e-12))[None],
                 effects=effects,
                 frames=int(found["frames"][i]),

@@ -7,6 +7,7 @@ from helpers.show.alike import alike, overlaid
 from helpers.show.chosen import explorer, flip
 from helpers.show.commonalities import dependence, maps_and_effects
 from helpers.show.controls import agreement, by_phase, differences, nulls, randomisation, specifications, wins
+from helpers.show.exercises import check
 from helpers.show.inputs import representations, slices_per_class, three_bars, two_classes
 from helpers.show.interactive import curve, outcomes
 from helpers.show.ladder import ladder

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Protocol
 
@@ -41,10 +41,10 @@ class View(Protocol):
     """A clip as `findings.views.View` has it."""
 
     clip: str
-    recording: int
-    second: float
     category: str
     fold: int
+    heard: Callable[[], Mapping[str, players.Heard]]
+    credit: str
     choices: dict[str, str]
     explained: str
     representation: str
@@ -122,10 +122,10 @@ def _slot(name: str) -> str:
 
 
 _EXPLORER = (
-    f'<p class="panel" {_slot("input")}</p><div {_slot("picture")}</div>'
+    f'<div class="strips"><p class="panel" {_slot("input")}</p><div {_slot("picture")}</div>'
     f'<p class="panel" {_slot("explains")}</p><div {_slot("map")}</div>'
     '<p class="panel">How much the answer changes when a moment is replaced, as a share of the largest change</p>'
-    f'<div {_slot("effects")}</div><p class="time" {_slot("time")}</p>'
+    f'<div {_slot("effects")}</div><p class="time" {_slot("time")}</p><span class="line" hidden></span></div>'
     "<table><caption>The score of this clip's map beside those of others: +1 if the answer changes most where a map is "
     "darkest, 0 if the two have nothing in common.</caption><thead><tr><th scope=col>kind of map</th>"
     "<th scope=col>knows</th><th scope=col>all frames</th><th scope=col>inside the sound</th></tr></thead>"
@@ -176,7 +176,7 @@ def _panels(view: View) -> dict[str, str]:
     given = f"The sound as the network is given it ({kind})"
     how = f"{view.choices['explainer']}: the map of the {view.choices['class']} class, {view.explained}"
     how += "; only its sum over rows is recorded" if len(view.map) == 1 else ""
-    heard = players.listen_at(view.recording, view.second, label=f"{view.category}, {view.clip}")
+    heard = players.row(players.hear(one, label=said, credit=view.credit) for said, one in view.heard().items())
     picture = _MISSING
     if view.picture is not None:
         greys = np.asarray(inputs.norm(view.picture, view.representation)(view.picture))
@@ -189,7 +189,7 @@ def _panels(view: View) -> dict[str, str]:
         "explains": escape(how),
         "map": _image(1 - _thin(view.map), "The map over time, light where it is 0, dark where it is 1."),
         "effects": _effects(view),
-        "time": f"<span>0 s</span><span>{end / 2:.1f} s</span><span>{end:.1f} s</span>",
+        "time": f'<span data-end="{end:.3f}">0 s</span><span>{end / 2:.1f} s</span><span>{end:.1f} s</span>',
         "rungs": "".join(map(_rung, view.rungs)),
     }
 

@@ -14,10 +14,10 @@ from tests.unit.findings.made import NAN
 def view(**facts) -> View:
     own = {
         "clip": "7-1-0-0.wav",
-        "recording": 7,
-        "second": 1.0,
         "category": "siren",
         "fold": 10,
+        "heard": dict,
+        "credit": "",
         "choices": {"network": "ResNet18", "explainer": "Grad-CAM", "layer": "layer4[-1]", "class": "predicted"},
         "answer": "siren",
         "explained": "siren",
@@ -125,3 +125,28 @@ def test_compared_explainers_show_their_curves_and_scores(recorded):
     assert set(held) == {"independent frames", "mean map", "loudness", "saliency", "ceiling"}
     loud = recorded[clip, views.named(run), "loudness", "none", "predicted"]
     assert [rung.rung for rung in loud.rungs if rung.own] == ["loudness"]
+
+
+@pytest.mark.slow
+def test_a_recorded_clip_is_heard_where_it_comes_from(recorded):
+    run = study.traveller()
+    maps = explainers.explanations(run)
+    one = recorded[str(maps.clips[3]), views.named(run), "Grad-CAM", "layer4[-1]", "predicted"]
+    (heard,) = one.heard().values()
+    assert (heard.samples, heard.recording, heard.second) == (None, maps.recordings[3], maps.seconds[3])
+    assert one.credit == ""
+
+
+@pytest.mark.slow
+def test_every_recorded_view_shows_its_input(recorded):
+    assert [one.key for one in recorded.values() if one.picture is None] == []
+
+
+def test_a_clip_at_hand_is_heard_with_what_its_map_keeps_and_drops(run):
+    maps = explainers.explanations(run)
+    (first, *_) = [one for one in views.views(run) if one.clip == maps.clips[0] and one.choices["explainer"] == "Grad-CAM"]
+    heard = first.heard()
+    assert list(heard) == ["The clip", "What Grad-CAM keeps", "What it drops", "What a guess keeps"]
+    strengths = [np.sqrt(np.mean(one.samples**2)) for one in heard.values() if one.samples.any()]
+    assert strengths == pytest.approx([strengths[0]] * len(strengths), rel=1e-4)
+    assert first.credit == "Synthetic: made by a program, not a recording."

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -25,12 +26,20 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class View:
-    clip: str = "7-1-0-0.wav"
+class Heard:
+    samples: np.ndarray | None = None
+    rate: int = 22_050
     recording: int = 7
     second: float = 65.0
+
+
+@dataclass(frozen=True)
+class View:
+    clip: str = "7-1-0-0.wav"
     category: str = "siren"
     fold: int = 10
+    heard: Callable = lambda: {"siren, 7-1-0-0.wav": Heard()}
+    credit: str = ""
     choices: dict = field(default_factory=lambda: CHOICES)
     explained: str = "dog bark"
     representation: str = "mfcc"
@@ -77,7 +86,7 @@ def slots(page: Page) -> dict[str, dict]:
 
 
 OTHER = View(choices=CHOICES | {"layer": "layer3[-1]"}, said="Another.")
-SECOND = View(clip="9-3-0-0.wav", recording=9, category="dog bark", picture=None, said="The dog.")
+SECOND = View(clip="9-3-0-0.wav", category="dog bark", picture=None, said="The dog.")
 
 
 def explorer(*views) -> Page:
@@ -126,7 +135,23 @@ def test_effects_are_steps_as_high_as_their_share_and_the_blank_is_marked():
     assert path["d"] == "M0 100V0h2V75h1V100z"
     assert (blank["x"], blank["width"]) == ("2", "1")
     assert svg["aria-label"] == "Effects over time; the sound ends at 1.0 s."
-    assert texts["time"] == "<span>0 s</span><span>0.8 s</span><span>1.5 s</span>"
+    assert texts["time"] == '<span data-end="1.500">0 s</span><span>0.8 s</span><span>1.5 s</span>'
+
+
+def test_a_clip_is_heard_where_it_comes_from_or_here_with_what_is_kept_of_it():
+    (link,) = Page(rows(files(explorer(View()))["7-1-0-0.wav"])[0][1]["sound"]).all("a")
+    assert (link["href"], link["text"]) == (
+        "https://freesound.org/s/7/",
+        "Listen at Freesound, recording 7, from 1:05",
+    )
+    tone = Heard(samples=np.sin(np.arange(2205) / 10))
+    own = replace(View(), heard=lambda: {"The clip": tone, "What it drops": tone}, credit="By somebody.")
+    page = Page(rows(files(explorer(own))["7-1-0-0.wav"])[0][1]["sound"])
+    assert [(one["aria-label"], one["preload"]) for one in page.all("audio")] == [
+        ("The clip", "none"),
+        ("What it drops", "none"),
+    ]
+    assert [small["text"] for small in page.all("small")] == ["By somebody."] * 2
 
 
 def test_what_is_not_recorded_is_said():
