@@ -13,7 +13,7 @@ PLAYS = """async player => {
     return player.duration > 0 && player.hasAttribute('aria-label')
 }"""
 BLIND = "images => images.filter(i => !i.naturalWidth || !i.alt).map(i => i.outerHTML.slice(0, 120))"
-WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
 def opened(context, address: str, path: str) -> Page:
@@ -36,7 +36,7 @@ def broken(page: Page, path: str, address: str) -> list[str]:
     players = page.query_selector_all("audio")
     found += [player.get_attribute("src") for player in players if not player.evaluate(PLAYS)]
     size = page.viewport_size
-    page.set_viewport_size({"width": 390, "height": 800})
+    page.set_viewport_size({"width": 320, "height": 800})
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     page.set_viewport_size(size)
     # signatures and names of modules cannot be broken everywhere

@@ -487,6 +487,8 @@ def _run(options: argparse.Namespace) -> None:
         from helpers.book import first  # here, because it takes seconds to import
 
         first.sound(options.data)
+        if site.address():
+            first.card()
         site.site(options.archs.split(), parts=options.parts.split())
     elif options.command == "engine":
         engine(options.words)

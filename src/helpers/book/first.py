@@ -1,21 +1,39 @@
-"""The sound of the first page: that of its figure where recordings are at hand, else one of its class from the stand-in.
+"""What the first page has of its own: a sound, and the picture that a link to the book is shown with.
 
 Chapter: book/index.md
 """
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 
 from helpers import artifacts, show, study
-from helpers.audio import sounds, standin, urbansound
+from helpers.audio import standin, urbansound
 from helpers.book import contents, execute, picture
 
 SECONDS = 4
+DOTS = 160  # of an inch of the card
+
+
+def card() -> None:
+    """Write the figure of the first page as _static/card.png, 1200 x 630, of which a preview is made.
+
+    Chapter: book/index.md
+    """
+    path = contents.EXECUTED / "_static" / "card.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure, file = picture.clip(), io.BytesIO()
+    figure.set_size_inches(1200 / DOTS, 630 / DOTS)
+    figure.savefig(file, format="png", dpi=DOTS)
+    artifacts.write(path, file.getvalue())
 
 
 def sound(data: str) -> None:
     """Write book/executed/sound.md, a player that the first page includes; what is there already is left as it is.
+
+    That of the page's figure where recordings are at hand, else one of its class from the stand-in.
 
     Parameters
     ----------
@@ -23,16 +41,19 @@ def sound(data: str) -> None:
 
     Chapter: book/index.md
     """
-    source = study.open(profile="thesis", data=data).source
+    source = study.find_source(data, "all")
     page = contents.EXECUTED / "sound.md"
     made_from = f"<!-- {source.folder} {artifacts.content_digest(study.RECORDED / 'first.md')} -->"
     if page.exists() and page.read_text(encoding="utf-8").startswith(made_from):
         return
-    run, clip, category = picture.middle()
+    clip, category = picture.middle()
     path = next(study.folds_of(source.folder).glob(f"fold*/{clip}"), None) if source.kind == "folder" else None
     if path:
         samples, rate = urbansound.load_audio(path)
-        label, credit = "The clip of the figure above", sounds.credit(run.with_(data=data), int(clip.partition("-")[0]))
+        recording = int(clip.partition("-")[0])
+        recordist = urbansound.credits(source.folder).get(recording)
+        credit = f"Freesound recording {recording}{recordist and f' by {recordist}' or ''}, in UrbanSound8K (CC BY-NC)."
+        label = "The clip of the figure above"
     else:
         samples, rate = made(category), standin.RATE
         label = f"{category.replace('_', ' ').capitalize()}, made by a program"

@@ -33,21 +33,10 @@ def first(folder: Path) -> Path:
     Writes clip.svg and first.md, which shows it, into the folder; returns the latter.
     """
     run = reference.confirmed()[0]
-    maps, effects = explainers.explanations(run), frame_effects.frames(run)
+    maps = explainers.explanations(run)
     table, at = _scored(run, maps.clips)
-    clip, sound = maps.clips[at], examples.sound(run, maps.clips[at])
-    figure = show.map_over_effects(
-        maps.maps[at],
-        maps.inputs[at],
-        effects.effects[list(effects.clips).index(clip)],
-        title=explainers.title(maps, at),
-        seconds_per_frame=run.seconds_per_frame,
-        sounding_frames=int(maps.frames[at]),
-        representation=run.representation,
-        explainer=run.explainer,
-        source=run.label,
-    )
-    _save(figure, folder / "clip.svg", name=run.key)
+    sound = examples.sound(run, maps.clips[at])
+    _save(clip(), folder / "clip.svg", name=run.key)
     said = answer.one(artifacts.across(reference.confirmed(), controls.CONTROLS.read))
     name = sound.category.replace("_", " ")
     text = f"""{said}
@@ -66,15 +55,36 @@ sound (+1: the same order, 0: nothing in common). About half of the {table.notna
     return folder / "first.md"
 
 
-def middle() -> tuple[Run, str, str]:
-    """The first page's clip: the run that it is of, its file name and its class.
+def clip() -> Figure:
+    """The first page's clip with its map, and what each moment does to its answer.
+
+    Chapter: book/index.md
+    """
+    run = reference.confirmed()[0]
+    maps, effects = explainers.explanations(run), frame_effects.frames(run)
+    _, at = _scored(run, maps.clips)
+    return show.map_over_effects(
+        maps.maps[at],
+        maps.inputs[at],
+        effects.effects[list(effects.clips).index(maps.clips[at])],
+        title=explainers.title(maps, at),
+        seconds_per_frame=run.seconds_per_frame,
+        sounding_frames=int(maps.frames[at]),
+        representation=run.representation,
+        explainer=run.explainer,
+        source=run.label,
+    )
+
+
+def middle() -> tuple[str, str]:
+    """The first page's clip: its file name and its class.
 
     Chapter: book/index.md
     """
     run = reference.confirmed()[0]
     sample = explainers.sampled(run)
     _, at = _scored(run, sample["clips"])
-    return run, str(sample["clips"][at]), urbansound.CLASSES[sample["labels"][at]]
+    return str(sample["clips"][at]), urbansound.CLASSES[sample["labels"][at]]
 
 
 def _scored(run: Run, clips: np.ndarray) -> tuple[pd.Series, int]:

@@ -122,11 +122,15 @@ def _config(following: Path, parts: Sequence[str]) -> Path:
     return path
 
 
+def address() -> str:
+    """Where the site can be read by everybody (`baseurl` in _config.yml), without a slash at its end; "" if nowhere."""
+    return yaml.safe_load((study.ROOT / "_config.yml").read_text())["html"].get("baseurl", "").rstrip("/")
+
+
 def _map(built: Path, files: Iterable[str]) -> None:
-    """List the pages for search engines, where the site has a public address (`baseurl` in _config.yml)."""
-    address = yaml.safe_load((study.ROOT / "_config.yml").read_text())["html"].get("baseurl", "").rstrip("/")
-    if address:
-        said = "".join(f"<url><loc>{address}/{file}.html</loc></url>\n" for file in files)
+    """List the pages for search engines, where the site has a public address."""
+    if root := address():
+        said = "".join(f"<url><loc>{root}/{file}.html</loc></url>\n" for file in files)
         (built / "sitemap.xml").write_text(
             f'<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{said}</urlset>\n'
         )

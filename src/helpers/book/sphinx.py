@@ -177,7 +177,7 @@ def describe(app: Sphinx, page: str, template: str, context: dict, doctree: node
     tags = {"og:title": title, "og:description": said, "og:type": "article"}
     if address := app.config.html_baseurl:  # a preview needs whole addresses
         root = address.rstrip("/")
-        tags |= {"og:url": f"{root}/{page}.html", "og:image": f"{root}/_images/ladder.svg"}
+        tags |= {"og:url": f"{root}/{page}.html", "og:image": f"{root}/_static/card.png"}
     listed = "".join(f'<meta property="{name}" content="{value}">' for name, value in tags.items())
     context["metatags"] = f'{context.get("metatags", "")}<meta name="description" content="{said}">{listed}'
 

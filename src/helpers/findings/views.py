@@ -164,7 +164,7 @@ def _explained(run: Run) -> Iterator[View]:
 
 
 def _heard(run: Run, maps: explainers.Explanations, i: int) -> Mapping[str, Heard]:
-    """A clip, what its map keeps and drops of it, and what a map of random nodes keeps; one that is not at hand alone."""
+    """A clip, and where it is at hand what its map keeps and drops of it and what a map of random nodes keeps."""
     sound = examples.sound(run, str(maps.clips[i]))
     if sound.samples is None:
         return {f"{_words(maps.labels[i])}, {sound.clip}": sound}

@@ -6,7 +6,6 @@ Chapter: notebooks/25_agreement.md
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import cycle
 from textwrap import wrap
 
 import numpy as np
@@ -35,7 +34,7 @@ def overlaid(
     with style.picture(height=1.3 + 2 * len(panels), source=source) as figure:
         rows = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
         for axes, (name, curves) in zip(rows, panels.items(), strict=True):
-            for (label, values), (color, _, line) in zip(curves.items(), cycle(style.MARKS), strict=False):
+            for (label, values), (color, _, line) in zip(curves.items(), style.looks(curves), strict=True):
                 curve = np.asarray(values, dtype=float)
                 most = curve.max() if curve.max() > 0 else 1.0
                 times = seconds_per_frame * np.arange(len(curve))
@@ -62,7 +61,7 @@ def alike(table: pd.DataFrame, *, place: str, source: str) -> Figure:
     rows, things = list(table["kinds"].unique()), list(table["of"].unique())
     with style.picture(height=1.8 + 0.75 * len(rows), source=source) as figure:
         axes = figure.subplots()
-        for number, (thing, (color, marker, line)) in enumerate(zip(things, cycle(style.MARKS), strict=False)):
+        for number, (thing, (color, marker, line)) in enumerate(zip(things, style.looks(things), strict=True)):
             own = table[table["of"] == thing].set_index("kinds").reindex(rows)
             at = np.arange(len(rows)) + 0.25 * (number - (len(things) - 1) / 2)
             axes.hlines(at, own["low"], own["high"], color=color, linestyle=line, linewidth=2)

@@ -42,8 +42,9 @@ def nulls(scores: Mapping[str, ArrayLike], marks: Mapping[str, float], *, source
             axes.hist(values, bins=np.linspace(-1, 1, 81), color="0.7", edgecolor="0.45", linewidth=0.4)
             axes.set_yticks([])
             axes.set_title(f"{name}, {len(values)} maps, {(values < 0).mean():.0%} below 0", fontsize=10)
-            drawn = (mark for mark in marks.items() if np.isfinite(mark[1]))
-            for (label, value), (color, _, line) in zip(drawn, style.MARKS, strict=False):
+            for (label, value), (color, _, line) in zip(marks.items(), style.looks(marks), strict=True):
+                if np.isnan(value):
+                    continue
                 axes.axvline(value, color=color, linestyle=line, linewidth=2, label=label)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(style.MARKS))
         panels[-1].set(xlabel="frame score (Spearman correlation)", xlim=(-1, 1))
@@ -56,7 +57,7 @@ def _intervals(
     """An estimate with its ends for every `row` of the table, for each rival in a look of its own."""
     axes = figure.subplots()
     rows, rivals = list(table[row].unique()), list(table["rival"].unique())
-    for number, (rival, (color, marker, line)) in enumerate(zip(rivals, cycle(style.MARKS), strict=False)):
+    for number, (rival, (color, marker, line)) in enumerate(zip(rivals, style.looks(rivals), strict=True)):
         own = table[table["rival"] == rival].set_index(row).reindex(rows)
         at = np.arange(len(rows)) + apart * (number - (len(rivals) - 1) / 2)
         axes.hlines(at, own["low"], own["high"], color=color, linestyle=line, linewidth=width)

@@ -39,7 +39,9 @@ def check(answer: Any, expected: Any, *, slips: Mapping[str, Any] | None = None,
         return Markdown(f"**Not yet.** {_a(right).capitalize()} is asked for, and this is {_a(given)}.")
     if np.allclose(given, right, **near):
         return Markdown("**Right.**")
-    known = [said for said, wrong in (slips or {}).items() if np.allclose(given, np.asarray(wrong, dtype=float), **near)]
+    known = [
+        said for said, wrong in (slips or {}).items() if np.allclose(given, np.asarray(wrong, dtype=float), **near)
+    ]
     return Markdown(f"**Not yet.** {known[0] if known else _off(given, right, near)}.")
 
 

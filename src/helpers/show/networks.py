@@ -150,12 +150,14 @@ def by_field(table: pd.DataFrame, *, sounding: int, source: str) -> Figure:
     with style.picture(height=4.4, source=source) as figure:
         axes = figure.subplots()
         groups = table.groupby(["architecture", "seed"], sort=False)
-        for number, ((name, seed), own) in enumerate(groups):
-            color, marker, line = style.MARKS[number % len(style.MARKS)]
+        labels = [f"{study.named(str(name))}, seed {seed}" for (name, seed), _ in groups]
+        looks = style.looks(labels)
+        for number, (label, (_, own)) in enumerate(zip(labels, groups, strict=True)):
+            color, marker, line = looks[number]
             own, shift = own.sort_values("field"), 1 + 0.02 * number  # side by side where two networks agree
             axes.vlines(own["field"] * shift, own["low"], own["high"], color=color, linewidth=1.5)
             look: Any = {"color": color, "marker": marker, "linestyle": line, "markersize": 7}
-            axes.plot(own["field"] * shift, own["normalised"], label=f"{study.named(str(name))}, seed {seed}", **look)
+            axes.plot(own["field"] * shift, own["normalised"], label=label, **look)
         axes.axvline(sounding, color="0.45", linewidth=1, linestyle=":", label="a clip of four seconds")
         axes.axhline(0, color="black", linewidth=1)
         axes.set(xscale="log", xlabel="frames that a node can see", ylabel="normalised score inside, median")

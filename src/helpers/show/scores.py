@@ -46,8 +46,8 @@ def density(scores: pd.DataFrame, *, thesis_modes: Sequence[tuple[float, float, 
     groups = scores.groupby("architecture", sort=False).score
     with style.picture(height=3.6 + 0.45 * len(groups), source=source) as figure:
         curve, points = figure.subplots(2, sharex=True, height_ratios=[3, 0.3 + 0.35 * len(groups)])
-        for row, (name, group) in enumerate(groups):
-            color, marker, line = style.MARKS[row % len(style.MARKS)]
+        looks = style.looks(f"{name}" for name, _ in groups)
+        for row, ((name, group), (color, marker, line)) in enumerate(zip(groups, looks, strict=True)):
             finite = group.dropna()
             label = f"{name}: n = {len(finite)}, NaN = {len(group) - len(finite)}"
             if len(finite):

@@ -2,7 +2,8 @@
 
 Grey is the sound, colour is the importance a map gives it, in every figure that shows both. Colours
 are Okabe and Ito's (safe for colour-blind readers) and always come with a marker, a line style, a
-hatch or a number. Lettering has its true size at 700 px, the width of the book's text column. At the foot of
+hatch or a number. What is known by name looks the same in every figure (`looks`): Grad-CAM is orange, as
+its map is. Lettering has its true size at 700 px, the width of the book's text column. At the foot of
 every figure stands its `source`, where its numbers come from, such as `run.label`.
 
 Chapter: notebooks/01_introduction.md to notebooks/09_results.md; each function names its own.
@@ -11,8 +12,10 @@ Chapter: notebooks/01_introduction.md to notebooks/09_results.md; each function 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import cycle
 
 import matplotlib as mpl
 import numpy as np
@@ -31,6 +34,8 @@ BLACK, _, _, GREEN, _, BLUE, ORANGE, PURPLE = mpl.color_sequences["okabe_ito"]
 MARKS = tuple(  # one look per curve or network; each colour has contrast 3:1 or more on white
     zip((BLUE, ORANGE, GREEN, PURPLE, BLACK), "os^Dv", ("-", "--", "-.", ":", (0, (8, 2))), strict=True)
 )
+# What looks the same in every figure, whatever stands beside it.
+KNOWN = {"ResNet18": MARKS[0], "Grad-CAM": MARKS[1], "loudness": MARKS[2], "ResNet101": MARKS[3]}
 AGREEMENT = ("#ee9f57", "white", "#5aaee6")  # orange: opposite order; black on either end: over 8:1
 STYLE = {
     "font.size": 10,
@@ -43,6 +48,20 @@ STYLE = {
     "axes.facecolor": "white",
     "hatch.linewidth": 0.6,
 }
+
+
+def looks(labels: Iterable[str]) -> list[tuple]:
+    """A colour, marker and line for each label: for what is known always the same, for the others what is left.
+
+    Chapter: notebooks/15_controls.md
+    """
+    labels, taken = list(labels), {}
+    for label in labels:
+        known = [look for name, look in KNOWN.items() if re.search(rf"\b{name}\b(?![+-])", label)]
+        if known and known[0] not in taken.values():  # of two of one kind the first
+            taken[label] = known[0]
+    free = cycle([look for look in MARKS if look not in taken.values()] or MARKS)
+    return [taken[label] if label in taken else next(free) for label in labels]
 
 
 DRAWN = (

@@ -83,7 +83,7 @@ def test_a_chapter_has_doors_only_where_the_repository_has_an_address():
 
 @pytest.mark.parametrize("url", ["github.com/a/b", "https://github.com", "ftp://x/y", "nothing"])
 def test_an_address_that_is_none_is_refused(url):
-    with pytest.raises(InputError, match="in _config.yml is no address; write https://host/owner/name"):
+    with pytest.raises(InputError, match=r"in _config\.yml is no address; write https://host/owner/name"):
         doors.check(url)
 
 
@@ -130,7 +130,9 @@ def test_every_door_has_a_python_that_the_study_runs_on_and_the_lock():
 
 def test_the_lock_has_a_digest_for_every_package_that_the_study_names():
     entries = (study.ROOT / "requirements.lock").read_text().replace("\\\n", "").splitlines()
-    locked = {Requirement(entry.partition("--hash")[0].strip()).name: entry.count("--hash=sha256:") for entry in entries}
+    locked = {
+        Requirement(entry.partition("--hash")[0].strip()).name: entry.count("--hash=sha256:") for entry in entries
+    }
     assert min(locked.values()) >= 1
     listed = re.findall(r'^    "([\w-]+)', (study.ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
     assert {name.lower() for name in listed if not name.startswith("helpers")} <= set(locked)

@@ -144,7 +144,9 @@ def test_every_recorded_view_shows_its_input(recorded):
 
 def test_a_clip_at_hand_is_heard_with_what_its_map_keeps_and_drops(run):
     maps = explainers.explanations(run)
-    (first, *_) = [one for one in views.views(run) if one.clip == maps.clips[0] and one.choices["explainer"] == "Grad-CAM"]
+    (first, *_) = [
+        one for one in views.views(run) if one.clip == maps.clips[0] and one.choices["explainer"] == "Grad-CAM"
+    ]
     heard = first.heard()
     assert list(heard) == ["The clip", "What Grad-CAM keeps", "What it drops", "What a guess keeps"]
     strengths = [np.sqrt(np.mean(one.samples**2)) for one in heard.values() if one.samples.any()]

@@ -579,7 +579,7 @@ def test_density_shows_every_score_and_counts_the_missing():
     curve, points = figure.axes
     assert "ResNet18: n = 3, NaN = 1, median = -0.10" in words(figure)
     assert "ResNet101: n = 3, NaN = 0, median = +0.60" in words(figure)
-    drawn = [line for line in points.lines if line.get_marker() in "os"]
+    drawn = [line for line in points.lines if line.get_marker() in "oD"]
     np.testing.assert_array_equal(drawn[0].get_xdata(), [-0.5, -0.1, 0.2])
     np.testing.assert_array_equal(drawn[1].get_xdata(), [0.4, 0.6, 0.7])
     medians = [line.get_xdata()[0] for line in points.lines if line.get_marker() == "|"]
@@ -735,7 +735,7 @@ def test_wins_are_marked_with_their_intervals():
     table = WON[WON["metric"].isin(METRICS[:2])].copy()
     table.loc[table["metric"] == METRICS[1], "clips"] = [3, 2]
     (axes,) = show.wins(table, source=SOURCE).axes
-    blind, loud = (line for line in axes.lines if line.get_marker() in "os")
+    blind, loud = (line for line in axes.lines if line.get_marker() in "o^")
     np.testing.assert_allclose(blind.get_xdata(), [0.9, 0.9])
     np.testing.assert_allclose(loud.get_xdata(), [0.4, 0.4])
     assert (blind.get_ydata() < loud.get_ydata()).all()
@@ -791,7 +791,7 @@ def test_differences_stand_in_the_row_of_their_run():
     runs = list(table["run"].unique())
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == [run.replace("resnet", "ResNet") for run in runs]
-    marked = [line for line in axes.lines if line.get_marker() in "os"]
+    marked = [line for line in axes.lines if line.get_marker() in "o^"]
     rivals = [line.get_label().removeprefix("Grad-CAM minus ") for line in marked]
     assert rivals == list(table["minus"].unique())
     for rival, line, spans in zip(rivals, marked, axes.collections, strict=True):
@@ -945,3 +945,12 @@ def test_the_dark_theme_may_turn_over_lines_on_white_and_no_picture_whose_shades
     with style.picture(height=2, source=SOURCE) as figure:
         figure.subplots().pcolormesh(MAP)
     assert style.DRAWN.encode() not in figure._repr_png_()
+
+
+def test_what_is_known_by_name_looks_the_same_whatever_stands_beside_it():
+    blue, orange, green, purple, _ = style.MARKS
+    assert style.looks(["loudness", "Grad-CAM"]) == [green, orange]
+    assert style.looks(["random nodes", "minus loudness", "bump"]) == [blue, green, orange]
+    assert style.looks(["ResNet101, seed 0", "ResNet18, seed 0", "ResNet18, seed 1"]) == [purple, blue, orange]
+    assert style.looks(["Grad-CAM++", "ResNet18-narrow"]) == [blue, orange]  # others than Grad-CAM and ResNet18
+    assert style.looks("abcdef") == [*style.MARKS, blue]

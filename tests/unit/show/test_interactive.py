@@ -26,7 +26,8 @@ class Page(HTMLParser):
     def handle_starttag(self, name, attributes):
         element = {"name": name, **dict(attributes), "inside": [], "text": ""}
         self.open[-1]["inside"].append(element)
-        self.open.append(element)
+        if name != "br":  # which has no end
+            self.open.append(element)
 
     def handle_startendtag(self, name, attributes):
         self.handle_starttag(name, attributes)
