@@ -1,7 +1,10 @@
 """The built pages as a reader's browser sees them."""
 
+import functools
+import gzip
 import json
 import re
+from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
@@ -142,13 +145,24 @@ def test_each_executed_page_offers_its_notebook_with_what_the_cells_gave(site, p
         assert any(cell.get("outputs") for cell in notebook["cells"]), page
 
 
+ICONS = "_static/vendor/fontawesome/webfonts/fa-solid-900.woff2"  # the one font that a style has every page load
+
+
+def sent(path: Path) -> int:
+    """Bytes of a file as servers send it, text packed."""
+    content = path.read_bytes()
+    return len(gzip.compress(content) if path.suffix in (".html", ".css", ".js", ".svg") else content)
+
+
 def test_pages_are_small_before_their_sounds(site, pages):
+    sizes = functools.cache(sent)
     for page in pages:
-        files = {
-            (site / page).parent / img["src"] for img in soup(site / page).select("article img:not([src^='data:'])")
-        }
-        size = sum(path.stat().st_size for path in [site / page, *files])
-        assert size < (500_000 if page == "book/index.html" else 2_000_000), page
+        read = soup(site / page)
+        named = {one["href"] for one in read.select("link[rel=stylesheet]")}
+        named |= {one["src"] for one in read.select("script[src], img[src]:not([src^='data:'])")}
+        files = {((site / page).parent / name.partition("?")[0]).resolve() for name in named} | {site / page}
+        size = sum(map(sizes, files | {site / ICONS}))
+        assert size < (500_000 if page == "book/index.html" else 2_000_000), (page, size)
 
 
 def test_pages_say_what_they_are_about(site, pages):

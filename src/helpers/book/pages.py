@@ -1,4 +1,4 @@
-"""Built pages before a reader sees them: what a browser may do on them is set down, what is broken on them is found.
+"""Built pages before a reader sees them: made light, what a browser may do is set down, what is broken is found.
 
 A content security policy in each page names what its browser may load and run: files of this site, and the scripts that
 the theme writes into every page. A script that came with a clip's name or a cell's output is none of these and does
@@ -21,6 +21,10 @@ THEME = "search.html"  # a page that holds nothing of ours
 FEWEST = 20  # words of a page that is not empty
 _SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 _HANDLER = re.compile(r'<button onclick="(?:window\.print|toggleFullScreen)\(\)"')  # the theme's; book.js has them
+_ICONS = re.compile(r'\s*<script[^>]*\ssrc="[^"]*\bfontawesome\.js[^"]*"></script>')
+_IDLE = re.compile(
+    r'\s*<script[^>]*\ssrc="[^"]*\b(?:fontawesome|searchtools|language_data|searchindex)\.js[^"]*"></script>'
+)
 _HEAD = re.compile(r"\A(.*?<head>\s*(?:<meta charset=[^>]*>)?)", re.DOTALL)
 _LINK = re.compile(r'<[a-zA-Z][^<>]*?\s(?:href|src)="([^"]*)"')
 _PLACE = re.compile(r'<[a-zA-Z][^<>]*?\s(?:id|name)="([^"]+)"')
@@ -36,6 +40,22 @@ def policy(scripts: Iterable[str] = ()) -> str:
     rules |= {"img-src": "'self' data:", "font-src": "'self'", "media-src": "'self'", "connect-src": "'self'"}
     rules |= {"form-action": "'self'", "base-uri": "'none'"}
     return "; ".join(f"{name} {value}" for name, value in rules.items())
+
+
+def lighten(site: Path) -> None:
+    """Drop what the theme has every page load and none needs.
+
+    The search's files, but on its own page; and a script of 1.5 MB that draws the icons which a font has drawn.
+
+    Chapter: every notebook
+    """
+    for page in _pages(site):
+        text = _text(page)
+        light = (_ICONS if page.name == THEME else _IDLE).sub("", text)
+        if light != text:
+            page.write_text(light, encoding="utf-8")
+    for file in (site / "_static" / "scripts").glob("fontawesome.js*"):
+        file.unlink()
 
 
 def protect(site: Path) -> None:

@@ -69,6 +69,7 @@ def site(architectures: Sequence[str], *, parts: Sequence[str] = contents.PARTS)
     files = list(contents.files(contents.contents(architectures, parts=parts)))
     _redirect(new, files)
     _map(new, files)
+    pages.lighten(new)
     pages.protect(new)
     if found := pages.faults(new, files):
         with (BUILD / "site.log").open("a") as log:

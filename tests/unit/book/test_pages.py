@@ -47,6 +47,21 @@ def test_the_policy_comes_before_all_that_it_rules(tmp_path):
     assert (tmp_path / "moved.html").read_text().startswith('<meta http-equiv="Content-Security-Policy"')
 
 
+def test_a_page_loads_neither_the_search_nor_a_second_set_of_icons(tmp_path):
+    script = '<script {}src="../_static/{}?v=1"></script>'
+    idle = [script.format("", f"{name}.js") for name in ("searchtools", "language_data")]
+    idle += ['<script src="../searchindex.js"></script>', script.format("defer ", "scripts/fontawesome.js")]
+    text = PAGE.replace("<body>", "".join([*idle, script.format("", "book.js"), "<body>"]))
+    for name in ("page.html", "search.html"):
+        (tmp_path / name).write_text(text)
+    (tmp_path / "_static" / "scripts").mkdir(parents=True)
+    (tmp_path / "_static" / "scripts" / "fontawesome.js").touch()
+    pages.lighten(tmp_path)
+    loaded = {name: re.findall(r"(\w+)\.js", (tmp_path / name).read_text()) for name in ("page.html", "search.html")}
+    assert loaded == {"page.html": ["book"], "search.html": ["searchtools", "language_data", "searchindex", "book"]}
+    assert not (tmp_path / "_static" / "scripts" / "fontawesome.js").exists()
+
+
 def test_the_themes_buttons_have_no_script_in_the_page(tmp_path):
     (tmp_path / "search.html").write_text(PAGE)
     (tmp_path / "page.html").write_text(PAGE + '<button onclick="window.print()"\n class="btn"><button onclick="x()">')
