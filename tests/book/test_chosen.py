@@ -10,6 +10,7 @@ from tests.book.browse import CHROMIUM, opened
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed")
 
 EXPLORER = "book/executed/recorded/30_explorer.html"
+OWN = "book/executed/copy/30_explorer.html"
 ANSWER = "book/executed/recorded/19_answer.html"
 BLIND = "book/executed/copy/31_blind.html"
 CLIP = "book/executed/copy/resnet18/06_explanations.html"
@@ -141,6 +142,35 @@ def test_a_guess_is_made_by_keyboard_and_counted(address, browser):
     page.wait_for_function("document.querySelectorAll('.round output')[1].textContent.startsWith('You did not')")
     assert {player.get_attribute("preload") for player in page.query_selector_all("audio")} == {"none"}
     page.close()
+
+
+def test_a_clip_of_the_explorer_is_heard_and_a_line_moves_over_all_its_strips(address, browser):
+    context = browser.new_context(bypass_csp=True)  # the test runs text, as the policy forbids
+    page = opened(context, address, OWN)
+    chosen(page)
+    players = page.locator(".explorer audio")
+    names = ["The clip", "What Grad-CAM keeps", "What it drops", "What a guess keeps"]
+    assert [players.nth(i).get_attribute("aria-label") for i in range(players.count())] == names
+    assert {players.nth(i).get_attribute("preload") for i in range(4)} == {"none"}
+    line, first = page.locator(".explorer .line"), players.first
+    assert not line.is_visible()
+    play = "async player => { player.muted = true; player.preload = 'auto'; await player.play(); }"
+    first.evaluate(play)
+    page.wait_for_function("document.querySelector('.explorer audio').currentTime > 0.2")
+    assert line.is_visible()
+    players.nth(1).evaluate(play)  # one at a time
+    page.wait_for_function("document.querySelector('.explorer audio').paused")
+    players.nth(1).evaluate("player => { player.pause(); player.currentTime = 1 }")
+    page.wait_for_function("!document.querySelectorAll('.explorer audio')[1].seeking")
+    page.wait_for_timeout(100)
+    end = float(page.locator(".explorer [data-end]").get_attribute("data-end"))
+    strips, own = page.locator(".strips").bounding_box(), line.bounding_box()
+    assert own["height"] == pytest.approx(strips["height"], abs=1)
+    assert (own["x"] + own["width"] / 2 - strips["x"]) / strips["width"] == pytest.approx(1 / end, abs=0.02)
+    page.get_by_role("combobox", name="explainer").select_option("loudness")
+    page.wait_for_function("document.querySelectorAll('.explorer audio').length === 0")
+    assert not line.is_visible()  # it belonged to another sound
+    context.close()
 
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])

@@ -196,6 +196,56 @@ def test_on_a_phone_figures_keep_their_letters_and_what_scrolls_says_so(address,
     context.close()
 
 
+def test_the_first_screen_has_question_answer_picture_sound_and_three_doors(address, browser):
+    page = opened(browser, address, "book/index.html")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    article = page.locator("article")
+    shown = [article.locator("h1"), article.locator("strong").first, article.locator(".first audio")]
+    shown += [article.locator(".first li a").nth(i) for i in range(3)]
+    for one in shown:
+        edge = one.bounding_box()
+        assert 0 <= edge["y"] <= edge["y"] + edge["height"] <= 800
+    picture = article.locator("figure.align-default img").first.bounding_box()
+    assert picture["y"] + picture["height"] / 2 < 800
+    assert article.locator(".how li").count() == 5
+    page.close()
+
+
+def test_tabs_dropdowns_and_players_are_used_with_the_keyboard_alone(address, browser):
+    page = opened(browser, address, "book/executed/copy/09_results.html")
+    tabs = page.locator(".sd-tab-set > input")
+    tabs.nth(0).focus()
+    page.keyboard.press("ArrowRight")
+    assert tabs.nth(1).is_checked()
+    assert page.evaluate("getComputedStyle(document.activeElement.nextElementSibling).outlineStyle") != "none"
+    page.close()
+    page = opened(browser, address, "book/executed/copy/resnet18/06_explanations.html")
+    for dropdown in ("details.sd-dropdown", "details.origin", "details.hide"):
+        one = page.locator(dropdown).first
+        one.locator("summary").focus()
+        page.keyboard.press("Enter")
+        assert one.get_attribute("open") is not None
+    player = page.locator("audio").first
+    player.evaluate("player => { player.muted = true; }")
+    player.focus()
+    page.keyboard.press("Space")
+    page.wait_for_function("!document.querySelector('audio').paused")
+    page.close()
+
+
+@pytest.mark.parametrize("path", ["book/index.html", "book/executed/recorded/15_controls.html"])
+def test_on_paper_only_what_is_read_is_left_and_nothing_is_cut(address, browser, path):
+    page = opened(browser, address, path)
+    page.set_viewport_size({"width": 680, "height": 1000})  # of A4 between its margins
+    page.emulate_media(media="print")
+    assert page.locator("article h1").is_visible()
+    for menu in (".bd-sidebar-primary", ".bd-header-article", ".prev-next-footer", "details.origin"):
+        assert page.locator(f"{menu}:visible").count() == 0, menu
+    wide = "boxes => boxes.filter(b => b.getBoundingClientRect().right > document.documentElement.clientWidth + 1).length"
+    assert page.eval_on_selector_all("article :is(img, pre, p)", wide) == 0
+    page.close()
+
+
 def test_no_machine_path_in_the_site(book, site):
     for page in site.rglob("*.html"):
         assert str(book.root) not in page.read_text(), page

@@ -53,11 +53,11 @@ def sound(data: str) -> None:
         recording = int(clip.partition("-")[0])
         recordist = urbansound.credits(source.folder).get(recording)
         credit = f"Freesound recording {recording}{recordist and f' by {recordist}' or ''}, in UrbanSound8K (CC BY-NC)."
-        label = "The clip of the figure above"
+        label = "The clip of the figure below"
     else:
         samples, rate = made(category), standin.RATE
         label = f"{category.replace('_', ' ').capitalize()}, made by a program"
-        credit = "Synthetic, not a recording: a sound of the same class. The clip of the figure is at Freesound."
+        credit = "Synthetic, not a recording. The clip of the figure below is at Freesound."
     player = execute.lifted(show.player(samples, rate, label=label, credit=credit).data, root="..")
     page.parent.mkdir(parents=True, exist_ok=True)
     artifacts.write_text(page, f"{made_from}\n```{{raw}} html\n{player}\n```\n")

@@ -23,7 +23,10 @@ from helpers.book import contents, site
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LONGEST = 600  # seconds that printing may take
 # what only a screen can do, and the code that only draws
-_LEFT_OUT = "script, audio, details.origin, details.doors, details.hide, a.headerlink, .prev-next-footer"
+_LEFT_OUT = (
+    "script, figure.player:has(> audio), audio, details.origin, details.doors, details.hide, a.headerlink, "
+    ".prev-next-footer, .chosen .line"
+)
 
 
 def browser() -> str | None:

@@ -50,7 +50,7 @@ def recordings(tmp_path):
 def test_where_the_recording_is_at_hand_it_is_played_with_its_source(executed, recordings):
     first.sound(str(recordings))
     text, samples, rate = heard(executed)
-    assert "The clip of the figure above" in text
+    assert "The clip of the figure below" in text
     assert re.search(r"Freesound recording \d+, in UrbanSound8K \(CC BY-NC\)", text)
     assert len(samples) / rate == pytest.approx(1, abs=0.1)
 

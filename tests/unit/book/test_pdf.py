@@ -12,7 +12,8 @@ PAGE = """<html><head><link rel="stylesheet" href="{up}_static/a.css"></head><bo
 <article class="bd-article"><section id="top"><h1>{title}<a class="headerlink" href="#top">#</a></h1>
 <a class="one" href="#top">here</a><a class="two" href="{there}">there</a><a class="away" href="https://example.org/">away</a>
 <a class="code" href="{up}_modules/x.html#f">source</a>
-<img src="{up}_images/a.png" alt="a" loading="lazy"><audio src="a.mp3"></audio>
+<img src="{up}_images/a.png" alt="a" loading="lazy"><figure class="player">to be heard<audio src="a.mp3"></audio></figure>
+<figure class="player"><a class="away" href="https://example.org/">elsewhere</a></figure>
 <details class="sd-dropdown"><summary>Solution</summary>42</details></section></article></body></html>"""
 LISTED = {"root": "book/index", "parts": [{"caption": "Part one", "chapters": [{"file": "book/deep/second"}]}]}
 
@@ -54,6 +55,7 @@ def test_contents_stand_after_the_first_page_and_name_every_other(page):
 def test_pictures_are_there_and_what_only_a_screen_can_do_is_not(page):
     assert {picture["src"] for picture in page.select("img")} == {"_images/a.png"}
     assert not page.select("img[loading], audio, script, a.headerlink")
+    assert [one.get_text() for one in page.select("figure.player")] == ["elsewhere"] * 2  # where it is not at hand
     assert [link["href"] for link in page.select("link")] == ["_static/a.css"]
     assert len(page.select("details[open]")) == 2  # on paper nobody opens a solution
 
