@@ -46,6 +46,8 @@ def test_the_policy_lets_the_site_work(address, browser, page):
     assert seen.faults + seen.strangers == []
     if page.startswith("search"):
         seen.locator("#search-results li").first.wait_for()
+    seen.set_viewport_size({"width": 320, "height": 800})
+    assert seen.evaluate("document.documentElement.scrollWidth") <= 321
     seen.close()
 
 
