@@ -243,7 +243,8 @@ def test_on_paper_only_what_is_read_is_left_and_nothing_is_cut(address, browser,
     assert page.locator("article h1").is_visible()
     for menu in (".bd-sidebar-primary", ".bd-header-article", ".prev-next-footer", "details.origin"):
         assert page.locator(f"{menu}:visible").count() == 0, menu
-    wide = "boxes => boxes.filter(b => b.getBoundingClientRect().right > document.documentElement.clientWidth + 1).length"
+    edge = "document.documentElement.clientWidth + 1"
+    wide = f"boxes => boxes.filter(b => b.getBoundingClientRect().right > {edge}).length"
     assert page.eval_on_selector_all("article :is(img, pre, p)", wide) == 0
     page.close()
 

@@ -51,8 +51,8 @@ def sound(data: str) -> None:
     if path:
         samples, rate = urbansound.load_audio(path)
         recording = int(clip.partition("-")[0])
-        recordist = urbansound.credits(source.folder).get(recording)
-        credit = f"Freesound recording {recording}{recordist and f' by {recordist}' or ''}, in UrbanSound8K (CC BY-NC)."
+        by = f" by {name}" if (name := urbansound.credits(source.folder).get(recording)) else ""
+        credit = f"Freesound recording {recording}{by}, in UrbanSound8K (CC BY-NC)."
         label = "The clip of the figure below"
     else:
         samples, rate = made(category), standin.RATE

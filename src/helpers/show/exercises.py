@@ -34,7 +34,7 @@ def check(answer: Any, expected: Any, *, slips: Mapping[str, Any] | None = None,
         given = np.asarray(answer, dtype=float)
     except (TypeError, ValueError):
         return Markdown(f"**Not yet.** {_a(right).capitalize()} is asked for, and this is {type(answer).__name__}.")
-    near = {"rtol": 0, "atol": within * max(np.abs(right).max(initial=0), 1e-12)}
+    near: dict[str, Any] = {"rtol": 0, "atol": within * max(np.abs(right).max(initial=0), 1e-12)}
     if given.shape != right.shape:
         return Markdown(f"**Not yet.** {_a(right).capitalize()} is asked for, and this is {_a(given)}.")
     if np.allclose(given, right, **near):
@@ -49,7 +49,7 @@ def _a(values: np.ndarray) -> str:
     return "one number" if values.ndim == 0 else f"an array of the shape {values.shape}"
 
 
-def _off(given: np.ndarray, right: np.ndarray, near: dict[str, float]) -> str:
+def _off(given: np.ndarray, right: np.ndarray, near: dict[str, Any]) -> str:
     """In what an answer of the right shape differs, as the beginning of a sentence."""
     if not np.isfinite(given).all():
         return "It is not finite: somewhere 0 is divided by 0, or the logarithm of 0 is taken"

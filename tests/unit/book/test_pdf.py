@@ -10,9 +10,11 @@ from helpers.book import pdf, site
 
 PAGE = """<html><head><link rel="stylesheet" href="{up}_static/a.css"></head><body><nav>menu</nav>
 <article class="bd-article"><section id="top"><h1>{title}<a class="headerlink" href="#top">#</a></h1>
-<a class="one" href="#top">here</a><a class="two" href="{there}">there</a><a class="away" href="https://example.org/">away</a>
+<a class="one" href="#top">here</a><a class="two" href="{there}">there</a>
+<a class="away" href="https://example.org/">away</a>
 <a class="code" href="{up}_modules/x.html#f">source</a>
-<img src="{up}_images/a.png" alt="a" loading="lazy"><figure class="player">to be heard<audio src="a.mp3"></audio></figure>
+<img src="{up}_images/a.png" alt="a" loading="lazy">
+<figure class="player">to be heard<audio src="a.mp3"></audio></figure>
 <figure class="player"><a class="away" href="https://example.org/">elsewhere</a></figure>
 <details class="sd-dropdown"><summary>Solution</summary>42</details></section></article></body></html>"""
 LISTED = {"root": "book/index", "parts": [{"caption": "Part one", "chapters": [{"file": "book/deep/second"}]}]}
