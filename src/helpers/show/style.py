@@ -55,7 +55,7 @@ def looks(labels: Iterable[str]) -> list[tuple]:
 
     Chapter: notebooks/15_controls.md
     """
-    labels, taken = list(labels), {}
+    labels, taken = list(labels), dict[str, tuple]()
     for label in labels:
         known = [look for name, look in KNOWN.items() if re.search(rf"\b{name}\b(?![+-])", label)]
         if known and known[0] not in taken.values():  # of two of one kind the first
