@@ -83,7 +83,8 @@ def explorer(views: Sequence[View]) -> HTML:
         kind = "" if any(view.picture is not None for view in own) else ", input not recorded"
         label = f"{own[0].category}, {clip.removesuffix('.wav')}"
         files[clip] = [label, f"fold {own[0].fold}{kind}", _rows([view.choices for view in own], map(_panels, own))]
-    first = next((view for view in ordered if view.picture is not None and view.effects is not None), ordered[0])
+    whole = (view for view in ordered if view.picture is not None and view.effects is not None and len(view.map) > 1)
+    first = next(whole, ordered[0])
     return _figure("explorer", "clip", files, _EXPLORER, _panels(first), {"clip": first.clip, **first.choices})
 
 
@@ -175,7 +176,7 @@ def _panels(view: View) -> dict[str, str]:
     kind = "MFCC" if view.representation == "mfcc" else view.representation
     given = f"The sound as the network is given it ({kind})"
     how = f"{view.choices['explainer']}: the map of the {view.choices['class']} class, {view.explained}"
-    how += "; only its sum over rows is recorded" if len(view.map) == 1 else ""
+    how += "; only its sum over rows is kept" if len(view.map) == 1 else ""
     heard = players.row(players.hear(one, label=said, credit=view.credit) for said, one in view.heard().items())
     picture = _MISSING
     if view.picture is not None:
