@@ -1,6 +1,7 @@
 """From a notebook and parameters to an executed, checked page."""
 
 import base64
+import json
 import os
 import posixpath
 import re
@@ -14,7 +15,7 @@ import pytest
 from nbformat.v4 import new_output
 
 from helpers import InputError, study
-from helpers.book import execute
+from helpers.book import contents, execute
 from helpers.show import style
 from tests.unit.book import made
 from tests.unit.book.conftest import PICTURE, Papermill
@@ -473,3 +474,14 @@ def test_a_page_holds_no_address_of_an_object(executed):
     page = executed("05_training", folder="recorded/resnet18", outputs=[shown], data="recorded")
     texts = [one.data.get("text/plain") for cell in page.cells if cell.cell_type == "code" for one in cell.outputs]
     assert "<a.Styler object>" in texts
+
+
+def test_a_sound_within_a_choice_is_a_file_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.setattr(contents, "EXECUTED", tmp_path)
+    sound = f"data:audio/mpeg;base64,{base64.b64encode(b'a sound').decode()}"
+    choice = json.dumps({"text": f'<audio src="{sound}"></audio>'})
+    held = base64.b64encode(choice.encode()).decode()
+    text = execute.lifted(f'<div data-files="data:application/json;base64,{held}">', root="../..")
+    (script,) = re.findall(r'"\.\./\.\./_static/(chosen/\w+\.js)"', text)
+    (named,) = re.findall(r"\.\./\.\./_static/(audio/\w+\.mp3)", (tmp_path / "_static" / script).read_text())
+    assert (tmp_path / "_static" / named).read_bytes() == b"a sound"
