@@ -18,12 +18,12 @@ from helpers.networks import training
 FEATURES, NETWORK, SAMPLE, MAPS = "features.npz", "network", "sample.npz", "explanations.npz"
 METRICS, CURVE, TRUTH = "metrics.csv", "specifications.csv", "known-truth.csv"
 PLANTED, SLIPS, COMPARED, SOUNDS = "planted.csv", "slips.csv", "compared.npz", "properties.csv"
-BLOCKS = "block-effects.npz"
+BLOCKS, PICTURES = "block-effects.npz", "pictures.npz"
 FIELDS = {
     "clips": (1, [FEATURES, SOUNDS]),
     "left_out": (1, []),  # which clips these are is in the digest of the sounds
     "data_seed": (1, [FEATURES, SOUNDS]),
-    "test_fold": (9, ["predictions.csv", SAMPLE, PLANTED, COMPARED, BLOCKS, SOUNDS, "mixture.npz"]),
+    "test_fold": (9, ["predictions.csv", SAMPLE, PLANTED, COMPARED, BLOCKS, PICTURES, SOUNDS, "mixture.npz"]),
     "training_folds": ((1, 2), [NETWORK, METRICS, CURVE]),
     "representation": ("log-mel", [FEATURES]),
     "sampling_rate": (22_050, [FEATURES, SOUNDS]),
@@ -48,7 +48,7 @@ FIELDS = {
     "layer": ("layer3[-1]", [MAPS, PLANTED, COMPARED, BLOCKS]),
     "explained": ("true", [MAPS, COMPARED, BLOCKS]),
     "explanations": (7, [SAMPLE, PLANTED]),
-    "sample_seed": (1, [SAMPLE, PLANTED, COMPARED, BLOCKS]),
+    "sample_seed": (1, [SAMPLE, PLANTED, COMPARED, BLOCKS, PICTURES]),
     "explainer_samples": (7, [MAPS, COMPARED, BLOCKS]),
     "explainer_seed": (1, [MAPS, COMPARED, BLOCKS]),
     "scored": ("true", ["scores.csv", "quantus.csv"]),
@@ -64,7 +64,7 @@ FIELDS = {
     "null_seed": (1, ["controls.csv", "comparison.csv", "blocks.csv", PLANTED]),
     "efficient_seed": (1, ["sanity.csv"]),
     "removal_step": (20, [METRICS, TRUTH, COMPARED]),
-    "compared_clips": (7, [COMPARED, BLOCKS]),
+    "compared_clips": (7, [COMPARED, BLOCKS, PICTURES]),
     "explainers": (("saliency",), [COMPARED]),
     "compared_layers": (("layer2[-1]",), [COMPARED]),
     "layers": (("layer4[-1]",), [CURVE]),

@@ -32,7 +32,7 @@ DRAWS = {
         "experiments.sanity",
     ),
     *("experiments.slips", "experiments.specifications", "findings.agreement", "findings.curve"),
-    "findings.folds",
+    *("book.first", "findings.folds", "findings.views"),
     *("findings.predictors", "findings.ranking", "findings.statistics"),
 }
 

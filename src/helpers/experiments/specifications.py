@@ -41,7 +41,7 @@ class Heard(forward.Full):
 
     def __init__(self, network: forward.Full | forward.Windowed) -> None:
         """`network` is from `forward.prepare`; all calls of `effects` must be of one clip and its changes."""
-        self.asked_of, self.shape, self.narrow = network, network.shape, network.narrow
+        self.asked_of, self.shape, self.narrow, self.batch = network, network.shape, network.narrow, network.batch
         self.clean: Tensor | None = None
         self.answers: list[Tensor] = []
 

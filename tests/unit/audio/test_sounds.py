@@ -172,7 +172,8 @@ def test_a_class_that_the_book_needs_is_asked_for_before_it_is_missed(fresh, sta
 
 def test_the_classes_that_are_asked_for_are_those_that_chapters_play():
     chapters = "".join(path.read_text() for path in sorted((study.ROOT / "notebooks").glob("*.md")))
-    named = set(re.findall(r'examples\.example\(run, "(\w+)"\)', chapters))
+    named = set(re.findall(r'examples\.example\(run, "(\w+)"\)|^category = "(\w+)"', chapters, re.MULTILINE))
+    named = {name for pair in named for name in pair if name}
     assert named
     assert named | set(examples.MIXED) == set(sounds.PLAYED)
 

@@ -54,7 +54,7 @@ class Counted:
     """A prepared network that counts what it is asked."""
 
     def __init__(self, network) -> None:
-        self.network, self.shape, self.narrow = network, network.shape, network.narrow
+        self.network, self.shape, self.narrow, self.batch = network, network.shape, network.narrow, network.batch
         self.remembered, self.asked = 0, 0
 
     def remember(self, clip):
@@ -103,7 +103,7 @@ def test_kept_answers_give_the_same_effects_and_ask_once(prepared, blocks):
 
 def test_answers_come_in_the_order_of_the_questions():
     class Numbers:
-        shape, narrow = (1, 1, 1), False
+        shape, narrow, batch = (1, 1, 1), False, 1
 
         def __init__(self) -> None:
             self.last = 0
