@@ -45,9 +45,7 @@ GENERATED = 900_000_000  # recordings from this fsID on are the stand-in's, far 
 
 
 RATES = range(1_000, 768_001)  # Hz; the archive has 8000 to 192 000
-MOST = (
-    2**28
-)  # samples of all channels: 50 min of stereo at 44.1 kHz, 1 GB once they are read; a clip of the set has 2**20
+MOST = 2**28  # samples of all channels: 50 min of stereo at 44.1 kHz, 1 GB once they are read; a clip has 2**20
 LOUDEST = 2.0**31  # a float WAV may go beyond full scale, 1, but not beyond any whole number that a WAV holds
 
 

@@ -279,6 +279,7 @@ def engine(words: Sequence[str]) -> None:
     """Snakemake in this process, for as long as the process that started this one lives."""
     from snakemake import cli as snakemake  # here, because it takes seconds to import
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs in its background ignore it
     parent = os.getppid()
 
     def end_with_parent() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -460,7 +461,8 @@ def test_a_main_job_in_another_process_is_noticed_and_its_end_frees_the_lock(lib
 
 
 @pytest.mark.slow
-def test_the_engine_holds_the_lock_and_ends_with_the_process_that_started_it(library):
+@pytest.mark.parametrize("heard", [signal.SIG_DFL, signal.SIG_IGN], ids=["in front", "in the background"])
+def test_the_engine_holds_the_lock_and_ends_with_the_process_that_started_it(library, heard):
     (library / "Snakefile").write_text('rule all:\n    output: "a"\n    shell: "touch began; sleep 60; touch a"\n')
     engine = "from helpers.book import cli, site; from pathlib import Path; site.BUILD = Path('_build'); "
     engine += "cli.engine(['--cores', '1', '--nolock', '--quiet', 'all'])"
@@ -468,7 +470,11 @@ def test_the_engine_holds_the_lock_and_ends_with_the_process_that_started_it(lib
     code += "site.BUILD = Path('_build')\nwith cli._only_run() as held:\n"
     code += f"    subprocess.run([sys.executable, '-c', {engine!r}], start_new_session=True, pass_fds=[held])"
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[2])}
-    front = subprocess.Popen([sys.executable, "-c", code], cwd=library, env=environment)
+    before = signal.signal(signal.SIGINT, heard)  # what a process that is started inherits
+    try:
+        front = subprocess.Popen([sys.executable, "-c", code], cwd=library, env=environment)
+    finally:
+        signal.signal(signal.SIGINT, before)
     until((library / "began").exists)
     with pytest.raises(InputError, match="wait for it or stop it"), cli._only_run():
         pass
