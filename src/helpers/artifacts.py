@@ -227,7 +227,7 @@ class Artefact:
                 f"{self.name} of {run.key} is not recorded{known}; name a folder of recordings (data) to make it"
             )
         if not path.exists() or content_digest(path) != record(path)["content"]:
-            raise InputError(f"{path} has changed since it was recorded; `git checkout {path.name}` brings it back")
+            raise InputError(f"{path} has changed since it was recorded; git checkout with this path brings it back")
         return path
 
 
