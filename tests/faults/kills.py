@@ -23,7 +23,8 @@ from pathlib import Path
 MAKE = "from helpers.book import studies; from helpers import artifacts, study\n"
 MAKE += "(run,) = study.entries('faults', data={data!r})\nfor name in {names!r}: artifacts.ALL[name].get(run)"
 VOLATILE = re.compile(
-    r"executed in [\d.]+ s|revision <?[^ ]*[0-9a-f]{12}\+?[^,. ]*|\b[\d.]+ (?:s|min|MB)\b|\d{4}-\d\d-\d\d[T ][\d:]+"
+    r"executed in [\d.]+ s|revision <?[^ ]*[0-9a-f]{12}\+?[^,. ]*|\b[\d.]+ (?:s|min|minutes|MB)\b"
+    r"|minutes(?:'|&#39;): [\d.]+|\d{4}-\d\d-\d\d[T ][\d:]+"
 )
 NOT_KEPT = re.compile(r"\.lock$|^_build/(?!html/)|^\.snakemake/|__pycache__|^data/digests\.json$|^\.git/|^settings")
 
