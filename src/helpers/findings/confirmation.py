@@ -105,8 +105,6 @@ def primary(found: pd.DataFrame, *, bound: float = BOUND) -> pd.DataFrame:
 def ends(tests: pd.DataFrame) -> pd.DataFrame:
     """What each kind's maps are called by the rule of book/plan_again.md, one of `ENDS`; outside `FAMILY` by plain p.
 
-    A lead that is sure and within the bound at once is named by its sign, as the rule says.
-
     Parameters
     ----------
     tests : from `primary`.
@@ -117,16 +115,29 @@ def ends(tests: pd.DataFrame) -> pd.DataFrame:
 
     Chapter: notebooks/21_confirmation.md
     """
+    made = []
+    for key, part in tests.groupby(KIND, sort=False):
+        made.append(dict(zip(KIND, key, strict=True)) | {"seeds": part["seeds"].max(), "end": end(part)})
+    return pd.DataFrame(made)
+
+
+def end(tests: pd.DataFrame) -> str:
+    """What the maps of one kind are called, one of `ENDS`.
+
+    A lead that is sure and within the bound at once is named by its sign, as the rule says.
+
+    Parameters
+    ----------
+    tests : a row for each of `RIVALS`: comparison, mean, p, p_holm (NaN: p counts) and equal.
+
+    Chapter: notebooks/21_confirmation.md
+    """
     sure = tests["p_holm"].fillna(tests["p"]) < LEVEL
     above, below = sure & (tests["mean"] > 0), sure & (tests["mean"] < 0)
-    table = tests.assign(above=above, below=below, equal=tests["equal"] & ~sure)
-    made = []
-    for key, part in table.groupby(KIND, sort=False):
-        a, c = (part[part["comparison"] == comparison].iloc[0] for comparison in RIVALS)
-        rules = [a["above"] & c["above"], a["above"] & c["equal"], a["above"] & c["below"], a["below"] | a["equal"]]
-        end = str(np.select([[rule] for rule in rules], ENDS[:4], ENDS[4])[0])
-        made.append(dict(zip(KIND, key, strict=True)) | {"seeds": part["seeds"].max(), "end": end})
-    return pd.DataFrame(made)
+    table = tests.assign(above=above, below=below, equal=tests["equal"] & ~sure).set_index("comparison")
+    a, c = (table.loc[comparison] for comparison in RIVALS)
+    rules = [a["above"] & c["above"], a["above"] & c["equal"], a["above"] & c["below"], a["below"] | a["equal"]]
+    return str(np.select([[rule] for rule in rules], ENDS[:4], ENDS[4])[0])
 
 
 def strata(found: pd.DataFrame, *, draws: int = 5000) -> pd.DataFrame:

@@ -1,4 +1,5 @@
-"""The same network on several test folds: the mean over folds, as the authors of UrbanSound8K ask for.
+"""The same network on several test folds: the mean over folds, as the authors of UrbanSound8K ask for, and the tests
+of the third plan (book/plan_folds.md).
 
 Folds differ in difficulty, and all clips of a recording lie in one fold, so a mean over shuffled clips would be another
 number. What is uncertain is which recordings were at hand: they are drawn anew within each fold.
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from helpers import artifacts, study
 from helpers.artifacts import Artefact
@@ -22,6 +24,7 @@ from helpers.networks import training
 from helpers.study import Run
 
 ALL = frozenset(range(1, 11))
+PLANNED = (1, 2, 4, 5, 6, 7, 8, 9)  # test folds of the third plan: no map of them had been scored
 MEAN = "mean over folds"
 _NOTHING = pd.DataFrame(columns=["network", "of", "test fold", "mean", "low", "high", "clips", "recordings"])
 
@@ -89,12 +92,13 @@ def tested(run: Run) -> pd.DataFrame:
     return pd.concat(table[["recording"]].assign(**{name: values}) for name, (table, values) in parts.items())
 
 
-def leads(run: Run, *, where: str = confirmation.INSIDE) -> pd.DataFrame:
+def leads(run: Run, *, where: str = confirmation.INSIDE, clips: str = "") -> pd.DataFrame:
     """How far the score of each test clip's Grad-CAM map lies above what the second plan holds it against.
 
     Parameters
     ----------
     where : " inside" the sound, or "" for all frames.
+    clips : "longest", as long as the input allows; "shorter"; "" for all.
 
     Returns
     -------
@@ -103,7 +107,46 @@ def leads(run: Run, *, where: str = confirmation.INSIDE) -> pd.DataFrame:
     Chapter: notebooks/21_confirmation.md
     """
     found = confirmation.leads(artifacts.across([run], controls.CONTROLS.read), where=where)
+    longest = found["frames"] == found["frames"].max()
+    found = found[{"": longest | True, "longest": longest, "shorter": ~longest}[clips]]
     return found.rename(columns=confirmation.RIVALS)[["recording", *confirmation.RIVALS.values()]]
+
+
+def primary(by_fold: pd.DataFrame, *, bound: float = confirmation.BOUND) -> pd.DataFrame:
+    """The tests of the third plan: the lead of each fold in `PLANNED` is one number, and their mean is held against 0.
+
+    Parameters
+    ----------
+    by_fold : from `summary` of `leads`, of one family. bound : as in `confirmation.primary`.
+
+    Returns
+    -------
+    A row per rival: comparison, minus (the rival), folds (of `PLANNED`, that are there), mean with its 95 % interval
+    low, high; p of a two-sided t-test and p_holm, corrected over the two; inner low, inner high, the 90 % interval;
+    equal: it lies within the bound. Before all of `PLANNED` are there, these are NaN, and equal is False.
+
+    Source: Student 1908; Holm 1979; Schuirmann 1987. Chapter: notebooks/21_confirmation.md
+    """
+    made = []
+    planned = by_fold[by_fold["test fold"].isin([str(fold) for fold in PLANNED])]
+    for comparison, rival in confirmation.RIVALS.items():
+        own = planned.loc[planned["of"] == rival, "mean"].to_numpy(float)
+        facts = {
+            "comparison": comparison,
+            "minus": rival,
+            "folds": len(own),
+            "mean": own.mean() if len(own) else np.nan,
+        }
+        if len(own) == len(PLANNED):
+            test = stats.ttest_1samp(own, 0)
+            wide, inner = (test.confidence_interval(level) for level in (statistics.LEVEL, 1 - 2 * confirmation.LEVEL))
+            facts |= {"low": wide.low, "high": wide.high, "p": test.pvalue}
+            facts |= {"inner low": inner.low, "inner high": inner.high}
+            facts["equal"] = -bound < inner.low and inner.high < bound
+        made.append(dict.fromkeys(("low", "high", "p", "inner low", "inner high"), np.nan) | {"equal": False} | facts)
+    table = pd.DataFrame(made)
+    table["p_holm"] = multipletests(table["p"], method="holm")[1] if table["p"].notna().all() else np.nan
+    return table
 
 
 def summary(

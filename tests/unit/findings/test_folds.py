@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from helpers import study
 from helpers.artifacts import Artefact
 from helpers.experiments import controls
-from helpers.findings import folds, statistics
+from helpers.findings import confirmation, folds, statistics
 
 
 def test_each_fold_counts_the_same_however_many_clips_it_has():
@@ -125,3 +125,43 @@ def test_a_summary_has_a_row_per_network_value_and_fold():
 def test_where_no_network_has_two_folds_there_is_nothing_to_show():
     assert folds.families([run()]) == {}
     assert folds.summary({}, lambda one: pd.DataFrame(), ["score"]).empty
+
+
+def by_fold(of_random: list[float], of_mean: list[float]) -> pd.DataFrame:
+    """Leads of the planned folds as `summary` gives them, with folds that no plan names and the mean over folds."""
+    both = zip(confirmation.RIVALS.values(), (of_random, of_mean), strict=True)
+    each = [(rival, str(f), v) for rival, own in both for f, v in zip(folds.PLANNED, own, strict=False)]
+    beside = [(rival, name, 0.9) for rival in confirmation.RIVALS.values() for name in ("3", "10", folds.MEAN)]
+    return pd.DataFrame([*each, *beside], columns=["of", "test fold", "mean"])
+
+
+def test_the_third_plan_holds_the_mean_of_eight_folds_against_0():
+    # leads .01 and .03 in turn: mean .02, standard deviation .01 sqrt(8 / 7), error .01 / sqrt(7), t = 2 sqrt(7) = 5.29
+    found = folds.primary(by_fold([0.01, 0.03] * 4, [-0.01, 0.01] * 4)).set_index("comparison")
+    assert found["folds"].tolist() == [8, 8]
+    assert found["mean"].tolist() == pytest.approx([0.02, 0])
+    # of Student's t with 7 degrees of freedom: 2.3646 at 95 of 100, 1.8946 at 90
+    assert found.loc["A", "high"] == pytest.approx(0.02 + 2.3646 * 0.01 / 7**0.5, abs=1e-6)
+    assert found.loc["C", "inner low"] == pytest.approx(-1.8946 * 0.01 / 7**0.5, abs=1e-6)
+    assert found.loc["A", "p"] == pytest.approx(0.00113, abs=1e-5)
+    assert found["p_holm"].tolist() == pytest.approx([2 * found.loc["A", "p"], 1])
+    assert found["equal"].tolist() == [True, True]
+    assert confirmation.end(found.reset_index()) == "like one curve for all clips"
+    # read with another bound, the second is not equal to 0 any more
+    assert confirmation.end(folds.primary(by_fold([0.01, 0.03] * 4, [-0.01, 0.01] * 4), bound=0.007)) == "undecided"
+
+
+def test_nothing_is_tested_before_all_planned_folds_are_there():
+    found = folds.primary(by_fold([0.2] * 7, [0.1] * 7))
+    assert found["folds"].tolist() == [7, 7]
+    assert found["mean"].tolist() == pytest.approx([0.2, 0.1])
+    assert found[["low", "high", "p", "p_holm", "inner low", "inner high"]].isna().all(axis=None)
+    assert not found["equal"].any()
+    assert folds.primary(by_fold([], []))["mean"].isna().all()
+
+
+def test_the_folds_that_the_third_plan_tests_are_those_that_it_names():
+    text = (study.ROOT / "book" / "plan_folds.md").read_text()
+    assert "**eight folds 1, 2 and 4 to 9**" in text
+    assert set(folds.PLANNED) == {1, 2, *range(4, 10)}
+    assert f"**±{confirmation.BOUND:.2f}**" in text
