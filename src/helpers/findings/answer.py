@@ -12,7 +12,7 @@ import pandas as pd
 
 from helpers import study
 from helpers.experiments import specifications
-from helpers.findings import confirmation, curve, ledger, plan, readings, statistics
+from helpers.findings import confirmation, curve, folds, ledger, plan, readings, statistics
 
 ENDS = ("survives", "does not survive", "undecided", "not testable here")
 
@@ -123,16 +123,23 @@ def _verdict(signs: pd.Series, named: dict[str, str]) -> tuple[str, str]:
     return end, f"{why} The maps by the first plan's rule, which asks something else: {beside}."
 
 
-def three(verdicts: pd.DataFrame, controls: pd.DataFrame, curves: pd.DataFrame, confirmed: pd.DataFrame) -> str:
+def three(
+    verdicts: pd.DataFrame,
+    controls: pd.DataFrame,
+    curves: pd.DataFrame,
+    confirmed: pd.DataFrame,
+    by_fold: pd.DataFrame,
+) -> str:
     """The answer in three sentences, each with its numbers and what it does not say, as Markdown.
 
     Parameters
     ----------
     verdicts, controls, curves : as for `claims`. confirmed : controls of the second plan's runs.
+    by_fold : from `folds.planned`, for the third plan's; before all its folds are there it says nothing.
 
     Chapter: notebooks/19_answer.md
     """
-    return "\n".join([_negative(verdicts, curves), _blank(controls), _inside(confirmed)])
+    return "\n".join([_negative(verdicts, curves), _blank(controls), _inside(confirmed), *_again(by_fold)])
 
 
 def one(confirmed: pd.DataFrame) -> str:
@@ -217,6 +224,22 @@ def _inside(confirmed: pd.DataFrame) -> str:
     )
 
 
+def _again(by_fold: pd.DataFrame) -> list[str]:
+    tests = folds.primary(by_fold)
+    if tests["p"].isna().any():
+        return []
+    own = by_fold[by_fold["test fold"].isin(map(str, folds.PLANNED)) & (by_fold["of"] == tests["minus"].iloc[0])]
+    clips, recordings = own[["clips", "recordings"]].sum()
+    nothing, shared = plan.said(tests)
+    return [
+        "",
+        f"The same question of the thesis's network on {len(own)} other folds, by a third plan: {len(own)} networks, "
+        f"each tested on the fold that it did not learn from ({clips} clips of {recordings} recordings). Mean over "
+        f"folds, minus maps that know nothing {nothing}, minus one curve for all clips {shared}. By the rule: "
+        f"**{confirmation.end(tests)}**.",
+    ]
+
+
 def summary(
     scores: pd.DataFrame,
     predictions: pd.DataFrame,
@@ -259,16 +282,22 @@ def summary(
     return "\n".join(lines) + "\n"
 
 
-def sheet(verdicts: pd.DataFrame, controls: pd.DataFrame, curves: pd.DataFrame, confirmed: pd.DataFrame) -> str:
+def sheet(
+    verdicts: pd.DataFrame,
+    controls: pd.DataFrame,
+    curves: pd.DataFrame,
+    confirmed: pd.DataFrame,
+    by_fold: pd.DataFrame,
+) -> str:
     """The answer on one page, as Markdown: three sentences, and what the claims come to.
 
     Parameters
     ----------
-    verdicts, controls, curves, confirmed : as for `three`.
+    verdicts, controls, curves, confirmed, by_fold : as for `three`.
 
     Chapter: notebooks/19_answer.md
     """
-    lines = [three(verdicts, controls, curves, confirmed)]
+    lines = [three(verdicts, controls, curves, confirmed, by_fold)]
     lines += ["", "**The thesis's claims after the controls.**", ""]
     for end, part in claims(verdicts, controls, curves).groupby("end", sort=False):
         lines.append(f"- *{end}*: {' '.join(part['statement'])}")

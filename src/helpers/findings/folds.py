@@ -62,6 +62,23 @@ def families(runs: Iterable[Run], *having: Artefact) -> dict[str, list[Run]]:
     return {name: [by[fold] for fold in sorted(by)] for name, by in several if len(by) > 1}
 
 
+def planned(run: Run, *, where: str = confirmation.INSIDE, clips: str = "") -> pd.DataFrame:
+    """The leads of the networks of the study `folds` as far as they have controls, on a run's sounds, at its profile.
+
+    Parameters
+    ----------
+    where, clips : as in `leads`.
+
+    Returns
+    -------
+    `summary` of `leads`, of one family; without rows before two folds are there.
+
+    Chapter: notebooks/21_confirmation.md
+    """
+    own = families(study.entries("folds", data=run.data, profile=run.profile), controls.CONTROLS)
+    return summary(own, lambda one: leads(one, where=where, clips=clips), list(confirmation.RIVALS.values()))
+
+
 def _kept(artefact: Artefact, run: Run) -> bool:
     return artefact.there(run) if run.source.kind == "recorded" else artefact.is_fresh(run)
 

@@ -13,7 +13,7 @@ import pandas as pd
 from helpers import artifacts, study
 from helpers.artifacts import Artefact
 from helpers.experiments import controls, scores
-from helpers.findings import answer, confirmation, curve, ledger
+from helpers.findings import answer, confirmation, curve, folds, ledger
 from helpers.networks import training
 from helpers.study import Run
 
@@ -116,9 +116,10 @@ def write() -> str:
         found,
         training_folds=every[0].training_folds,
     )
-    said = f"{answer.three(found, own, curves, new)}\n\nThe networks of the first two sentences:\n\n{table}"
+    facts = found, own, curves, new, folds.planned(every[0])
+    said = f"{answer.three(*facts)}\n\nThe networks of the first two sentences:\n\n{table}"
     artifacts.write_text(study.RECORDED / "answer.md", said)
-    artifacts.write_text(study.RECORDED / "sheet.md", answer.sheet(found, own, curves, new))
+    artifacts.write_text(study.RECORDED / "sheet.md", answer.sheet(*facts))
     return said
 
 

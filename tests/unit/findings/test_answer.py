@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers.experiments import specifications
-from helpers.findings import answer, confirmation, curve, plan
+from helpers.findings import answer, confirmation, curve, folds, plan
 from tests.unit.findings.made import LOUD, NOTHING
 
 pytestmark = pytest.mark.usefixtures("few")
@@ -162,7 +162,7 @@ def test_a_negative_score_shows_no_failure_where_ignorance_is_negative_too(claim
 # In three sentences
 
 
-def told(monkeypatch, *, signs=(NO, NO), leads=(0.3, -0.1), rival=0.1, seeds=(0, 1)) -> list[str]:
+def told(monkeypatch, *, signs=(NO, NO), leads=(0.3, -0.1), rival=0.1, seeds=(0, 1), of_folds=()) -> list[str]:
     """The sentences: two networks of the first plan; of the second one kind, with leads A and C."""
     values = np.linspace(0.02, 0.18, len(signs))
     verdicts = pd.DataFrame(
@@ -186,9 +186,16 @@ def told(monkeypatch, *, signs=(NO, NO), leads=(0.3, -0.1), rival=0.1, seeds=(0,
         for name, lead in zip(("random nodes", "mean map"), leads, strict=True):
             part[f"{name} inside"] = 0.4 - lead + wobble
         confirmed.append(part)
-    return answer.three(
-        verdicts, pd.concat(parts), pd.DataFrame({"run": ["one", "other"]}), pd.concat(confirmed)
-    ).splitlines()
+    curves = pd.DataFrame({"run": ["one", "other"]})
+    return answer.three(verdicts, pd.concat(parts), curves, pd.concat(confirmed), by_fold(of_folds)).splitlines()
+
+
+def by_fold(leads: tuple[float, ...]) -> pd.DataFrame:
+    """Leads of folds, the same over both rivals, with ten clips of two recordings in each fold."""
+    each = zip(folds.PLANNED, leads, strict=False)
+    rows = [(rival, str(fold), lead, 10, 2) for fold, lead in each for rival in confirmation.RIVALS.values()]
+    rows += [(rival, "3", 0.9, 444, 80) for rival in confirmation.RIVALS.values()]
+    return pd.DataFrame(rows, columns=["of", "test fold", "mean", "clips", "recordings"])
 
 
 def test_the_first_sentence_counts_networks_whose_scores_are_mostly_negative(monkeypatch):
@@ -226,6 +233,16 @@ def test_the_third_sentence_has_a_row_per_kind_its_leads_and_its_end(monkeypatch
     assert lines[-3].count("|") == lines[-2].count("|") == lines[-1].count("|") == 7
 
 
+def test_the_third_plan_is_said_once_all_its_folds_are_there(monkeypatch):
+    # leads .1 and .3 in turn: mean .2, its interval 2.3646 * .1 / sqrt(7) = .089 either way
+    *before, again = told(monkeypatch, of_folds=(0.1, 0.3) * 4)
+    assert "on 8 other folds, by a third plan: 8 networks" in again
+    assert "(80 clips of 16 recordings)" in again
+    assert again.count("+0.20 (+0.11 to +0.29)") == 2
+    assert again.endswith("By the rule: **about this clip**.")
+    assert told(monkeypatch, of_folds=(0.1, 0.3) * 3) == before[:-1] == told(monkeypatch)
+
+
 def test_longest_and_shorter_clips_stand_apart(monkeypatch):
     rows = pd.DataFrame({"low": [-0.2, 0.0], "high": [-0.1, 0.1], "lead": [-0.15, 0.05]})
     rows = rows.assign(**{"clips that are": ["longest", "shorter"], "comparison": "C"})
@@ -244,7 +261,7 @@ def test_the_sheet_has_the_sentences_and_the_ends(monkeypatch):
     monkeypatch.setattr(answer, "three", lambda *given: "1. three")
     ends = pd.DataFrame({"statement": ["A.", "B.", "C."], "end": ["survives", "undecided", "survives"]})
     monkeypatch.setattr(answer, "claims", lambda *given: ends)
-    lines = answer.sheet(*[pd.DataFrame()] * 4).splitlines()
+    lines = answer.sheet(*[pd.DataFrame()] * 5).splitlines()
     assert lines[-2:] == ["- *survives*: A. C.", "- *undecided*: B."]
     assert lines[0] == "1. three"
 
