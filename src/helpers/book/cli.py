@@ -129,10 +129,11 @@ def _each_part() -> str:
 def _put_right() -> None:
     """Take back times that lie ahead: they were written by a clock that went wrong, and Snakemake stops at them."""
     now = time.time()
-    for root in (contents.EXECUTED, site.SITE, study.RUNS, study.DATA / "synthetic"):
-        for path in root.rglob("*"):
-            if (path.suffix in (".ipynb", ".json") or path.name == ".complete") and path.lstat().st_mtime > now:
-                os.utime(path, (now, now))
+    made = (p for root in (contents.EXECUTED, site.SITE, study.RUNS, study.DATA / "synthetic") for p in root.rglob("*"))
+    made = (path for path in made if path.suffix in (".ipynb", ".json") or path.name == ".complete")
+    for path in (*made, *elsewhere.sources(study.ROOT)):
+        if path.lstat().st_mtime > now:
+            os.utime(path)
 
 
 def _settings(others: str) -> dict[str, str]:
@@ -169,6 +170,7 @@ def make_study(*, name: str, data: str, profile: str, engine: str, cores: int) -
             f'"{kept}" holds "{min(signs)}", which Snakemake reads as its own; name RUNS or DATA otherwise'
         )
     with _only_run() as held:
+        _put_right()
         waiting = jobs.write(name, data, profile, site.BUILD / "jobs.json")
         print(f"Study {name} on {source.label}, {source.folder}: {waiting} artefacts to make.", flush=True)
         if waiting:

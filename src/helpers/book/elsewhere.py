@@ -91,7 +91,7 @@ def copy(target: Path) -> None:
 
     Chapter: notebooks/11_runs.md
     """
-    wanted = {path.relative_to(study.ROOT): path for path in _sources(study.ROOT)}
+    wanted = {path.relative_to(study.ROOT): path for path in sources(study.ROOT)}
     _toc = study.ROOT / "_toc.yml"
     for place, path in sorted(wanted.items(), key=lambda pair: pair[1] == _toc):  # the mark of a whole copy comes last
         here, there = target / place, path.stat()
@@ -99,7 +99,7 @@ def copy(target: Path) -> None:
             here.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, here)
             os.utime(here, ns=(there.st_atime_ns, there.st_mtime_ns))
-    for path in _sources(target):
+    for path in sources(target):
         if path.relative_to(target) not in wanted:
             path.unlink()
     own, sounds = target / "data" / "UrbanSound8K", study.ROOT / "data" / "UrbanSound8K"
@@ -107,8 +107,11 @@ def copy(target: Path) -> None:
         own.symlink_to(sounds)
 
 
-def _sources(root: Path) -> Iterator[Path]:
-    """The files of a tree that the study reads, and none that it makes."""
+def sources(root: Path) -> Iterator[Path]:
+    """The files of a tree that the study reads, and none that it makes.
+
+    Chapter: notebooks/11_runs.md
+    """
     yield from (path for path in root.glob("[!.]*") if path.is_file())
     waiting = [root / name for name in SOURCES]
     while waiting:

@@ -383,12 +383,14 @@ def test_a_graph_that_stops_names_its_log(library, stopped, capfd):
 def test_times_that_lie_ahead_are_taken_back_and_no_others(library):
     page, old = library / "book" / "executed" / "ahead.ipynb", library / "book" / "executed" / "old.ipynb"
     page.parent.mkdir(parents=True, exist_ok=True)
-    for path, moved in ((page, 86_400), (old, -86_400)):
+    source = library / "notebooks" / "ahead.md"
+    for path, moved in ((page, 86_400), (source, 86_400), (old, -86_400)):
         path.touch()
         os.utime(path, (time.time() + moved,) * 2)
     before = old.stat().st_mtime_ns
     cli._put_right()
     assert page.stat().st_mtime <= time.time()
+    assert source.stat().st_mtime <= time.time()
     assert old.stat().st_mtime_ns == before
 
 
