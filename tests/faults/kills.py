@@ -26,7 +26,7 @@ VOLATILE = re.compile(
     r"executed in [\d.]+ s|revision <?[^ ]*[0-9a-f]{12}\+?[^,. ]*|\b[\d.]+ (?:s|min|minutes|MB)\b"
     r"|minutes(?:'|&#39;): [\d.]+|\d{4}-\d\d-\d\d[T ][\d:]+"
 )
-NUMBER = re.compile(r'"\d+":(?:\d+|\[[\d,]*\]),?')  # as a word of the search, such as one of seconds
+NUMBER = re.compile(r'"\d+": (?:\d+|\[[\d, ]*\]),? ?')  # as a word of the search, such as one of seconds
 NOT_KEPT = re.compile(r"\.lock$|^_build/(?!html/)|^\.snakemake/|__pycache__|^data/digests\.json$|^\.git/|^settings")
 
 
