@@ -126,13 +126,19 @@ def real(data: str) -> None:
 def staged() -> Iterator[Path]:
     """Let data/recorded be a copy of itself that takes its place at the end: what is written there is one step or none.
 
-    Gives the folder of the copy, where `study.RECORDED` is meanwhile.
+    Gives the folder of the copy, where `study.RECORDED` is meanwhile. Without room for it: RuntimeError.
     """
     home = study.RECORDED
     for left in home.parent.glob(".recorded-*"):  # by a call that was killed
         shutil.rmtree(left)
     with tempfile.TemporaryDirectory(prefix=".recorded-", dir=home.parent) as work:
-        study.RECORDED = Path(shutil.copytree(home, Path(work) / "recorded"))
+        try:
+            study.RECORDED = Path(shutil.copytree(home, Path(work) / "recorded"))
+        except shutil.Error as several:  # one for each file; the first says enough
+            reason = several.args[0][0][2]
+            raise RuntimeError(
+                f"{home} cannot be copied before it is written to ({reason}); make room, and run the same command again"
+            ) from None
         try:
             yield study.RECORDED
             artifacts.take_place(study.RECORDED, home)

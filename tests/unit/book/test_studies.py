@@ -1,6 +1,7 @@
 """Studies: lists of runs, made, planned, recorded and pruned; with small artefacts in place of ours."""
 
 import os
+import resource
 import shutil
 import signal
 from pathlib import Path
@@ -417,3 +418,19 @@ def test_what_was_removed_by_hand_can_be_pruned_and_nothing_at_all_is_an_empty_t
     scores.unlink()
     studies.prune([scores.relative_to(study.RUNS).as_posix()])
     assert not artifacts.record_path(scores).exists()
+
+
+def test_a_disk_without_room_for_the_copy_is_one_sentence_and_changes_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr(study, "RECORDED", tmp_path / "recorded")
+    study.RECORDED.mkdir()
+    for name in ("a.csv", "b.csv"):
+        (study.RECORDED / name).write_bytes(bytes(100_000))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # as a full disk: a file cannot grow
+    try:
+        with pytest.raises(RuntimeError, match=r"recorded cannot be copied .*; make room, and run"), studies.staged():
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["recorded"]
+    assert study.RECORDED == tmp_path / "recorded"
