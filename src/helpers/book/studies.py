@@ -135,7 +135,7 @@ def staged() -> Iterator[Path]:
         try:
             study.RECORDED = Path(shutil.copytree(home, Path(work) / "recorded"))
         except shutil.Error as several:  # one for each file; the first says enough
-            reason = several.args[0][0][2]
+            reason = several.args[0][0][2].partition(":")[0]
             raise RuntimeError(
                 f"{home} cannot be copied before it is written to ({reason}); make room, and run the same command again"
             ) from None

@@ -433,4 +433,4 @@ def test_a_disk_without_room_for_the_copy_is_one_sentence_and_changes_nothing(mo
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [path.name for path in tmp_path.iterdir()] == ["recorded"]
-    assert study.RECORDED == tmp_path / "recorded"
+    assert tmp_path / "recorded" == study.RECORDED
