@@ -440,7 +440,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if not (reason := artifacts.unwritable(error, study.ROOT)):
             raise
-        where = error.filename or site.BUILD
+        where = error.filename2 or error.filename or site.BUILD  # of a copy: where to
         remedy = (
             "make room or get the right to write there (BUILD=folder takes another), and run the same command again"
         )
