@@ -200,7 +200,7 @@ def _be_kernel(waiting: int) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()
     os.environ.update(environment)
-    take_threads(int(environment.get("OMP_NUM_THREADS") or 0))
+    take_threads(asked(environment.get("OMP_NUM_THREADS", "")))
     if sys.path[0] in ("", os.getcwd()):  # as ipykernel_launcher does; the shell puts the chapter's own folder there
         del sys.path[0]
     os.chdir(folder)
@@ -212,6 +212,15 @@ def _be_kernel(waiting: int) -> None:
         code = 0
     finally:
         os._exit(code)
+
+
+def asked(threads: str) -> int:
+    """How many threads OMP_NUM_THREADS asks for; of a list such as "4,2" the first counts. 0: it says nothing.
+
+    Source: OpenMP 5.2, 21.1.2. Chapter: notebooks/11_runs.md
+    """
+    first = threads.partition(",")[0].strip()
+    return int(first) if first.isdecimal() else 0
 
 
 def take_threads(count: int) -> None:

@@ -182,3 +182,8 @@ def test_a_command_runs_the_code_as_it_is_now(tmp_path, monkeypatch):
             _, errors = command.communicate(timeout=60)
             assert command.returncode == 2
             assert errors.startswith(before + said)
+
+
+@pytest.mark.parametrize(("said", "threads"), [("2", 2), (" 4,2", 4), ("", 0), ("abc", 0), ("-1", 0), ("1.5", 0)])
+def test_threads_are_taken_from_a_list_too_and_nothing_from_what_is_no_number(said, threads):
+    assert warm.asked(said) == threads
