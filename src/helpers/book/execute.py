@@ -263,6 +263,9 @@ def banner(*, source: Path, values: dict, seconds: float, words: int) -> str:
     runs = _runs(values)
     if not runs:
         return f"```{{div}} provenance\n{made}.\n```"
+    code = source.read_text(encoding="utf-8")
+    if re.search(r"^run = study\.with_network\(", code, re.MULTILINE):  # all of the page is about it
+        runs = [study.with_network(runs[0])]
     run = runs[0]
     took = origin.seconds(source.stem, run).items()
     made += "".join(f"; what it makes took {progress.spoken(taken)} at `{profile}`" for profile, taken in took)
@@ -275,6 +278,8 @@ def banner(*, source: Path, values: dict, seconds: float, words: int) -> str:
     if run.source.kind == "recorded":
         keys = "; ".join(f"`{one.key}`" for one in runs)
         text += f" Computed once and kept in `data/recorded`, so they are the same in every copy: {keys}."
+        if "study.with_network(" in code and study.traveller() not in runs:
+            text += f" Where a network is asked, it is the one that comes with the book: `{study.traveller().key}`."
         text += " The sounds were at hand as 22.05 kHz mono, so nothing above 11 kHz was heard."
     else:
         changed = ", ".join(f"{name} {study.said(value)}" for name, value in run.changed.items())
@@ -289,7 +294,7 @@ def banner(*, source: Path, values: dict, seconds: float, words: int) -> str:
     recorded = ", recorded" if run.source.kind == "recorded" else ""
     return (
         f":::{{admonition}} Data on this page: {run.source.label}{recorded}\n:class: {kind} provenance\n"
-        f"{text} {trained}. Made by {made}; {{ref}}`all files <sec:runs-copy>`.\n:::"
+        f"{text} {trained}. Made by {made}; its files: {{ref}}`sec:runs-copy`.\n:::"
     )
 
 

@@ -115,6 +115,9 @@ def _article(built: Path, name: str, places: dict[str, str]) -> Tag:
         raise RuntimeError(f"{name}.html has no text; build the site anew")
     for out in article.select(_LEFT_OUT):
         out.decompose()
+    for line in article.find_all("p"):
+        if line.get_text().startswith("Next: "):  # on paper the next page follows
+            line.decompose()
     for dropdown in article.select("details.sd-dropdown, details.outcomes"):  # solutions, and other values
         dropdown["open"] = ""
     for named in article.select("[id]"):

@@ -212,8 +212,16 @@ def _trend(part: pd.DataFrame, step: str, along: str, fixed: str) -> Mapping[str
 _SIDES = {"falls": "less", "rises": "greater"}
 
 
-def verdict(trend: pd.DataFrame) -> str:
-    """What becomes of the thesis's claim that maps are less faithful in deeper networks, in two sentences.
+def recorded() -> tuple[str, str]:
+    """The `verdict` of the recorded networks.
+
+    Chapter: notebooks/19_answer.md
+    """
+    return verdict(trends(scores(networks(reference.runs()[0]))))
+
+
+def verdict(trend: pd.DataFrame) -> tuple[str, str]:
+    """What becomes of the thesis's claim that maps are less faithful in deeper networks, and why.
 
     Two depths are a difference, three a trend. The claim is reproduced if, at the last stage, the change from the least
     deep network to the deepest lies surely below 0 and Page's test says that the scores fall; contradicted if the
@@ -227,13 +235,13 @@ def verdict(trend: pd.DataFrame) -> str:
     """
     asked = trend[(trend["along"] == "depth") & (trend["fixed"] == "stage 4")] if len(trend) else trend
     if not len(asked) or asked.iloc[0]["steps"].count(",") < 2:
-        return "The claim *depth-trend* is **not testable here**: fewer than three depths are compared."
+        return "not testable here", "Fewer than three depths are compared."
     row = asked.iloc[0]
     found = ledger.verdict(row["change"], row["low"], row["high"], [None, 0])
     if found == "reproduced" and row["falls"] >= _LEVEL:
         found = "undecided"
-    return (
-        f"The claim *depth-trend* is **{found}**. At the last block of networks of {row['steps']} layers, the deepest "
+    return found, (
+        f"At the last block of networks of {row['steps']} layers, the deepest "
         f"one's normalised score minus the first one's is {row['change']:+.2f} ({row['low']:+.2f} to "
         f"{row['high']:+.2f}; p of a fall along all of them {row['falls']:.3f}; {row['clips']} clips)."
     )

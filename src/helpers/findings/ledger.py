@@ -5,6 +5,7 @@ Chapter: notebooks/14_ledger.md
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,7 +104,7 @@ def verdict(value: float, low: float, high: float, holds: Sequence[float | None]
 
     Parameters
     ----------
-    value, low, high : the statistic and its 95 % interval.
+    value, low, high : the statistic and its 95% interval.
     holds : the range in which the statistic lies if the claim holds, its ends left out; an end that is None
         is open, a range that is None means that the claim has none.
 
@@ -218,7 +219,7 @@ def _row(claim: dict, runs: list[pd.DataFrame], predictions: pd.DataFrame) -> di
     row |= {"value": value, "low": low, "high": high}
     return row | {
         "verdict": verdict(value, low, high, claim["holds"]),
-        "why": _why(claim, statistic, row),
+        "why": _why(claim, statistic, row, runs[0]["run"].iloc[0]),
     }
 
 
@@ -237,19 +238,20 @@ def _values(claim: dict, runs: list[pd.DataFrame], predictions: pd.DataFrame) ->
     return values[:, 0] if len(runs) == 1 else values, known["recording"].to_numpy(), len(table) - len(known)
 
 
-def _why(claim: dict, statistic: Statistic, row: dict) -> str:
+def _why(claim: dict, statistic: Statistic, row: dict, run: str) -> str:
     def said(value: float) -> str:
-        return f"{100 * value:.0f} %" if statistic.percent else f"{value:.2f}"
+        return f"{value:.0%}" if statistic.percent else f"{value:.2f}"
 
     between = " and ".join(f"{end:g}" for end in claim["between"] or [])
     words = statistic.words.format(value=said(row["value"]), between=between)
     missing = f", {row['nan']} without a score" if row["nan"] else ""
     sentence = (
-        f"{words[0].upper()}{words[1:]} (95 % interval {said(row['low'])} to {said(row['high'])}; "
+        f"{words[0].upper()}{words[1:]} (95% interval {said(row['low'])} to {said(row['high'])}; "
         f"{row['clips']} clips of {row['recordings']} recordings{missing})"
     )
     if claim["holds"] is None:
-        return f"{sentence}. {claim['why']}"
+        folds = re.search(r"training_folds=(\S+)", run)
+        return f"{sentence}. {claim['why'].format(folds=folds[1].count('+') + 1 if folds else 9)}"
     lower, upper = ("" if end is None else said(end) for end in claim["holds"])
     needs = f"between {lower} and {upper}" if lower and upper else (lower and f"above {lower}") or f"below {upper}"
     return f"{sentence}; the claim needs it {needs}."

@@ -100,7 +100,8 @@ def _of_maps(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
         (
             *("Completeness", "cut", ".0%", "sec:explanations-resnet18"),
             "the share of the nodes that is below 0 and cut off. With it, the nodes add up to the class's logit "
-            f"without its bias, to {worst:.0e} of it at worst. The map that is shown is scaled: its sum says nothing",
+            f"without its bias, to {1e6 * worst:.1f} millionths of it at worst. The map that is shown is scaled: "
+            "its sum says nothing",
         ),
         (
             *("Continuity", "continuity", "+.3f", "sec:explanations-resnet18"),

@@ -105,6 +105,8 @@ def kept() -> pd.DataFrame:
 
 def write() -> str:
     """Write what follows from the recorded runs, the ledger, the answer and the sheet, and give the answer."""
+    from helpers.findings import depth  # here, because it asks this module for its runs
+
     every, found = runs(), verdicts()
     own = artifacts.across(runs(controls.CONTROLS), controls.CONTROLS.read)
     curves = artifacts.across(runs(curve.CURVE), curve.CURVE.read)
@@ -119,7 +121,7 @@ def write() -> str:
     facts = found, own, curves, new, folds.planned(every[0])
     said = f"{answer.three(*facts)}\n\nThe networks of the first two sentences:\n\n{table}"
     artifacts.write_text(study.RECORDED / "answer.md", said)
-    artifacts.write_text(study.RECORDED / "sheet.md", answer.sheet(*facts))
+    artifacts.write_text(study.RECORDED / "sheet.md", answer.sheet(*facts, trend=depth.recorded()))
     return said
 
 

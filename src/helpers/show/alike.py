@@ -72,7 +72,7 @@ def alike(table: pd.DataFrame, *, place: str, source: str) -> Figure:
         for edge in range(1, len(rows)):
             axes.axhline(edge - 0.5, color="0.85", linewidth=1)
         axes.set_yticks(range(len(rows)), ["\n".join(wrap(row, 24, break_on_hyphens=False)) for row in rows])
-        axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel="mean rank correlation, 95 % interval")
+        axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel="mean rank correlation, 95% interval")
         axes.grid(axis="x", color="0.9")
         figure.legend(loc="outside upper left", ncols=2)
     return figure

@@ -109,8 +109,8 @@ def flip(rows: pd.DataFrame, *, choices: Mapping[str, str], label: str) -> HTML:
     named = [{called: str(row[name]) for name, called in choices.items()} for row in records]
     shown = [{"said": escape(row["said"]), "line": _line(row)} for row in records]
     ticks = "".join(
-        f'<path class="grid" d="M{_x(v):.0f} 8V40"/><text x="{_x(v):.0f}" y="58" text-anchor="middle">{v:+g}</text>'
-        for v in (-1, -0.5, 0, 0.5, 1)
+        f'<path class="grid" d="M{_x(v):.0f} 8V40"/><text x="{_x(v):.0f}" y="58" text-anchor="middle">{said}</text>'
+        for v, said in {-1: "-1", -0.5: "-0.5", 0: "0", 0.5: "+0.5", 1: "+1"}.items()
     )
     said = f'role="img" aria-label="{escape(label)}"'
     body = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" {said}>{ticks}<g {_slot("line")}</g></svg>'

@@ -6,7 +6,6 @@ Chapter: notebooks/15_controls.md to notebooks/18_specifications.md; each functi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -81,7 +80,7 @@ def differences(tests: pd.DataFrame, *, source: str) -> Figure:
     with style.picture(height=1.3 + 0.5 * len(runs), source=source) as figure:
         axes = _intervals(figure, table, row="run", value="mean", zero=0, apart=0.24, width=1.5)
         axes.set_yticks(range(len(runs)), [study.named(run) for run in runs])
-        axes.set_xlabel("mean difference of frame scores, 95 % interval")
+        axes.set_xlabel("mean difference of frame scores, 95% interval")
         figure.legend(loc="outside upper right", ncols=tests["minus"].nunique())
     return figure
 
@@ -192,7 +191,7 @@ def wins(table: pd.DataFrame, *, source: str) -> Figure:
     with style.picture(height=1.5 + 0.36 * len(fewest), source=source) as figure:
         axes = _intervals(figure, table, row="metric", value="share", zero=0.5, apart=0.3, width=2)
         axes.set_yticks(range(len(fewest)), [f"{name}, n = {n}" for name, n in fewest.items()])
-        axes.set(xlabel="share of clips, 95 % interval", xlim=(-0.02, 1.02))
+        axes.set(xlabel="share of clips, 95% interval", xlim=(-0.02, 1.02))
         axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
         axes.grid(axis="x", color="0.9")
         figure.legend(loc="outside upper left", ncols=table["rival"].nunique())
@@ -219,7 +218,7 @@ def specifications(table: pd.DataFrame, *, choices: Sequence[str], own: pd.Serie
     with style.picture(height=3.6 + 0.2 * len(rows), source=source) as figure:
         top, bottom = figure.subplots(2, sharex=True, height_ratios=(2.6, 0.2 * len(rows) + 0.1))
         top.fill_between(at, table["null_low"], table["null_high"], color="0.8", label="maps that know nothing")
-        top.vlines(at, table["low"], table["high"], color="0.45", linewidth=0.5, label="95 % interval")
+        top.vlines(at, table["low"], table["high"], color="0.45", linewidth=0.5, label="95% interval")
         top.plot(at, table["estimate"], ".", color=style.BLUE, ms=3, label="median score")
         thesis = {"color": style.ORANGE, "mec": "black", "ms": 7, "label": "as the thesis"}
         top.plot(at[marked], table["estimate"][marked], "D", **thesis)
@@ -249,7 +248,7 @@ def by_phase(table: pd.DataFrame, *, source: str) -> Figure:
     names = table["of"].unique()
     with style.picture(height=1.2 + 1.3 * len(names), source=source) as figure:
         panels = figure.subplots(len(names), sharex=True, sharey=True, squeeze=False)[:, 0]
-        for axes, name, (color, marker, _) in zip(panels, names, cycle(style.MARKS), strict=False):
+        for axes, name, (color, marker, _) in zip(panels, names, style.looks(names), strict=True):
             own = table[table["of"] == name]
             axes.vlines(own["phase"], own["low"], own["high"], color=color, linewidth=1.5)
             axes.plot(own["phase"], own["rank"], marker, color=color, ms=5)

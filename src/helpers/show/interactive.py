@@ -49,7 +49,7 @@ def curve(table: pd.DataFrame, *, choices: Sequence[str], own: pd.Series, label:
     ]
     ticks = "".join(
         f'<path class="grid" d="M{LEFT} {_y(v):.1f}H{WIDTH - 8}"/>'
-        f'<text x="{LEFT - 6}" y="{_y(v) + 4:.1f}" text-anchor="end">{v:+g}</text>'
+        f'<text x="{LEFT - 6}" y="{_y(v) + 4:.1f}" text-anchor="end">{"0" if v == 0 else f"{v:+g}"}</text>'
         for v in (-1, -0.5, 0, 0.5, 1)
     )
     names = escape("|".join(f"{choice}={';'.join(known)}" for choice, known in values.items()))

@@ -5,6 +5,7 @@ Chapter: notebooks/04_networks.md, notebooks/05_training.md
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
@@ -151,17 +152,21 @@ def by_field(table: pd.DataFrame, *, sounding: int, source: str) -> Figure:
         axes = figure.subplots()
         groups = table.groupby(["architecture", "seed"], sort=False)
         labels = [f"{study.named(str(name))}, seed {seed}" for (name, seed), _ in groups]
-        looks = style.looks(labels)
-        for number, (label, (_, own)) in enumerate(zip(labels, groups, strict=True)):
-            color, marker, line = looks[number]
+        named = [study.named(str(name)) for name in table["architecture"].unique()]
+        looks = dict(zip(table["architecture"].unique(), style.looks(named), strict=True))
+        for number, (label, ((name, seed), own)) in enumerate(zip(labels, groups, strict=True)):
+            color, marker, line = looks[name]  # of a network; its further seeds are hollow
             own, shift = own.sort_values("field"), 1 + 0.02 * number  # side by side where two networks agree
             axes.vlines(own["field"] * shift, own["low"], own["high"], color=color, linewidth=1.5)
             look: Any = {"color": color, "marker": marker, "linestyle": line, "markersize": 7}
+            look |= {"markerfacecolor": color if seed == table["seed"].min() else "white"}
             axes.plot(own["field"] * shift, own["normalised"], label=label, **look)
         axes.axvline(sounding, color="0.45", linewidth=1, linestyle=":", label="a clip of four seconds")
         axes.axhline(0, color="black", linewidth=1)
         axes.set(xscale="log", xlabel="frames that a node can see", ylabel="normalised score inside, median")
-        axes.set_xticks(ticks := sorted(table["field"].unique()), [str(tick) for tick in ticks], minor=False)
+        ticks = sorted(table["field"].unique())
+        close = [False, *(two < 1.15 * one for one, two in itertools.pairwise(ticks))]  # the second goes a line down
+        axes.set_xticks(ticks, ["\n" * down + str(tick) for tick, down in zip(ticks, close, strict=True)], minor=False)
         axes.tick_params(axis="x", which="minor", length=0, labelbottom=False)
         axes.grid(color="0.9")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=3)

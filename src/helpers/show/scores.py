@@ -192,8 +192,10 @@ def readings(scores: pd.DataFrame, *, source: str) -> Figure:
     with style.picture(height=1.4 + 0.42 * len(groups), source=source) as figure:
         axes = figure.subplots()
         names = []
+        # the first row is the one that all others are held against
+        other = style.MARKS[0] if groups[0][0] == "Grad-CAM" else style.MARKS[1]
         for row, (name, group) in enumerate(groups):
-            color, marker, _ = style.MARKS[bool(row)]
+            color, marker, _ = style.KNOWN["Grad-CAM"] if name == "Grad-CAM" else other if row else style.MARKS[0]
             finite = group.dropna()
             axes.plot(finite, np.full(len(finite), row), marker, color=color, ms=5, mfc="none", alpha=0.8)
             if len(finite):

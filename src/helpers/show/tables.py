@@ -42,7 +42,9 @@ def table(
     Parameters
     ----------
     percent : columns of shares (0 to 1), shown as 41%.
-    digits : after the point; or a format such as "+.2f" (with a sign) or ".1e".
+    digits : after the point; or a format such as "+.2f" (with a sign). "p" is for p-values: three digits, and <0.001
+        in place of 0.000. A rounded 0 has no minus; the end of an interval keeps its sign, which says whether the
+        interval holds 0.
     digits_of : the same by column; 0 is the default in `percent`. The format "," gives 11 181 642.
     missing : what stands for NaN.
     intervals : estimates that take their ends in: "+0.12 (-0.03 to +0.27)" or "41% (30% to 52%)". By estimate
@@ -97,8 +99,12 @@ def table(
 def _text(value: Any, spec: str, *, whole: bool, missing: str) -> str:
     if pd.isna(value):
         return missing
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if spec == "p":
+        return "<0.001" if value < 0.0005 else ">0.999" if value > 0.9995 else f"{value:.3f}"
     if isinstance(value, Real) and (whole or not isinstance(value, Integral)):
-        return f"{value:{spec}}".replace(",", " ")
+        return re.sub(r"^-(?=[0.]+%?$)", "+" if "+" in spec else "", f"{value:{spec}}").replace(",", " ")
     return str(value)
 
 

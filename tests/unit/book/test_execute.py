@@ -301,7 +301,7 @@ def test_the_banner_says_synthetic_first_and_what_is_changed(executed, markdown)
     assert "Profile `smoke`, seed 7. Differs from the thesis and the profile: **n_mfcc 20, seed 7**." in text
     assert "folds 1, 2, 3, 4, 5, 6, 7, 8, 9; fold 10 tests" in text
     assert "`notebooks/05_training.md` at revision `unknown`" in text
-    assert "{ref}`all files <sec:runs-copy>`" in text
+    assert "its files: {ref}`sec:runs-copy`" in text
 
 
 def test_the_banner_says_synthetic_also_when_the_stand_in_is_named(library, stand_in):

@@ -254,7 +254,7 @@ def test_statistics_of_two_networks_by_hand(few, claim, statistic, expected):
 
 
 def test_accuracy_is_over_the_runs_test_clips(few, claim):
-    claim(statistic="accuracy", holds=None, why="The thesis gives no number.")
+    claim(statistic="accuracy", holds=None, why="The thesis gives no number; {folds} of its nine folds.")
     predictions = pd.DataFrame(
         {
             "run": [f"resnet18 {SETTING}"] * 4 + [f"resnet101 {SETTING}"],
@@ -267,8 +267,8 @@ def test_accuracy_is_over_the_runs_test_clips(few, claim):
     assert (row["value"], row["clips"], row["recordings"], row["nan"]) == (0.75, 4, 3, 0)
     assert row["verdict"] == "not testable here"
     assert re.fullmatch(
-        r"75 % of the test clips are recognised \(95 % interval \d+ % to 100 %; 4 clips of 3 recordings\)\. "
-        r"The thesis gives no number\.",
+        r"75% of the test clips are recognised \(95% interval \d+% to 100%; 4 clips of 3 recordings\)\. "
+        r"The thesis gives no number; 9 of its nine folds\.",
         row["why"],
     )
 
@@ -380,8 +380,8 @@ def test_why_of_a_share(interval, claim):
     interval(0.4, 0.925)
     row = row_of(scores_of([-0.1, -0.2, 0.1, NAN]))
     assert row["why"] == (
-        "67 % of the scores are below 0 (95 % interval 40 % to 92 %; 3 clips of 2 recordings, "
-        "1 without a score); the claim needs it above 50 %."
+        "67% of the scores are below 0 (95% interval 40% to 92%; 3 clips of 2 recordings, "
+        "1 without a score); the claim needs it above 50%."
     )
 
 
@@ -391,7 +391,7 @@ def test_why_of_a_density(interval, claim):
     row = row_of(scores_of([-0.1, -0.2, 0.0, 0.5]))
     assert row["why"] == (
         "The mean density of scores between -0.1 and 0 is 5.00 per unit of score "
-        "(95 % interval 0.50 to 7.25; 4 clips of 2 recordings); the claim needs it between 0.95 and 3.80."
+        "(95% interval 0.50 to 7.25; 4 clips of 2 recordings); the claim needs it between 0.95 and 3.80."
     )
 
 

@@ -34,7 +34,7 @@ def test_numbers_follow_from_the_rows_they_are_given():
     rows = pd.concat([pd.DataFrame({"measure": name, **clips, "value": own}) for name, own in values.items()])
     numbers = {row["property"]: row for row in qualities._of_maps(rows)}
     assert numbers["Completeness"]["value"] == pytest.approx(0.2)
-    assert "to 3e-07 of it at worst" in numbers["Completeness"]["measure"]
+    assert "to 0.3 millionths of it at worst" in numbers["Completeness"]["measure"]
     assert (numbers["Contrastivity"]["value"], numbers["Contrastivity"]["clips"]) == (-0.5, 1)
     assert "Gini index 0.60" in numbers["Compactness"]["measure"]
 

@@ -85,5 +85,5 @@ def test_the_sentence_names_the_best_who_cannot_be_told_apart_and_where_gradcam_
     rows = table({"Grad-CAM": spread(-0.2), "LayerCAM": spread(0.4, seed=1), "RISE": spread(0.4, seed=2)})
     text = ranking.said(ranking.ranking(rows, draws=50))
     assert "RISE cannot be told apart from it" in text or "LayerCAM cannot be told apart from it" in text
-    assert "2 of 3 kinds of map score above maps that know nothing, 1 below them, and 0 are undecided" in text
+    assert "2 of 3 kinds of map score above maps that know nothing, 1 below them, and for 0 that is undecided" in text
     assert text.endswith("Grad-CAM of the last block scores -0.20 and is number 3.")

@@ -210,7 +210,7 @@ def test_a_number_lies_on_the_line_between_the_ticks_of_its_neighbours():
     paths = [{path["class"]: path["d"] for path in line.all("path")} for line in lines]
     assert paths[0] == {
         "null": f"M{ticks['-0.5']:.1f} 24H{ticks['+0.5']:.1f}",
-        "range": f"M{ticks['+0']:.1f} 24H{ticks['+1']:.1f}",
+        "range": f"M{ticks['0']:.1f} 24H{ticks['+1']:.1f}",
     }
     assert set(paths[2]) == {"range"}  # no null is known
 

@@ -154,7 +154,7 @@ def test_the_figure_is_whole_without_a_script():
     assert page.all("script") == []
     ticks = {text["text"]: float(text["y"]) - 4 for text in page.all("text") if text.get("text-anchor")}
     assert ticks == pytest.approx(
-        {"-1": height(-1), "-0.5": height(-0.5), "+0": height(0), "+0.5": height(0.5), "+1": height(1)},
+        {"-1": height(-1), "-0.5": height(-0.5), "0": height(0), "+0.5": height(0.5), "+1": height(1)},
         abs=0.06,
     )
     assert "specifications, lowest median score first" in [text["text"] for text in page.all("text")]

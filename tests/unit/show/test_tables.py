@@ -97,9 +97,18 @@ def test_digits_are_a_number_or_a_format(digits, text):
     assert list(show.table(frame, "c", digits=digits).data["value"]) == text
 
 
+def test_a_rounded_zero_has_no_minus_but_the_end_of_an_interval_says_on_which_side_it_lies():
+    frame = pd.DataFrame({"value": [-0.001], "low": [-0.004], "high": [0.01], "p": [0.0001], "share": [-0.001]})
+    data = show.table(frame, "c", intervals=["value"], digits_of={"p": "p"}).data.iloc[0]
+    assert data.tolist() == ["+0.00 (-0.00 to +0.01)", "<0.001", "0.00"]
+    ps = pd.DataFrame({"p": [0.0005, 0.0004999, 0.9996, 0.9995, NAN]})
+    assert list(show.table(ps, "c", digits="p").data["p"]) == ["0.001", "<0.001", ">0.999", "1.000", "–"]
+    assert list(show.table(pd.DataFrame({"s": [-0.001, -0.01]}), "c", percent=["s"]).data["s"]) == ["0%", "-1%"]
+
+
 def test_what_is_no_fraction_stays_as_it_is():
     frame = pd.DataFrame({"a": [1, True, "x", None, 0.5, np.int64(3)]}, dtype=object)
-    assert list(show.table(frame, "c").data["a"]) == ["1", "True", "x", "–", "0.50", "3"]
+    assert list(show.table(frame, "c").data["a"]) == ["1", "yes", "x", "–", "0.50", "3"]
     shares = pd.DataFrame({"share": [0, 1]})  # whole numbers that happen to be shares
     assert list(show.table(shares, "c", percent=["share"]).data["share"]) == ["0%", "100%"]
 
