@@ -221,7 +221,8 @@ def said(found: pd.DataFrame) -> str:
         f"Inside the sound **{best['map']}** scores highest on average ({best['score']:+.2f}); "
         f"{_together(others)} "
         f"{len(above)} of {len(inside)} kinds of map score above maps that know nothing, {len(below)} below them, and "
-        f"for {len(unsure)} that is undecided. Grad-CAM of the last block scores {own['score']:+.2f} and is number {rank}."
+        f"for {len(unsure)} that is undecided. Grad-CAM of the last block scores {own['score']:+.2f} and "
+        f"is number {rank}."
     )
 
 

@@ -164,7 +164,7 @@ def by_field(table: pd.DataFrame, *, sounding: int, source: str) -> Figure:
         axes.axvline(sounding, color="0.45", linewidth=1, linestyle=":", label="a clip of four seconds")
         axes.axhline(0, color="black", linewidth=1)
         axes.set(xscale="log", xlabel="frames that a node can see", ylabel="normalised score inside, median")
-        ticks = sorted(table["field"].unique())
+        ticks = sorted(table["field"].unique().tolist())
         close = [False, *(two < 1.15 * one for one, two in itertools.pairwise(ticks))]  # the second goes a line down
         axes.set_xticks(ticks, ["\n" * down + str(tick) for tick, down in zip(ticks, close, strict=True)], minor=False)
         axes.tick_params(axis="x", which="minor", length=0, labelbottom=False)
