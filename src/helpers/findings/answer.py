@@ -165,7 +165,8 @@ def one(confirmed: pd.DataFrame) -> str:
     planned = ends.loc[confirmation.names(ends).isin(confirmation.FAMILY), "end"]
     return (
         "Where there is sound, its maps rank the moments that matter better than both a guess and one curve drawn for "
-        f"all clips **in {(planned == confirmation.ENDS[0]).sum()} of {len(planned)} kinds of network**."
+        f"all clips **in {(planned == confirmation.ENDS[0]).sum()} of {len(planned)} kinds of network**, counted as "
+        "planned."
     )
 
 
@@ -226,6 +227,8 @@ def _inside(confirmed: pd.DataFrame) -> str:
             f"than {confirmation.BOUND}; the longest and the shorter clips apart are minus one curve. "
             f"{len(ends)} of {len(confirmation.FAMILY)} planned kinds are computed.",
             "",
+            _otherwise(confirmed),
+            "",
             "| network, input (trained) | minus maps that know nothing | minus one curve for all clips "
             "| longest clips | shorter clips | by the rule |",
             "|---|---|---|---|---|---|",
@@ -248,6 +251,21 @@ def _again(by_fold: pd.DataFrame) -> list[str]:
         f"folds, minus maps that know nothing {nothing}, minus one curve for all clips {shared}. By the rule: "
         f"**{confirmation.end(tests)}**.",
     ]
+
+
+def _otherwise(confirmed: pd.DataFrame) -> str:
+    found = confirmation.otherwise(confirmed)
+    ways = found["counted"]
+    once = found[(ways == "each recording once") & (found["end"] == confirmation.ENDS[0])]["kind"].tolist()
+    alone = found[ways.str.startswith("seed ")].groupby("kind", sort=False)["C"]
+    trained = "; ".join(f"{kind}: {', '.join(f'{lead:+.2f}' for lead in leads)}" for kind, leads in alone)
+    which = f" ({'; '.join(once)})" if once else ""
+    return (
+        "*How sure is that?* Each clip counts the same, as planned, so a recording of many clips counts more. With each "
+        f"recording once, which was not planned, the maps score higher than both in **{len(once)} of "
+        f"{found['kind'].nunique()}** kinds{which}."
+        + (f" And trainings differ. Minus one curve, each alone: {trained}." if trained else "")
+    )
 
 
 def summary(

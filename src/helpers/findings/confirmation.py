@@ -166,6 +166,45 @@ def strata(found: pd.DataFrame, *, draws: int = 5000) -> pd.DataFrame:
     return pd.DataFrame(made)
 
 
+def otherwise(rows: pd.DataFrame) -> pd.DataFrame:
+    """Exploratory: the planned tests on leads that are counted in other ways than planned; do the ends depend on it?
+
+    By the plan each clip counts the same, with the mean over its kind's seeds. A recording of many clips then counts
+    more than one of few.
+
+    Parameters
+    ----------
+    rows : controls of some runs, as for `leads`; kinds that are not in `FAMILY` are left out.
+
+    Returns
+    -------
+    One row per way to count and kind: counted ("as planned"; "each recording once": with the mean over its clips;
+    "only clips with a score"; "seed 0 alone" and so on, of kinds with several), kind, seeds, A and C, each with its
+    95 % interval low and high, such as "A low", and p_holm; end, one of `ENDS`.
+
+    Chapter: notebooks/21_confirmation.md
+    """
+    rows = rows.assign(setting=rows["setting"].str.replace(r"^seed=\d+ ", "", regex=True))
+    rows = rows[names(rows).isin(FAMILY)]
+    if rows.empty:
+        return pd.DataFrame(columns=["counted", "kind", "seeds", "A", "C", "end"])
+    planned = leads(rows)
+    means = dict.fromkeys(RIVALS, "mean") | {"seeds": "max", "nan": "sum"}
+    ways = {"as planned": planned}
+    ways["each recording once"] = planned.groupby([*KIND, "recording"], sort=False).agg(means).reset_index()
+    ways["only clips with a score"] = planned[planned["nan"] == 0]
+    several = rows.groupby(KIND)["seed"].transform("nunique") > 1
+    ways |= {f"seed {seed} alone": leads(part) for seed, part in rows[several].groupby("seed")}
+    made = []
+    for counted, found in ways.items():
+        tests = primary(found)
+        wide = tests.pivot(index=KIND, columns="comparison", values=["mean", "low", "high", "p_holm"])
+        wide.columns = [" ".join([rival, *([of] if of != "mean" else [])]) for of, rival in wide.columns]
+        table = ends(tests).merge(wide.reset_index(), on=KIND)
+        made.append(table.assign(counted=counted, kind=names(table)).drop(columns=KIND))
+    return pd.concat(made, ignore_index=True)
+
+
 def few(rows: pd.DataFrame, *, random: np.random.Generator, most: int = 3) -> pd.DataFrame:
     """Of each recording at most some clips, drawn at random, the same ones in every run.
 

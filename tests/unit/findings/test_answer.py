@@ -247,6 +247,15 @@ def test_the_third_plan_is_said_once_all_its_folds_are_there(monkeypatch):
     assert told(monkeypatch, of_folds=(0.1, 0.3) * 3) == before[:-1] == told(monkeypatch)
 
 
+def test_what_other_ways_to_count_say_stands_below_the_third_sentence(monkeypatch):
+    # two seeds with the same leads; with 20 recordings of two clips each way to count agrees
+    said = told(monkeypatch, leads=(0.3, 0.2))[6]
+    assert "**1 of 1** kinds (ResNet18, MFCC, hop 1024, padded)." in said
+    assert said.endswith("each alone: ResNet18, MFCC, hop 1024, padded: +0.20, +0.20.")
+    alone = told(monkeypatch, leads=(0.3, -0.2), seeds=(0,))[6]
+    assert alone.endswith("**0 of 1** kinds.")
+
+
 def test_longest_and_shorter_clips_stand_apart(monkeypatch):
     rows = pd.DataFrame({"low": [-0.2, 0.0], "high": [-0.1, 0.1], "lead": [-0.15, 0.05]})
     rows = rows.assign(**{"clips that are": ["longest", "shorter"], "comparison": "C"})

@@ -150,3 +150,32 @@ def test_power_grows_with_the_bound_and_with_recordings():
     # 2 Phi(bound / spread - 1.645) - 1, by hand for bound = 3 spreads: 2 * 0.9123 - 1
     by_hand = confirmation.power(found, recordings=40, bound=3 * few["spread"]).loc[0, "power"]
     assert by_hand == pytest.approx(0.8246, abs=1e-3)
+
+
+def test_a_recording_of_many_clips_counts_more_unless_each_recording_counts_once():
+    # one recording of 40 clips whose leads are -0.1, and twenty of one clip whose leads are about +0.2
+    lead = np.append(np.full(40, -0.1), np.resize([0.19, 0.21], 20))
+    rows = controls({"A": np.full(60, 0.2), "C": lead}, seeds=(0,), recordings=30)
+    rows["recording"] = np.append(np.zeros(40, int), np.arange(1, 21))
+    found = confirmation.otherwise(rows).set_index("counted")
+    assert found.loc["as planned", "C"] == pytest.approx(0.0)
+    assert found.loc["each recording once", "C"] == pytest.approx((20 * 0.2 - 0.1) / 21)
+    assert found["end"].to_dict() == {
+        "as planned": "undecided",
+        "each recording once": "about this clip",
+        "only clips with a score": "undecided",
+    }
+
+
+def test_each_training_alone_and_only_clips_with_a_score():
+    rows = pd.concat([controls({"A": 0.2, "C": c}, seeds=(s,)) for s, c in enumerate((0.1, -0.1))], ignore_index=True)
+    rows.loc[0, "mean map inside"] = np.nan  # a lead of 0 instead of 0.1 for one seed of one clip of 80
+    found = confirmation.otherwise(rows).set_index("counted")["C"]
+    assert found["as planned"] == pytest.approx(-0.05 / 80)
+    assert found["only clips with a score"] == pytest.approx(0)
+    assert found["seed 0 alone"] == pytest.approx(0.1 * 79 / 80)
+    assert found["seed 1 alone"] == pytest.approx(-0.1)
+
+
+def test_kinds_outside_the_plan_are_not_counted_otherwise():
+    assert confirmation.otherwise(controls({"A": 0.2, "C": 0.1}, architecture="vgg13")).empty
