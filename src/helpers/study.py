@@ -56,7 +56,6 @@ EXPLAINERS = (  # of a layer's nodes, then of the input's cells
     *("feature ablation", "KernelSHAP", "RISE"),
 )
 SLOW = ("ScoreCAM", "AblationCAM", "occlusion", "feature ablation", "KernelSHAP", "RISE")  # they ask again and again
-STAGELESS = ("vgg13", "efficientnet-lite0")  # RefineCAM cannot explain them
 BASELINES = ("uniform", "zero", "mean", "median", "neighbours", "marginal", "resampled")
 READOUTS = ("probability", "log-odds", "cross-entropy")
 QUANTUS_BASELINES = ("uniform", "black", "white", "mean")
@@ -357,7 +356,8 @@ def _defaults(architecture: str, profile: str, name: str, *, rows: int) -> Any:
             return (NETWORKS.get(architecture, ""),)
         light = ("resnet18",) if name != "explainers" else ("resnet18", "efficientnet-lite0", "framenet")
         chosen = every if architecture in light and (name, profile) != ("explainers", "smoke") else fewer
-        return tuple(one for one in chosen if one != "RefineCAM" or architecture not in STAGELESS)
+        staged = NETWORKS.get(architecture, "").startswith("layer4")  # RefineCAM needs a ResNet's four stages
+        return tuple(one for one in chosen if one != "RefineCAM" or staged)
     if name == "training_folds":
         return tuple(range(1, 10))  # the thesis's, whatever the test fold: names compare with it
     return FIELDS[name].default

@@ -320,8 +320,26 @@ def _title(chapter: str) -> str:
     return next(line for line in lines if line.startswith("# ")).removeprefix("# ")
 
 
+def _listed(paths: list[Path]) -> str:
+    return ", ".join(path.name for path in paths)
+
+
+def _commented(chapter: str) -> str:
+    """A chapter's text in which each parameter says what its field is today: a new name of a registry comes by itself."""
+
+    def line(found: re.Match) -> str:
+        return found[1] + (study.comment(found[2]) if found[2] in study.FIELDS else found[3])
+
+    def cell(found: re.Match) -> str:
+        return re.sub(r"^((\w+) = .*?  # )(.*)$", line, found[0], flags=re.MULTILINE)
+
+    return re.sub(r"^:tags: \[parameters\]\n.*?^```$", cell, chapter, flags=re.MULTILINE | re.DOTALL)
+
+
 def pairs(*, check: bool) -> None:
-    """Write the .ipynb twins of all chapters, the table of choices and the reading order, or refuse those out of step.
+    """Write what follows from the chapters and the choices, or refuse what is out of step.
+
+    What stands beside each parameter, the .ipynb twins of all chapters, the table of choices and the reading order.
 
     Raises
     ------
@@ -329,6 +347,12 @@ def pairs(*, check: bool) -> None:
         A twin has no chapter, is out of step (`check`), or was edited later than its chapter: it would be lost.
     """
     sources = sorted(NOTEBOOKS.glob("*.md"))
+    commented = {source: _commented(source.read_text(encoding="utf-8")) for source in sources}
+    outdated = [path for path, text in commented.items() if path.read_text(encoding="utf-8") != text]
+    if check and outdated:
+        raise InputError(f"{_listed(outdated)} differ from what they are made from; run `make pairs`")
+    for path in outdated:
+        artifacts.write_text(path, commented[path])
     written = {source.with_suffix(".ipynb"): pair(source) for source in sources}
     written[study.ROOT / "book" / "fields.md"] = fields()
     written[NOTEBOOKS / "start" / "reading_order.md"] = reading_order()
@@ -344,8 +368,7 @@ def pairs(*, check: bool) -> None:
             "`git checkout FILE.ipynb`"
         )
     if check and stale:
-        names = ", ".join(path.name for path in stale)
-        raise InputError(f"{names} differ from what they are made from; run `make pairs`")
+        raise InputError(f"{_listed(stale)} differ from what they are made from; run `make pairs`")
     for path in stale:
         path.parent.mkdir(exist_ok=True)
         artifacts.write_text(path, written[path])

@@ -89,7 +89,7 @@ class Clip:
 
     def _image(self, axes: Axes, values: np.ndarray, **look: Any) -> AxesImage:
         rows = len(values)
-        axes.set_ylabel(_ROWS[self.representation])
+        axes.set_ylabel(_ROWS.get(self.representation, "row"))
         if self.representation != "waveform":
             axes.set_yticks([0, rows // 2, rows - 1])
         look |= {"extent": (0, self.seconds, *self._height), "interpolation": "nearest"}
@@ -112,6 +112,7 @@ class Clip:
             _hatch(axes, start=sounding * self.seconds_per_frame, end=self.seconds)
 
 
+# of other representations "row"
 _ROWS = {"mfcc": "coefficient", "log-mel": "mel band", "spectrogram": "band", "waveform": "amplitude"}
 
 

@@ -321,6 +321,20 @@ def test_twins_are_written_and_then_found_in_order(library):
     assert written(library) == twins
 
 
+def test_a_new_name_of_a_registry_is_written_beside_each_parameter(library, monkeypatch):
+    chapter = library / "notebooks" / "05_training.md"
+    contents.pairs(check=False)
+    before, comment = chapter.read_text(), study.comment
+    assert f"seed = 0  # {comment('seed')}\n" in before
+    monkeypatch.setattr(study, "comment", lambda name: f"{comment(name)}, anew" if name == "seed" else comment(name))
+    with pytest.raises(InputError, match=r"^05_training\.md, .* differ from what they are made from; run `make pairs`$"):
+        contents.pairs(check=True)
+    contents.pairs(check=False)
+    assert chapter.read_text() == before.replace(f"# {comment('seed')}\n", f"# {comment('seed')}, anew\n")
+    assert "anew" in chapter.with_suffix(".ipynb").read_text()
+    contents.pairs(check=True)
+
+
 def test_a_twin_has_the_cells_of_its_source_and_no_outputs(library):
     twin = json.loads(contents.pair(library / "notebooks" / "05_training.md"))
     source = jupytext.read(library / "notebooks" / "05_training.md")

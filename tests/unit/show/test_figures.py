@@ -318,6 +318,10 @@ def test_colours_of_curves_stand_out_from_white_and_never_alone():
     assert len(set(markers)) == len(set(lines)) == len(style.MARKS)
 
 
+def test_a_representation_that_says_nothing_of_its_rows_is_drawn_all_the_same():
+    assert [axes.get_ylabel() for axes in three_bars(representation="chroma").axes[:2]] == ["row", "row"]
+
+
 def test_three_bars_draw_what_they_are_given():
     figure = three_bars(MAP[None], MFCC[None])  # a leading axis of length 1 is dropped
     alone, sound, both, scale = figure.axes
