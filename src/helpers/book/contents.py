@@ -325,7 +325,7 @@ def _listed(paths: list[Path]) -> str:
 
 
 def _commented(chapter: str) -> str:
-    """A chapter's text in which each parameter says what its field is today: a new name of a registry comes by itself."""
+    """A chapter's text in which each parameter says what its field is today."""
 
     def line(found: re.Match) -> str:
         return found[1] + (study.comment(found[2]) if found[2] in study.FIELDS else found[3])

@@ -261,8 +261,8 @@ def _otherwise(confirmed: pd.DataFrame) -> str:
     trained = "; ".join(f"{kind}: {', '.join(f'{lead:+.2f}' for lead in leads)}" for kind, leads in alone)
     which = f" ({'; '.join(once)})" if once else ""
     return (
-        "*How sure is that?* Each clip counts the same, as planned, so a recording of many clips counts more. With each "
-        f"recording once, which was not planned, the maps score higher than both in **{len(once)} of "
+        "*How sure is that?* Each clip counts the same, as planned, so a recording of many clips counts more. With "
+        f"each recording once, which was not planned, the maps score higher than both in **{len(once)} of "
         f"{found['kind'].nunique()}** kinds{which}."
         + (f" And trainings differ. Minus one curve, each alone: {trained}." if trained else "")
     )

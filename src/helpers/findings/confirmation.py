@@ -199,7 +199,7 @@ def otherwise(rows: pd.DataFrame) -> pd.DataFrame:
     for counted, found in ways.items():
         tests = primary(found)
         wide = tests.pivot(index=KIND, columns="comparison", values=["mean", "low", "high", "p_holm"])
-        wide.columns = [" ".join([rival, *([of] if of != "mean" else [])]) for of, rival in wide.columns]
+        wide.columns = wide.columns.map(lambda two: two[1] if two[0] == "mean" else f"{two[1]} {two[0]}")
         table = ends(tests).merge(wide.reset_index(), on=KIND)
         made.append(table.assign(counted=counted, kind=names(table)).drop(columns=KIND))
     return pd.concat(made, ignore_index=True)

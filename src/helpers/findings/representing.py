@@ -119,7 +119,9 @@ def said(found: pd.DataFrame) -> str:
             f"surely above one map that is the same for all clips for {about}, and above both for {both}."
         )
     asked = len(LEADS) * int(found["score"].notna().sum())
-    return "\n".join([*lines, f"- No interval of a lead is corrected for how many are asked for: {asked}, by all baselines."])
+    return "\n".join(
+        [*lines, f"- No interval of a lead is corrected for how many are asked for: {asked}, by all baselines."]
+    )
 
 
 def _listed(names: list[str], of: int) -> str:

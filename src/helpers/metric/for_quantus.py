@@ -63,10 +63,11 @@ class MonotonicityCorrelation(quantus.MonotonicityCorrelation):  # type: ignore[
         Parameters
         ----------
         points : of the quadrature that stands for the draws from "uniform": the score that more and more draws tend
-            to, the same in every call, whatever `nr_samples` is. None takes `nr_samples` draws of Quantus' own, from
-            numpy's global generator and in Quantus' order: after `np.random.seed` the score is Quantus' to rounding.
-            A `perturb_func` that is not Quantus' own is called `nr_samples` times, as Quantus does, whatever
-            `points` is; another baseline than "uniform" once, because all draws are equal.
+            to, the same in every call, whatever `nr_samples` is. Two are near enough from 0 to 1; wider bounds
+            (`uniform_low`, `uniform_high` in `perturb_func_kwargs`) want more. None takes `nr_samples` draws of
+            Quantus' own, from numpy's global generator and in Quantus' order: after `np.random.seed` the score is
+            Quantus' to rounding. A `perturb_func` that is not Quantus' own is called `nr_samples` times, as Quantus
+            does, whatever `points` is; another baseline than "uniform" once, because all draws are equal.
         order : of tied cells. "stable": that of `blocking.rank_blocks`, with the channels one below the other; cells
             of a column that only the resize of a map tells apart are tied. "stock": numpy's default sort, as Quantus.
 

@@ -327,7 +327,9 @@ def test_a_new_name_of_a_registry_is_written_beside_each_parameter(library, monk
     before, comment = chapter.read_text(), study.comment
     assert f"seed = 0  # {comment('seed')}\n" in before
     monkeypatch.setattr(study, "comment", lambda name: f"{comment(name)}, anew" if name == "seed" else comment(name))
-    with pytest.raises(InputError, match=r"^05_training\.md, .* differ from what they are made from; run `make pairs`$"):
+    with pytest.raises(
+        InputError, match=r"^05_training\.md, .* differ from what they are made from; run `make pairs`$"
+    ):
         contents.pairs(check=True)
     contents.pairs(check=False)
     assert chapter.read_text() == before.replace(f"# {comment('seed')}\n", f"# {comment('seed')}, anew\n")

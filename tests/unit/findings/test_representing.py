@@ -16,8 +16,8 @@ def test_a_lead_over_the_mean_map_is_no_knowledge_where_the_map_is_no_better_tha
     found = pd.DataFrame(rows, columns=["input", "score", "lead_low", "lead_high", "about_low", "about_high"])
     said = representing.said(found.assign(blocks="band", baseline="uniform")).splitlines()
     assert said == [
-        "- Of bands, maps score surely above maps of random nodes for 2 of 3 inputs (knows; is one curve), surely above "
-        "one map that is the same for all clips for 2 of 3 inputs (knows; guesses), and above both for 1 of 3 inputs "
-        "(knows).",
+        "- Of bands, maps score surely above maps of random nodes for 2 of 3 inputs (knows; is one curve), "
+        "surely above one map that is the same for all clips for 2 of 3 inputs (knows; guesses), "
+        "and above both for 1 of 3 inputs (knows).",
         "- No interval of a lead is corrected for how many are asked for: 6, by all baselines.",
     ]
