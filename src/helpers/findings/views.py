@@ -15,7 +15,7 @@ import pandas as pd
 from helpers.audio import sounds, urbansound
 from helpers.experiments import comparison, controls, frame_effects, pictures, properties, scores
 from helpers.findings import ladder, reference
-from helpers.maps import examples, explainers, nulls
+from helpers.maps import examples, explainers, hearing, nulls
 from helpers.maps.examples import Heard
 from helpers.metric import correlation
 from helpers.study import Run
@@ -171,10 +171,10 @@ def _heard(run: Run, maps: explainers.Explanations, i: int) -> Mapping[str, Hear
     guess = nulls.random_nodes(
         maps.nodes.shape[1:], count=1, random=np.random.default_rng((run.null_seed, i)), size=run.shape
     )
-    kept, guessed = nulls.profile(np.stack([maps.maps[i], guess[0]]))
-    curves = {"The clip": np.ones(run.frames), f"What {run.explainer} keeps": kept}
-    curves |= {"What it drops": kept.max() - kept, "What a guess keeps": guessed}
-    return examples.versions(sound, curves, seconds_per_frame=run.seconds_per_frame)
+    kept, guessed = hearing.shares(np.stack([maps.maps[i], guess[0]]), run)
+    shares = {"The clip": np.ones_like(kept), f"What {run.explainer} keeps": kept}
+    shares |= {"What it drops": 1 - kept, "What a guess keeps": guessed}
+    return hearing.versions(sound, shares, run)
 
 
 def _elsewhere(found: Mapping[str, np.ndarray], i: int, second: float) -> Mapping[str, Heard]:

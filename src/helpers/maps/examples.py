@@ -6,7 +6,6 @@ Chapter: notebooks/01_introduction.md, notebooks/06_explanations.md
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,39 +70,6 @@ def sound(run: Run, clip: str) -> Sound:
         picture=representations.picture(torch.from_numpy(samples)[None], rate, run)[0].numpy(),
         frames=representations.sounding_frames(len(samples), rate, run),
     )
-
-
-def versions(sound: Heard, curves: Mapping[str, np.ndarray], *, seconds_per_frame: float) -> dict[str, Heard]:
-    """What curves keep of a sound: each sample times the curve at its time.
-
-    All are equally strong (root mean square), and the strongest peak of all is at most full scale: the ear shall
-    compare what is there, not how loud it is. A sound that is not at hand stays so.
-
-    Parameters
-    ----------
-    curves : (frames,) each, float, at least 0, such as a map's `nulls.profile`; only its shape counts.
-    seconds_per_frame : s; frame i has its middle i times this after the start.
-
-    Returns
-    -------
-    A sound by the name of each curve; silence for a curve that is 0 wherever there is sound.
-
-    Chapter: notebooks/06_explanations.md
-    """
-    if sound.samples is None:
-        return dict.fromkeys(curves, sound)
-    facts = {name: getattr(sound, name) for name in ("clip", "recording", "second", "category", "rate")}
-    seconds = np.arange(len(sound.samples)) / sound.rate
-    parts = {
-        name: sound.samples * np.interp(seconds, seconds_per_frame * np.arange(len(curve)), curve)
-        for name, curve in curves.items()
-    }
-    strength = {name: np.sqrt(np.mean(part**2)) or 1.0 for name, part in parts.items()}
-    loudest = max(np.abs(part).max() / strength[name] for name, part in parts.items())
-    level = min(np.sqrt(np.mean(sound.samples**2)), 1 / max(loudest, 1e-12))
-    return {
-        name: Heard(samples=(part * level / strength[name]).astype(np.float32), **facts) for name, part in parts.items()
-    }
 
 
 def _recorded(run: Run, clip: str) -> Sound:

@@ -37,41 +37,6 @@ def test_a_sound_is_its_file_and_its_features(run):
     assert sound.frames == test.frames[-1]
 
 
-FACTS = {"clip": "a.wav", "recording": 1, "second": 0.0, "category": "siren", "rate": 4}
-
-
-def test_a_curve_keeps_the_moments_it_marks_and_all_versions_are_equally_strong():
-    sound = examples.Heard(samples=np.full(9, 0.25, dtype=np.float32), **FACTS)
-    curve = np.array([0.0, 1.0, 2.0])  # at 0, 1 and 2 s
-    found = examples.versions(sound, {"kept": curve, "dropped": 2 - curve, "all": np.ones(3)}, seconds_per_frame=1.0)
-    share = np.arange(9) / 8
-    np.testing.assert_allclose(found["kept"].samples / found["kept"].samples[-1], share, rtol=1e-6)
-    np.testing.assert_allclose(found["dropped"].samples / found["dropped"].samples[0], 1 - share, atol=1e-6)
-    np.testing.assert_allclose(found["all"].samples, sound.samples, rtol=1e-6)
-    for part in found.values():
-        assert np.sqrt(np.mean(part.samples**2)) == pytest.approx(0.25)
-        assert (part.rate, part.recording, part.samples.dtype) == (4, 1, np.float32)
-
-
-def test_where_one_version_would_be_too_loud_all_are_turned_down_together():
-    sound = examples.Heard(samples=np.ones(4, dtype=np.float32), **FACTS)
-    found = examples.versions(
-        sound, {"one moment": np.array([1.0, 0, 0, 0]), "all": np.ones(4)}, seconds_per_frame=0.25
-    )
-    # one of four samples is as strong as four of half its size
-    np.testing.assert_allclose(found["one moment"].samples, [1, 0, 0, 0])
-    np.testing.assert_allclose(found["all"].samples, [0.5] * 4)
-
-
-def test_an_empty_curve_keeps_silence_and_a_sound_that_is_not_at_hand_stays_so():
-    sound = examples.Heard(samples=np.full(9, 0.5, dtype=np.float32), **FACTS)
-    found = examples.versions(sound, {"kept": np.zeros(3), "dropped": np.ones(3)}, seconds_per_frame=1.0)
-    assert (found["kept"].samples == 0).all()
-    np.testing.assert_allclose(found["dropped"].samples, sound.samples)
-    away = examples.Heard(samples=None, **FACTS)
-    assert examples.versions(away, {"kept": np.ones(3)}, seconds_per_frame=1.0) == {"kept": away}
-
-
 def test_a_sound_that_is_not_there_is_said_in_one_sentence(run):
     with pytest.raises(InputError, match=r"1-2-3-4\.wav"):
         examples.sound(run, "1-2-3-4.wav")
