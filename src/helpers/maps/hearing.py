@@ -98,8 +98,8 @@ def bands(run: Run) -> np.ndarray:
     """
     if not has_bands(run):
         raise InputError(
-            f'rows of the representation "{run.representation}" are no frequencies; weigh moments, (frames,), or choose '
-            "log-mel or spectrogram (representation)"
+            f'rows of the representation "{run.representation}" are no frequencies; weigh moments, (frames,), or '
+            "choose log-mel or spectrogram (representation)"
         )
     count, nyquist = run.n_fft // 2 + 1, run.sampling_rate / 2
     if run.representation == "log-mel":
