@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +58,8 @@ def weighted(sound: Heard, share: np.ndarray, run: Run) -> Heard:
 
     Parameters
     ----------
-    sound : at hand. share : (frames,) or (rows, frames), such as one of `shares`; straight lines between frames.
+    sound : stays as it is where it is not at hand.
+    share : (frames,) or (rows, frames), such as one of `shares`; straight lines between frames.
 
     Returns
     -------
@@ -70,13 +72,15 @@ def weighted(sound: Heard, share: np.ndarray, run: Run) -> Heard:
 
     Source: torchaudio's filter banks. Chapter: notebooks/06_explanations.md
     """
+    if sound.samples is None:
+        return sound
     middles = run.hop_length * np.arange(run.frames) / run.sampling_rate  # of frames, s
     if share.ndim == 1:
         seconds = np.arange(len(sound.samples)) / sound.rate
         part = sound.samples * np.interp(seconds, middles, share)
         return dataclasses.replace(sound, samples=part.astype(np.float32))
     hop, window = run.n_fft // 4, torch.hann_window(run.n_fft)
-    stft = {"n_fft": run.n_fft, "hop_length": hop, "window": window}
+    stft: dict[str, Any] = {"n_fft": run.n_fft, "hop_length": hop, "window": window}
     wave = representations.resample(sound.rate, run.sampling_rate)(torch.from_numpy(sound.samples)[None])[0]
     spectrum = torch.stft(wave, **stft, pad_mode="constant", return_complex=True)
     seconds = hop * np.arange(spectrum.shape[1]) / run.sampling_rate
@@ -129,16 +133,17 @@ def versions(sound: Heard, shares: Mapping[str, np.ndarray], run: Run) -> dict[s
     """
     if sound.samples is None:
         return dict.fromkeys(shares, sound)
-    parts = {name: weighted(sound, share, run) for name, share in shares.items()}
+    weighed = {name: weighted(sound, share, run) for name, share in shares.items()}
+    parts = {name: np.asarray(one.samples) for name, one in weighed.items()}
     strength = {name: _strength(part) or 1.0 for name, part in parts.items()}
-    loudest = max(np.abs(part.samples).max() / strength[name] for name, part in parts.items())
-    level = min(_strength(sound), 1 / max(loudest, 1e-12))
+    loudest = max(np.abs(part).max() / strength[name] for name, part in parts.items())
+    level = min(_strength(sound.samples), 1 / max(loudest, 1e-12))
     return {
-        name: dataclasses.replace(part, samples=(part.samples * (level / strength[name])).astype(np.float32))
-        for name, part in parts.items()
+        name: dataclasses.replace(one, samples=(parts[name] * (level / strength[name])).astype(np.float32))
+        for name, one in weighed.items()
     }
 
 
-def _strength(sound: Heard) -> float:
-    """Root mean square of the samples."""
-    return float(np.sqrt(np.mean(np.square(sound.samples, dtype=np.float64))))
+def _strength(samples: np.ndarray) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))

@@ -306,7 +306,7 @@ def test_the_banner_says_synthetic_first_and_what_is_changed(executed, markdown)
 
 def test_the_banner_says_synthetic_also_when_the_stand_in_is_named(library, stand_in):
     values = {"profile": "smoke", "data": str(stand_in), "seed": 0}
-    text = execute.banner(source=Path("05_training.md"), values=values, seconds=3.4, words=1099)
+    text = execute.banner(source=study.ROOT / "notebooks" / "05_training.md", values=values, seconds=3.4, words=1099)
     assert "**synthetic stand-in**" in text
     assert str(stand_in) not in text
     assert "executed in 3 s; about 5 min to read" in text
@@ -318,7 +318,7 @@ def test_the_banner_says_recordings_for_recordings(library):
         (study.DATA / "UrbanSound8K" / "audio" / f"fold{fold}").mkdir(parents=True)
         (study.DATA / "UrbanSound8K" / "audio" / f"fold{fold}" / "1-0-0-0.wav").touch()
     values = {"profile": "thesis", "data": "", "architectures": "resnet18 resnet34"}
-    text = execute.banner(source=Path("09_results.md"), values=values, seconds=1, words=20)
+    text = execute.banner(source=study.ROOT / "notebooks" / "05_training.md", values=values, seconds=1, words=20)
     assert "Data on this page: UrbanSound8K\n:class: note provenance" in text
     assert "Real recordings from UrbanSound8K. Profile `thesis`" in text
     assert "Networks learned from folds 1; fold 10 tests" in text
@@ -330,7 +330,7 @@ def test_the_banner_says_how_many_clips_are_left_out_and_which(library, stand_in
     clip = min((folder / "audio" / "fold3").iterdir())
     clip.unlink()
     values = {"data": str(folder), "profile": "smoke", "left_out": 1}
-    text = execute.banner(source=Path("05_training.md"), values=values, seconds=1, words=20)
+    text = execute.banner(source=study.ROOT / "notebooks" / "05_training.md", values=values, seconds=1, words=20)
     said = f"**Clips that cannot be used and are left out: 1** (audio/fold3/{clip.name} is not there)."
     assert said in text
     assert "left_out 1" in text
@@ -345,12 +345,26 @@ def test_several_names_reach_the_chapter_as_they_were_given(executed, engine):
 
 def test_the_banner_of_a_recorded_page_names_its_runs(library):
     values = {"profile": "quick", "seed": 0, "data": "recorded", "architectures": "resnet18 resnet101"}
-    text = execute.banner(source=Path("09_results.md"), values=values, seconds=1, words=20)
+    source = study.ROOT / "notebooks" / "05_training.md"
+    text = execute.banner(source=source, values=values, seconds=1, words=20)
+    assert "comes with the book" not in text
     assert "Data on this page: UrbanSound8K, recorded\n:class: note provenance" in text
     assert "`resnet18 seed=0 hop_length=1024 training_folds=1+2`" in text
     assert "`resnet101 seed=0 hop_length=1024 training_folds=1+2`" in text
     assert "Networks learned from folds 1, 2; fold 10 tests" in text
     assert "Profile" not in text
+
+
+def test_the_banner_names_the_network_that_a_page_asks(library):
+    values = {"profile": "quick", "data": "recorded", "architectures": "resnet101"}
+    source = library / "notebooks" / "05_training.md"
+    known = f"`{study.traveller().key}`"
+    source.write_text("other = study.with_network(run)\n")
+    beside = execute.banner(source=source, values=values, seconds=1, words=20)
+    assert f"the one that comes with the book: {known}." in beside
+    source.write_text("run = study.with_network(study.open())\n")
+    alone = execute.banner(source=source, values=values, seconds=1, words=20)
+    assert f"the same in every copy: {known}." in alone
 
 
 def test_the_banner_of_a_page_without_data_names_its_source_only():
