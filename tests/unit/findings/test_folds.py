@@ -165,3 +165,14 @@ def test_the_folds_that_the_third_plan_tests_are_those_that_it_names():
     assert "**eight folds 1, 2 and 4 to 9**" in text
     assert set(folds.PLANNED) == {1, 2, *range(4, 10)}
     assert f"**±{confirmation.BOUND:.2f}**" in text
+
+
+def test_clips_that_fill_four_seconds_are_the_longest_also_where_some_have_a_frame_more(monkeypatch):
+    # 4 s at 44.1 kHz and hop 1024: 1 + 176400 // 1024 = 173 frames
+    rows = pd.DataFrame({"clip": ["a", "b", "c"], "recording": [1, 2, 3], "frames": [172, 173, 174]})
+    rows = rows.assign(architecture="resnet18", seed=0, setting="seed=0 hop_length=1024")
+    for name in ("Grad-CAM", *confirmation.RIVALS.values()):
+        rows[f"{name} inside"] = 0.5
+    monkeypatch.setattr(folds.artifacts, "across", lambda runs, read: rows)
+    parts = {part: folds.leads(run(), clips=part)["recording"].tolist() for part in ("", "longest", "shorter")}
+    assert parts == {"": [1, 2, 3], "longest": [2, 3], "shorter": [1]}
