@@ -23,7 +23,7 @@ def computed() -> dict[str, str]:
     written = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(artifacts, "write_text", lambda path, text: written.update({path.name: text}))
-        reference.show(reference.write())
+        answer.show(answer.write())
     return written
 
 

@@ -311,7 +311,7 @@ def record(*, name: str, data: str) -> None:
     """
     from helpers.audio import overlaps, sounds
     from helpers.book import outcomes, picture, studies
-    from helpers.findings import reference
+    from helpers.findings import answer
 
     study.study(name)  # refuses one that is not there before anything is written
     bench = site.BUILD / "bench.json"
@@ -333,12 +333,12 @@ def record(*, name: str, data: str) -> None:
                 written.append(sounds.record_slices(source.folder))
             written += studies.record(name, data)
             written.append(overlaps.record(source.folder, sounds.clips(study.open(profile="thesis", data=data))))
-            answer = reference.write()
+            said = answer.write()
             written += [picture.write(stage / "ladder.svg"), picture.first(stage)]
             written += [outcomes.write()] if name == "reference" else []  # the chapters open its runs alone
     print("\n".join(str(study.RECORDED / (p.relative_to(stage) if isinstance(p, Path) else p)) for p in written))
     if not source.synthetic:
-        reference.show(answer)
+        answer.show(said)
 
 
 @contextlib.contextmanager

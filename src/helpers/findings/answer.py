@@ -5,14 +5,16 @@ Chapter: notebooks/19_answer.md
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
-from helpers import study
-from helpers.experiments import specifications
-from helpers.findings import confirmation, curve, folds, ledger, plan, readings, statistics
+from helpers import artifacts, study
+from helpers.experiments import controls, scores, specifications
+from helpers.findings import confirmation, curve, depth, folds, ledger, plan, readings, reference, statistics
+from helpers.networks import training
 
 ENDS = ("survives", "does not survive", "undecided", "not testable here")
 # what one verdict of the ledger comes to
@@ -332,3 +334,31 @@ def sheet(
     for end, part in claims(verdicts, controls, curves, trend=trend).groupby("end", sort=False):
         lines.append(f"- *{end}*: {' '.join(part['statement'])}")
     return "\n".join(lines) + "\n"
+
+
+def write() -> str:
+    """Write what follows from the recorded runs, the ledger, the answer and the sheet, and give the answer."""
+    every, found = reference.runs(), reference.verdicts()
+    own = artifacts.across(reference.runs(controls.CONTROLS), controls.CONTROLS.read)
+    curves = artifacts.across(reference.runs(curve.CURVE), curve.CURVE.read)
+    artifacts.write_text(study.RECORDED / "verdicts.csv", found.to_csv(index=False))
+    new = artifacts.across(reference.confirmed(), controls.CONTROLS.read)
+    table = summary(
+        artifacts.across(every, scores.table),
+        artifacts.across(every, training.predictions),
+        found,
+        training_folds=every[0].training_folds,
+    )
+    facts = found, own, curves, new, folds.planned(every[0])
+    said = f"{three(*facts)}\n\nThe networks of the first two sentences:\n\n{table}"
+    artifacts.write_text(study.RECORDED / "answer.md", said)
+    artifacts.write_text(study.RECORDED / "sheet.md", sheet(*facts, trend=depth.recorded()))
+    return said
+
+
+def show(said: str) -> None:
+    """Write the answer into the README."""
+    readme = study.ROOT / "README.md"
+    marked = re.compile(r"(<!-- answer: .*? -->\n).*(<!-- /answer -->)", re.DOTALL)
+    text = marked.sub(lambda found: f"{found[1]}{said}{found[2]}", readme.read_text())
+    artifacts.write_text(readme, text)

@@ -1,11 +1,10 @@
-"""The runs behind the book's answer: recorded, joined, and what is written from them.
+"""The runs behind the book's answer: recorded and joined.
 
 Chapter: notebooks/13_reference.md, notebooks/19_answer.md
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +12,7 @@ import pandas as pd
 from helpers import artifacts, study
 from helpers.artifacts import Artefact
 from helpers.experiments import controls, scores
-from helpers.findings import answer, confirmation, curve, folds, ledger
+from helpers.findings import confirmation, ledger
 from helpers.networks import training
 from helpers.study import Run
 
@@ -101,33 +100,3 @@ def kept() -> pd.DataFrame:
     table = pd.read_csv(study.RECORDED / "verdicts.csv")
     last = table["run"].str.rsplit(" and ", n=1).str[-1].str.split(" ", n=1).str[1]
     return table.assign(setting=last.str.replace(r" training_folds=\S+", "", regex=True))
-
-
-def write() -> str:
-    """Write what follows from the recorded runs, the ledger, the answer and the sheet, and give the answer."""
-    from helpers.findings import depth  # here, because it asks this module for its runs
-
-    every, found = runs(), verdicts()
-    own = artifacts.across(runs(controls.CONTROLS), controls.CONTROLS.read)
-    curves = artifacts.across(runs(curve.CURVE), curve.CURVE.read)
-    artifacts.write_text(study.RECORDED / "verdicts.csv", found.to_csv(index=False))
-    new = artifacts.across(confirmed(), controls.CONTROLS.read)
-    table = answer.summary(
-        artifacts.across(every, scores.table),
-        artifacts.across(every, training.predictions),
-        found,
-        training_folds=every[0].training_folds,
-    )
-    facts = found, own, curves, new, folds.planned(every[0])
-    said = f"{answer.three(*facts)}\n\nThe networks of the first two sentences:\n\n{table}"
-    artifacts.write_text(study.RECORDED / "answer.md", said)
-    artifacts.write_text(study.RECORDED / "sheet.md", answer.sheet(*facts, trend=depth.recorded()))
-    return said
-
-
-def show(said: str) -> None:
-    """Write the answer into the README."""
-    readme = study.ROOT / "README.md"
-    marked = re.compile(r"(<!-- answer: .*? -->\n).*(<!-- /answer -->)", re.DOTALL)
-    text = marked.sub(lambda found: f"{found[1]}{said}{found[2]}", readme.read_text())
-    artifacts.write_text(readme, text)

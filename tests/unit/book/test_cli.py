@@ -17,7 +17,7 @@ from snakemake.common.configfile import load_configfile
 from helpers import InputError, study
 from helpers.audio import overlaps, sounds
 from helpers.book import cli, contents, graph, jobs, outcomes, picture, site, studies
-from helpers.findings import reference
+from helpers.findings import answer
 from tests.conftest import Tree
 from tests.unit.audio import corpus
 
@@ -663,8 +663,8 @@ def test_record_takes_times_of_a_bench_without_recordings(library, capfd):
 def test_record_copies_the_study_and_then_writes_what_follows(library, monkeypatch, capfd, tmp_path):
     done = []
     monkeypatch.setattr(studies, "record", lambda name, data: done.append(name) or ["a.csv", "b.npz"])
-    monkeypatch.setattr(reference, "write", lambda: done.append("answer") or "yes")
-    monkeypatch.setattr(reference, "show", lambda said: done.append(said))
+    monkeypatch.setattr(answer, "write", lambda: done.append("answer") or "yes")
+    monkeypatch.setattr(answer, "show", lambda said: done.append(said))
     monkeypatch.setattr(picture, "write", lambda path: path)
     monkeypatch.setattr(picture, "first", lambda folder: folder / "first.md")
     monkeypatch.setattr(sounds, "record_slices", None)  # this table is not the official one
