@@ -90,10 +90,17 @@ def table(
     styler = Styler(shown.rename(columns=rename), caption=html.escape(caption, quote=False), cell_ids=False, uuid=name)
     held = {rename.get(name, name) for name in links}
     styler.format(escape="html", subset=[name for name in styler.columns if name not in held])
+    styler.format(_unbroken, escape="html", subset=[rename.get(name, name) for name in ends if name in shown])
     styler.format_index(escape="html", axis="columns").format_index(escape="html", axis="index")
     look: Any = {rename.get(n, n): [{"selector": "", "props": [("width", width)]}] for n, width in widths.items()}
     styler.set_table_styles(look)
     return styler if index else styler.hide(axis="index")
+
+
+def _unbroken(text: str) -> str:
+    """An estimate over its interval where both do not fit a line (a phone), and never the interval in pieces."""
+    estimate, bracket, interval = text.partition(" (")
+    return estimate + bracket + interval.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _text(value: Any, spec: str, *, whole: bool, missing: str) -> str:

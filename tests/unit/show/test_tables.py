@@ -56,8 +56,8 @@ def test_an_estimate_takes_its_interval_in():
     )
     assert cells(shown)[1:] == (
         ["run", "superiority", "lead", "needed", "clips"],
-        ["ResNet18", "41% (30% to 52%)", "+0.12 (-0.03 to +0.27)", "123", "837"],
-        ["ResNet101", "50% (40% to 60%)", "–", "7", "12 000"],
+        ["ResNet18", "41% (30%\xa0to\xa052%)", "+0.12 (-0.03\xa0to\xa0+0.27)", "123", "837"],  # an interval is unbroken
+        ["ResNet101", "50% (40%\xa0to\xa060%)", "–", "7", "12 000"],
     )
 
 
