@@ -67,3 +67,20 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const box of boxes) watch.observe(box);
   for (const picture of document.querySelectorAll(".bd-article img")) picture.addEventListener("load", look);
 });
+
+// In the dark theme a figure is turned over, but no panel where a shade stands for a number: there the same picture lies above it.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const picture of document.querySelectorAll("img.shaded")) {
+    const above = picture.cloneNode(), both = document.createElement("span");
+    const panels = [...picture.classList].filter((name) => name.startsWith("at-")).map((name) => name.split("-").slice(1).map((end) => `${end / 10}%`));
+    const start = `${panels[0][0]} ${panels[0][1]}`; // there and back, so that the lines between panels enclose nothing
+    const corners = panels.flatMap(([l, t, r, b]) => [`${l} ${t}`, `${r} ${t}`, `${r} ${b}`, `${l} ${b}`, `${l} ${t}`, start]);
+    above.style.clipPath = `polygon(evenodd, ${start}, ${corners.join(", ")})`;
+    above.className = "above dark-light";
+    above.alt = "";
+    above.removeAttribute("id");
+    both.className = "turned";
+    picture.replaceWith(both);
+    both.append(picture, above);
+  }
+});

@@ -30,6 +30,7 @@ _EACH = re.compile(r"^% each architecture\n(.*?)^% end\n?", re.MULTILINE | re.DO
 _HELD = re.compile(r"data:(audio/mpeg|application/json);base64,([A-Za-z0-9+/=]+)")
 _CAPTION = re.compile(r"<caption[^>]*>")
 _NUMBER = '<span class="caption-number" id="table-{0}">Table {0}. </span>'
+_CLASSES = re.compile(rb"class=([a-z0-9 -]+);")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object in memory: another each time
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 WORDS_A_MINUTE = 200  # read slowly, with figures and tables between them
@@ -202,7 +203,7 @@ def _make_page(
                 shown.data["text/html"] = lifted(_numbered(shown.data["text/html"], tables), root=root)
             if "text/plain" in shown.get("data", {}):
                 shown.data["text/plain"] = _ADDRESS.sub("", shown.data["text/plain"])
-            _mark_drawn(cell, shown)
+            _mark_figure(cell, shown)
             kept.append(shown)
         cell.outputs = kept
         figure = cell.metadata.get("mystnb", {}).get("figure")
@@ -225,13 +226,11 @@ def _numbered(shown: str, tables: Iterator[int]) -> str:
     return _CAPTION.sub(lambda found: f"{found[0]}{_NUMBER.format(next(tables))}", shown)
 
 
-def _mark_drawn(cell: NotebookNode, shown: NotebookNode) -> None:
-    """Give a figure of lines on white the class by which the dark theme knows it."""
-    from helpers.show import style  # here, because a kernel that is forked shall choose matplotlib's backend itself
-
+def _mark_figure(cell: NotebookNode, shown: NotebookNode) -> None:
+    """Give a figure the classes by which the dark theme knows it (`style.classes`), which stand in its file."""
     picture = base64.b64decode(shown.get("data", {}).get("image/png", ""))
-    if style.DRAWN.encode() in picture[:400]:
-        cell.metadata.setdefault("mystnb", {}).setdefault("image", {})["classes"] = "drawn"
+    if found := _CLASSES.search(picture[:1000]):
+        cell.metadata.setdefault("mystnb", {}).setdefault("image", {})["classes"] = found[1].decode()
 
 
 def _is_picture(shown: NotebookNode) -> bool:

@@ -18,6 +18,7 @@ from helpers.audio import urbansound
 from helpers.experiments import controls, frame_effects
 from helpers.findings import answer, ladder, reference
 from helpers.maps import examples, explainers
+from helpers.show import style
 from helpers.study import Run
 
 
@@ -36,13 +37,15 @@ def first(folder: Path) -> Path:
     maps = explainers.explanations(run)
     table, at = _scored(run, maps.clips)
     sound = examples.sound(run, maps.clips[at])
-    _save(clip(), folder / "clip.svg", name=run.key)
+    figure = clip()
+    _save(figure, folder / "clip.svg", name=run.key)
     said = answer.one(artifacts.across(reference.confirmed(), controls.CONTROLS.read))
     name = sound.category.replace("_", " ")
     text = f"""{said}
 
 ```{{figure}} ../data/recorded/clip.svg
 :name: fig:first-clip
+:class: {style.classes(figure)}
 :alt: A clip of the class {name} over time. Above, its MFCC in grey with the {run.explainer} map in colour over it. \
 Below, one bar for each moment: how much the network's answer changes when it is replaced.
 

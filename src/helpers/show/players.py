@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from scipy import signal
 
 from helpers import InputError
+from helpers.show import style
 
 RATES = (22_050, 44_100, 48_000)  # Hz; MP3 knows only some rates, every browser plays these
 LONGEST = 30  # s; a page carries its sounds
@@ -154,7 +155,7 @@ def follow(figure: Figure, players: Iterable[HTML], *, caption: str, alt: str) -
 
     Chapter: notebooks/06_explanations.md
     """
-    figure.draw_without_rendering()  # sets the panels in their places
+    theme = style.classes(figure)
     first = figure.axes[0]
     width, (start, end) = first.get_position(), first.get_xlim()
     file = io.BytesIO()
@@ -162,7 +163,7 @@ def follow(figure: Figure, players: Iterable[HTML], *, caption: str, alt: str) -
     held = base64.b64encode(file.getvalue()).decode()
     return HTML(
         f'<figure class="follow" data-left="{width.x0:.5f}" data-right="{width.x1:.5f}" data-start="{start:g}" '
-        f'data-end="{end:g}">{row(players).data}<div class="moving"><img class="dark-light" '
+        f'data-end="{end:g}">{row(players).data}<div class="moving"><img class="dark-light {theme}" '
         f'alt="{html.escape(alt)}" src="data:image/png;base64,{held}"/><span class="line" hidden></span></div>'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
     )

@@ -64,9 +64,20 @@ def looks(labels: Iterable[str]) -> list[tuple]:
     return [taken[label] if label in taken else next(free) for label in labels]
 
 
-DRAWN = (
-    "lines on white"  # in a figure's file: no shade in it stands for a number, so that the dark theme may turn it over
-)
+def classes(figure: Figure) -> str:
+    """How the dark theme may show a figure: "drawn" is turned over, of a "shaded" one all but some panels.
+
+    In these a shade stands for a number. Each has a name, "at-" and its left, upper, right and lower end in thousandths
+    of the figure, by which book.js and book.css know it.
+
+    Chapter: all; see `players.follow` in notebooks/06_explanations.md
+    """
+    figure.draw_without_rendering()  # sets the panels in their places
+    held = [axes.get_position() for axes in figure.axes if axes.images or _shades(axes)]
+    ends = [(box.x0, 1 - box.y1, box.x1, 1 - box.y0) for box in held]
+    return " ".join(
+        ["shaded" if ends else "drawn", *("at-" + "-".join(f"{1000 * end:.0f}" for end in e) for e in ends)]
+    )
 
 
 def _shades(axes: Axes) -> bool:
@@ -78,8 +89,7 @@ class Picture(Figure):
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
-        pictured = any(axes.images or (axes.collections and _shades(axes)) for axes in self.axes)
-        self.savefig(file, format="png", metadata={} if pictured else {"Comment": DRAWN})
+        self.savefig(file, format="png", metadata={"Comment": f"class={classes(self)};"})
         return file.getvalue()
 
 

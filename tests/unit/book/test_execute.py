@@ -16,7 +16,6 @@ from nbformat.v4 import new_output
 
 from helpers import InputError, study
 from helpers.book import contents, execute
-from helpers.show import style
 from tests.unit.book import made
 from tests.unit.book.conftest import PICTURE, Papermill
 
@@ -449,10 +448,10 @@ def test_a_failing_cell_leaves_no_page_and_keeps_the_old_one(library, line, erro
 # Figures
 
 
-def test_a_figure_of_lines_is_known_to_the_dark_theme_and_says_where_it_comes_from(executed):
-    pictures = [b"\x89PNG " + said.encode() for said in (style.DRAWN, "a map")]
+def test_a_figure_is_known_to_the_dark_theme_and_says_where_it_comes_from(executed):
+    pictures = [b"\x89PNG " + said for said in (b"class=drawn;", b"class=shaded at-0-10-500-990;", b"a picture")]
     shown = [new_output("display_data", {"image/png": base64.b64encode(one).decode()}) for one in pictures]
-    for output, marked in zip(shown, ("drawn", None), strict=True):
+    for output, marked in zip(shown, ("drawn", "shaded at-0-10-500-990", None), strict=True):
         page = executed("05_training", folder="recorded/resnet18", outputs=[output], data="recorded")
         cells = [cell for cell in page.cells if cell.cell_type == "code" and cell.outputs]
         assert {cell.metadata.get("mystnb", {}).get("image", {}).get("classes") for cell in cells} == {marked}

@@ -1,5 +1,6 @@
 import functools
 import io
+import re
 
 import numpy as np
 import pandas as pd
@@ -303,6 +304,21 @@ def test_a_notebook_shows_the_figure_as_one_opaque_picture():
     picture = plt.imread(io.BytesIO(shown["image/png"]))
     assert picture.shape[1] == pytest.approx(style.WIDTH * 150, abs=1)
     assert (picture[..., 3] == 1).all()
+
+
+def test_the_dark_theme_knows_which_panels_hold_shades():
+    with style.picture(height=2, source="s") as figure:
+        lines, shades = figure.subplots(1, 2)
+    for axes, place in ((lines, (0, 0, 0.4, 1)), (shades, (0.5, 0.1, 0.25, 0.8))):
+        axes.set_position(place)  # left, lower, width, height
+    assert style.classes(figure) == "drawn"
+    shades.pcolormesh(np.eye(2))
+    assert style.classes(figure) == "shaded at-500-100-750-900"
+    lines.imshow(np.eye(2), aspect="auto")
+    assert style.classes(figure) == "shaded at-0-0-400-1000 at-500-100-750-900"
+    bars = show.three_bars(MAP, MFCC, title="t", seconds_per_frame=STEP, source=SOURCE)
+    assert re.findall(r"shaded|drawn|at", style.classes(bars)) == ["shaded", "at", "at", "at", "at"]
+    assert b"class=shaded at-0-0-400-1000 at-500-100-750-900;" in figure._repr_png_()[:1000]
 
 
 def test_a_dark_style_of_the_reader_changes_nothing():
@@ -939,16 +955,6 @@ def test_growth_is_drawn_as_multiples_of_the_first_beside_the_line_where_both_gr
     assert [line.tolist() for line in clips.lines[0].get_data()] == [[1, 10], [1, 11]]
     assert list(clips.lines[1].get_xdata()) == [1, 10]
     assert bands.get_xlabel() == "times as many rows"
-
-
-def test_the_dark_theme_may_turn_over_lines_on_white_and_no_picture_whose_shades_are_numbers():
-    lines = show.slices_per_class(SLICES, source=SOURCE)._repr_png_()
-    greys = show.three_bars(MAP, MFCC, title="t", seconds_per_frame=STEP, source=SOURCE)._repr_png_()
-    assert style.DRAWN.encode() in lines[:400]
-    assert style.DRAWN.encode() not in greys
-    with style.picture(height=2, source=SOURCE) as figure:
-        figure.subplots().pcolormesh(MAP)
-    assert style.DRAWN.encode() not in figure._repr_png_()
 
 
 def test_what_is_known_by_name_looks_the_same_whatever_stands_beside_it():
