@@ -251,7 +251,8 @@ def _again(by_fold: pd.DataFrame) -> list[str]:
         f"The same question of the thesis's network on {len(own)} other folds, by a third plan: {len(own)} networks, "
         f"each tested on the fold that it did not learn from ({clips} clips of {recordings} recordings). Mean over "
         f"folds, minus maps that know nothing {nothing}, minus one curve for all clips {shared}. By the rule: "
-        f"**{confirmation.end(tests)}**.",
+        f"**{confirmation.end(tests)}**. This does not replace the second plan's end, in the table's first row. "
+        f"{folds.how_sure(by_fold)}",
     ]
 
 

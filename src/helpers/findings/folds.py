@@ -27,7 +27,8 @@ ALL = frozenset(range(1, 11))
 LONGEST = 4.0  # seconds: what a clip of UrbanSound8K has at most, to some samples
 PLANNED = (1, 2, 4, 5, 6, 7, 8, 9)  # test folds of the third plan: no map of them had been scored
 MEAN = "mean over folds"
-_NOTHING = pd.DataFrame(columns=["network", "of", "test fold", "mean", "low", "high", "clips", "recordings"])
+ALIKE = "each recording once"  # the mean over recordings of the mean of their clips
+_NOTHING = pd.DataFrame(columns=["network", "of", "test fold", "mean", "low", "high", "clips", "recordings", ALIKE])
 
 
 def runs(run: Run) -> list[Run]:
@@ -131,12 +132,13 @@ def leads(run: Run, *, where: str = confirmation.INSIDE, clips: str = "") -> pd.
     return found.rename(columns=confirmation.RIVALS)[["recording", *confirmation.RIVALS.values()]]
 
 
-def primary(by_fold: pd.DataFrame, *, bound: float = confirmation.BOUND) -> pd.DataFrame:
+def primary(by_fold: pd.DataFrame, *, bound: float = confirmation.BOUND, of: str = "mean") -> pd.DataFrame:
     """The tests of the third plan: the lead of each fold in `PLANNED` is one number, and their mean is held against 0.
 
     Parameters
     ----------
     by_fold : from `summary` of `leads`, of one family. bound : as in `confirmation.primary`.
+    of : the column of `by_fold` that is a fold's lead; "mean" as planned, `ALIKE` to see what else it could say.
 
     Returns
     -------
@@ -149,7 +151,7 @@ def primary(by_fold: pd.DataFrame, *, bound: float = confirmation.BOUND) -> pd.D
     made = []
     planned = by_fold[by_fold["test fold"].isin([str(fold) for fold in PLANNED])]
     for comparison, rival in confirmation.RIVALS.items():
-        own = planned.loc[planned["of"] == rival, "mean"].to_numpy(float)
+        own = planned.loc[planned["of"] == rival, of].to_numpy(float)
         facts = {
             "comparison": comparison,
             "minus": rival,
@@ -166,6 +168,31 @@ def primary(by_fold: pd.DataFrame, *, bound: float = confirmation.BOUND) -> pd.D
     table = pd.DataFrame(made)
     table["p_holm"] = multipletests(table["p"], method="holm")[1] if table["p"].notna().all() else np.nan
     return table
+
+
+def how_sure(by_fold: pd.DataFrame) -> str:
+    """Exploratory, as Markdown: how far the folds of the third plan differ, and its end with each recording once.
+
+    Parameters
+    ----------
+    by_fold : as for `primary`, with all of `PLANNED`.
+
+    Chapter: notebooks/21_confirmation.md
+    """
+    rival = confirmation.RIVALS["C"]
+    own = by_fold[by_fold["test fold"].isin(map(str, PLANNED)) & (by_fold["of"] == rival)]
+    ends = (
+        f"{row['mean']:+.2f} (fold {row['test fold']})" for _, row in own.sort_values("mean").iloc[[0, -1]].iterrows()
+    )
+    above, below = (own["low"] > 0).sum(), (own["high"] < 0).sum()
+    tests = primary(by_fold, of=ALIKE)
+    lead = tests.set_index("minus").loc[rival]
+    return (
+        f"*How sure is that?* The folds differ. Minus one curve for all clips, they go from {' to '.join(ends)}; "
+        f"intervals from recordings lie above 0 on {above} and below 0 on {below} of them. With each recording once, "
+        f"which was not planned, their mean is {lead['mean']:+.2f} ({lead['low']:+.2f} to "
+        f"{lead['high']:+.2f}), and maps would be **{confirmation.end(tests)}**."
+    )
 
 
 def summary(
@@ -211,8 +238,9 @@ def over(
 
     Returns
     -------
-    A row per fold and one for the mean over folds: test fold, mean with its 95 % interval low, high, clips, recordings.
-    With a fold of one recording the mean over folds has no interval (NaN).
+    A row per fold and one for the mean over folds: test fold, mean with its 95 % interval low, high, clips,
+    recordings; each recording once: the mean in which each recording counts the same, by the mean of its clips. With a
+    fold of one recording the mean over folds has no interval (NaN).
 
     Source: Salamon, Jacoby & Bello 2014; Field & Welsh 2007 (cluster bootstrap). Chapter: notebooks/13_reference.md
     """
@@ -223,12 +251,13 @@ def over(
         low, high = statistics.interval(np.mean, part["value"], part["recording"], draws=draws)
         rows.append({"test fold": str(fold), "mean": part["value"].mean(), "low": low, "high": high, **_counts(part)})
     low, high = _interval(table, draws=draws)
-    mean = float(np.mean([row["mean"] for row in rows])) if rows else np.nan
-    return pd.DataFrame([*rows, {"test fold": MEAN, "mean": mean, "low": low, "high": high, **_counts(table)}])
+    means = pd.DataFrame(rows, columns=["mean", ALIKE]).mean()
+    return pd.DataFrame([*rows, {"test fold": MEAN, "low": low, "high": high, **_counts(table), **means}])
 
 
-def _counts(part: pd.DataFrame) -> dict[str, int]:
-    return {"clips": len(part), "recordings": part["recording"].nunique()}
+def _counts(part: pd.DataFrame) -> dict[str, float]:
+    each = part.groupby("recording")["value"].mean()
+    return {"clips": len(part), "recordings": len(each), ALIKE: each.mean()}
 
 
 def _interval(table: pd.DataFrame, *, draws: int) -> tuple[float, float]:

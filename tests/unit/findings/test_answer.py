@@ -197,9 +197,11 @@ def told(monkeypatch, *, signs=(NO, NO), leads=(0.3, -0.1), rival=0.1, seeds=(0,
 def by_fold(leads: tuple[float, ...]) -> pd.DataFrame:
     """Leads of folds, the same over both rivals, with ten clips of two recordings in each fold."""
     each = zip(folds.PLANNED, leads, strict=False)
-    rows = [(rival, str(fold), lead, 10, 2) for fold, lead in each for rival in confirmation.RIVALS.values()]
-    rows += [(rival, "3", 0.9, 444, 80) for rival in confirmation.RIVALS.values()]
-    return pd.DataFrame(rows, columns=["of", "test fold", "mean", "clips", "recordings"])
+    rivals = confirmation.RIVALS.values()
+    rows = [(rival, str(fold), lead, lead / 2, 0.01, 0.9, 10, 2) for fold, lead in each for rival in rivals]
+    rows += [(rival, "3", 0.9, 0.9, 0.8, 1, 444, 80) for rival in rivals]
+    named = ["of", "test fold", "mean", folds.ALIKE, "low", "high", "clips", "recordings"]
+    return pd.DataFrame(rows, columns=named)
 
 
 def test_the_first_sentence_counts_networks_whose_scores_are_mostly_negative(monkeypatch):
@@ -243,7 +245,10 @@ def test_the_third_plan_is_said_once_all_its_folds_are_there(monkeypatch):
     assert "on 8 other folds, by a third plan: 8 networks" in again
     assert "(80 clips of 16 recordings)" in again
     assert again.count("+0.20 (+0.11 to +0.29)") == 2
-    assert again.endswith("By the rule: **about this clip**.")
+    assert "By the rule: **about this clip**. This does not replace the second plan's end" in again
+    # every fold's interval lies above 0; half of each lead where each recording counts the same
+    assert "from +0.10 (fold 1) to +0.30 (fold 9); intervals from recordings lie above 0 on 8 and below 0 on 0" in again
+    assert again.endswith("their mean is +0.10 (+0.06 to +0.14), and maps would be **about this clip**.")
     assert told(monkeypatch, of_folds=(0.1, 0.3) * 3) == before[:-1] == told(monkeypatch)
 
 

@@ -19,6 +19,7 @@ def test_each_fold_counts_the_same_however_many_clips_it_has():
     assert list(found["mean"]) == [0.25, 1.0, 0.625]
     assert list(found["clips"]) == [4, 2, 6]
     assert list(found["recordings"]) == [3, 2, 5]
+    assert list(found[folds.ALIKE]) == pytest.approx([1 / 3, 1, 2 / 3])  # of fold 1: 0, 0 and 1
     # fold 2 is 1 whatever is drawn, and fold 1 is 1 where recording 3 is drawn three times, once in 27
     assert found.iloc[1][["low", "high"]].tolist() == [1, 1]
     assert found.iloc[2]["low"] == 0.5
