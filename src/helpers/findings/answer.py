@@ -215,7 +215,8 @@ def _inside(confirmed: pd.DataFrame) -> str:
         own = tests[tests["kind"] == kind].set_index("comparison")["lead"]
         apart = groups[(groups["kind"] == kind) & (groups["comparison"] == "C")].set_index("clips that are")["lead"]
         cells = [f"{kind} ({seeds})", own["A"], own["C"], apart["longest"], apart["shorter"], f"**{end}**"]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
+        row = f"| {' | '.join(map(str, cells))} |"
+        lines.append(row.replace(" to ", "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}"))  # an interval stays in one piece
     clips, recordings = tests[["clips", "recordings"]].max()
     knowing = (ends["end"] == confirmation.ENDS[0]).sum()
     return "\n".join(
@@ -303,7 +304,8 @@ def summary(
         share = f"{row['value']:.0%} of {row['clips']} ({row['low']:.0%} to {row['high']:.0%})"
         cells = [study.named(architecture), hop, seed, f"{listens[run]:.0%}", share]
         cells += [f"{part['score'].median():+.2f}", row["verdict"]]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
+        row = f"| {' | '.join(map(str, cells))} |"
+        lines.append(row.replace(" to ", "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}"))  # an interval stays in one piece
     folds = " and ".join(map(str, training_folds))
     lines += [
         "",

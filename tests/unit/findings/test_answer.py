@@ -266,7 +266,7 @@ def test_longest_and_shorter_clips_stand_apart(monkeypatch):
     rows = rows.assign(**{"clips that are": ["longest", "shorter"], "comparison": "C"})
     kind = {"architecture": "resnet18", "setting": "hop_length=1024 test_fold=3"}
     monkeypatch.setattr(confirmation, "strata", lambda leads: rows.assign(**kind))
-    assert "| -0.15 (-0.20 to -0.10) | +0.05 (+0.00 to +0.10) | **" in told(monkeypatch)[-1]
+    assert "| -0.15 (-0.20 to -0.10) | +0.05 (+0.00 to +0.10) | **" in told(monkeypatch)[-1].replace("\xa0", " ")
 
 
 def test_a_lead_that_is_sure_and_small_is_called_both(monkeypatch):
@@ -308,6 +308,6 @@ def runs_to_sum_up() -> dict[str, pd.DataFrame]:
 def test_the_summary_has_a_line_per_run_with_the_thesiss_metric():
     head, rule, first, second, _, where = answer.summary(**runs_to_sum_up(), training_folds=[1, 2, 4]).splitlines()
     assert head.count("|") == rule.count("|") == first.count("|") == 8
-    assert first == "| ResNet101 | 1024 | 0 | 50% | 33% of 3 (0% to 75%) | +0.13 | undecided |"
-    assert second == "| ResNet18 | 512 | 1 | 100% | 100% of 1 (50% to 100%) | -0.25 | reproduced |"
+    assert first == "| ResNet101 | 1024 | 0 | 50% | 33% of 3 (0%\xa0to\xa075%) | +0.13 | undecided |"
+    assert second == "| ResNet18 | 512 | 1 | 100% | 100% of 1 (50%\xa0to\xa0100%) | -0.25 | reproduced |"
     assert where.startswith("UrbanSound8K, training on folds 1 and 2 and 4 (the thesis: nine), test on fold 10;")
