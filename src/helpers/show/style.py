@@ -72,7 +72,8 @@ def classes(figure: Figure) -> str:
 
     Chapter: all; see `players.follow` in notebooks/06_explanations.md
     """
-    figure.draw_without_rendering()  # sets the panels in their places
+    for _ in range(2):  # the layout's second pass still moves the panels, a third one no more
+        figure.draw_without_rendering()
     held = [axes.get_position() for axes in figure.axes if axes.images or _shades(axes)]
     ends = [(box.x0, 1 - box.y1, box.x1, 1 - box.y0) for box in held]
     return " ".join(
