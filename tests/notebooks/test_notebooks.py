@@ -313,7 +313,8 @@ def test_each_symbol_of_a_numbered_formula_is_explained_beside_it(source):
 
 
 THESIS = [source for source in SOURCES if source.stem[:2] <= "10"]
-MARGIN = ":::{margin} Other than in the thesis\n"
+# as an admonition of that class: JupyterLab, which has no margin, draws a directive for one over the text
+MARGIN = ":::{admonition} Other than in the thesis\n:class: margin\n"
 
 
 @pytest.mark.parametrize("source", THESIS, ids=lambda path: path.stem)
