@@ -215,8 +215,7 @@ def _inside(confirmed: pd.DataFrame) -> str:
         own = tests[tests["kind"] == kind].set_index("comparison")["lead"]
         apart = groups[(groups["kind"] == kind) & (groups["comparison"] == "C")].set_index("clips that are")["lead"]
         cells = [f"{kind} ({seeds})", own["A"], own["C"], apart["longest"], apart["shorter"], f"**{end}**"]
-        row = f"| {' | '.join(map(str, cells))} |"
-        lines.append(row.replace(" to ", "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}"))  # an interval stays in one piece
+        lines.append(_row(cells))
     clips, recordings = tests[["clips", "recordings"]].max()
     knowing = (ends["end"] == confirmation.ENDS[0]).sum()
     return "\n".join(
@@ -238,6 +237,11 @@ def _inside(confirmed: pd.DataFrame) -> str:
             *lines,
         ]
     )
+
+
+def _row(cells: Iterable[object]) -> str:
+    """A row of a table in Markdown, in which an interval stays in one piece."""
+    return f"| {' | '.join(map(str, cells))} |".replace(" to ", "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}")
 
 
 def _again(by_fold: pd.DataFrame) -> list[str]:
@@ -304,8 +308,7 @@ def summary(
         share = f"{row['value']:.0%} of {row['clips']} ({row['low']:.0%} to {row['high']:.0%})"
         cells = [study.named(architecture), hop, seed, f"{listens[run]:.0%}", share]
         cells += [f"{part['score'].median():+.2f}", row["verdict"]]
-        row = f"| {' | '.join(map(str, cells))} |"
-        lines.append(row.replace(" to ", "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}"))  # an interval stays in one piece
+        lines.append(_row(cells))
     folds = " and ".join(map(str, training_folds))
     lines += [
         "",

@@ -97,9 +97,9 @@ def table(
     return styler if index else styler.hide(axis="index")
 
 
-def _unbroken(text: str) -> str:
+def _unbroken(text: object) -> str:
     """An estimate over its interval where both do not fit a line (a phone), and never the interval in pieces."""
-    estimate, bracket, interval = text.partition(" (")
+    estimate, bracket, interval = str(text).partition(" (")
     return estimate + bracket + interval.replace(" ", "\N{NO-BREAK SPACE}")
 
 
