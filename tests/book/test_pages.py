@@ -39,6 +39,27 @@ def test_the_curve_keeps_the_specifications_that_are_chosen(address, browser):
     page.close()
 
 
+@pytest.mark.parametrize(
+    ("page", "panels"), [("index.html", 2), ("book/executed/recorded/resnet18/06_explanations.html", 4)]
+)
+def test_the_dark_theme_turns_a_figure_over_but_no_panel_whose_shades_are_numbers(address, browser, page, panels):
+    seen = opened(browser, address, page)
+    both = seen.locator("figure .turned").first
+    shown = "one => [getComputedStyle(one).display, getComputedStyle(one).filter.split('(')[0]]"
+    for theme, turned, above in (("light", "none", ["none", "none"]), ("dark", "invert", ["block", "brightness"])):
+        seen.emulate_media(color_scheme=theme)
+        seen.wait_for_selector(f"html[data-theme={theme}]", state="attached")
+        assert both.locator("img.shaded").evaluate(shown)[1] == turned
+        found = both.locator("img.above").evaluate(shown)
+        assert found[0] == above[0]
+        assert above[0] == "none" or found[1] == above[1]
+    cut = both.locator("img.above").evaluate("one => getComputedStyle(one).clipPath")
+    assert cut.count(",") == 1 + 6 * panels  # the rule, the first corner, and of each panel five and the way back
+    boxes = [both.locator(which).bounding_box() for which in ("img.shaded", "img.above")]
+    assert [round(boxes[0][side]) for side in boxes[0]] == [round(boxes[1][side]) for side in boxes[1]]
+    seen.close()
+
+
 @pytest.mark.parametrize("page", ["index.html", "search.html?q=score", "genindex.html", "book/sheet.html"])
 def test_the_policy_lets_the_site_work(address, browser, page):
     seen = opened(browser, address, page)
