@@ -192,7 +192,7 @@ def _make_page(
         kept = []
         for shown in cell.outputs:
             if shown.output_type == "stream" and shown.name == "stderr":
-                shown.text = _PROGRESS.sub("", shown.text.replace("\r", "\n")).strip()
+                shown.text = _PROGRESS.sub("", shown.text.replace("\r", "\n").replace(progress.UP, "")).strip()
                 if not shown.text:
                     continue  # a progress bar
                 if root:  # no page of the book: it would count as made, and no site would take it

@@ -12,7 +12,8 @@ from typing import TextIO
 
 EVERY = 60  # seconds between two lines of one bar
 # What tqdm writes: "training ResNet18:  40%|####   | 4/10 [00:01<00:02,  2.50batch/s]"
-_BAR = re.compile(r"^(.*?)(?:: +\d+%\|.*\||: )\s*(.*\[(?:\d+:)?\d+:\d\d[<,].*\])\s*$")
+_BAR = re.compile(r"^(.*?)(?:(?:^|: ) *\d+%\|.*\||: )\s*(.*\[(?:\d+:)?\d+:\d\d[<,].*\])\s*$")
+UP = "\x1b[A"  # what tqdm writes after a bar within a bar
 
 
 def spoken(seconds: float) -> str:
@@ -44,9 +45,11 @@ class Lines:
         """Write text, bars by the minute."""
         if self._stream.isatty():
             return self._stream.write(text)
-        for line in filter(str.strip, re.split(r"[\r\n]+", text)):
+        for line in filter(str.strip, re.split(r"[\r\n]+", text.replace(UP, ""))):
             if bar := _BAR.match(line):
                 now, name = self._clock(), bar[1].strip()
+                if not name:  # a library's own, within one of ours
+                    continue
                 if now - self._said.setdefault(name, now) < EVERY:
                     continue
                 self._said[name] = now

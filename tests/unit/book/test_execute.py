@@ -162,6 +162,9 @@ BARS = {
     "bytes": "\ra file.tar.gz:   0%|          | 1.00/7.00k [00:00<00:00, 381kB/s]\n",
     "named, shorter": "\rMFCC:  33%|███▎      | 1/3 [00:00<00:00, 10.02clip/s]"
     "\rMFCC:  67%|██████▋   | 2/3 [00:00<00:00,  9.7clip/s] \n",
+    "within another": "\rexplainers:   0%|          | 0/3 [00:00<?, ?clip/s]\n\r  0%|          | 0/16 [00:00<?, ?it/s]"
+    "\x1b[A\n\r100%|##########| 16/16 [00:02<00:00,  6.47it/s]\x1b[A"
+    "\rexplainers: 100%|##########| 3/3 [01:06<00:00, 22.06s/clip]\n",
     "endless, shorter": "\rMFCC: 1clip [00:00, 419430.40clip/s]\rMFCC: 2clip [00:00, 96183.52clip/s] \n",
 }
 

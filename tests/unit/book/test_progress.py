@@ -59,6 +59,17 @@ def test_it_knows_the_bars_that_the_library_draws():
     assert line.startswith("effects of ResNet18: 2/4 [00:")
 
 
+def test_a_bar_of_a_library_within_one_of_ours_is_no_line():
+    now, stream = [0.0], io.StringIO()
+    lines = progress.Lines(stream, clock=lambda: now[0])
+    with tqdm(total=4, desc="effects of ResNet18", unit="clip", file=lines, mininterval=0) as outer:
+        for _ in tqdm(range(3), file=lines, mininterval=0):
+            now[0] += 50
+            outer.update()
+    said = [line.partition(":")[0] for line in stream.getvalue().splitlines()]
+    assert set(said) == {"effects of ResNet18"}
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"), [(0.1, "1 s"), (40.4, "40 s"), (700, "12 min"), (5399, "90 min"), (12_600, "3.5 h")]
 )
