@@ -25,7 +25,11 @@ from helpers.book.contents import Page
 from helpers.findings import outcomes
 from helpers.study import Run
 
-FIRST = ("08_scores", "06_explanations", "05_training")  # the longest way through the graph first
+# the longest way through the graph first, then the pages that take longest by themselves: none is left over at the end
+FIRST = (
+    *("30_explorer", "25_agreement", "26_commonalities", "12_engine"),
+    *("08_scores", "06_explanations", "05_training"),
+)
 
 
 @dataclass(frozen=True)

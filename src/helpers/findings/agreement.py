@@ -179,7 +179,7 @@ def pair(first: Answers, second: Answers, *, others: int = 5, seed: int = 0) -> 
     curves = [(first.curves, second.curves), (first.coarse, second.coarse), (first.effects, second.effects)]
     least = np.array([chance(first, second, int(n)) for n in frames])
     for name, (a, b) in zip(OF, curves, strict=True):
-        rows[name] = _correlations(a, b, frames)
+        rows[name] = correlation.spearman(a, b, counts=frames)
     rows["above"] = (rows["maps"] > least).where(rows["maps"].notna())
     random = np.random.default_rng(seed)
     alike = first.predicted[:, None] == second.predicted
@@ -188,12 +188,12 @@ def pair(first: Answers, second: Answers, *, others: int = 5, seed: int = 0) -> 
         one, other = _nearest(frames, fits, others=others, random=random)
         shorter = np.minimum(frames[one], frames[other])
         for name, (a, b) in zip(OF, curves, strict=True):
-            found = pd.Series(_correlations(a[one], b[other], shorter))
+            found = pd.Series(correlation.spearman(a[one], b[other], counts=shorter))
             rows[f"{name}, {place}"] = found.groupby(one).mean().reindex(rows.index)
             if name == "maps":
                 over = found > [chance(first, second, int(n)) for n in shorter]
                 rows[f"above, {place}"] = over.where(found.notna()).groupby(one).mean().reindex(rows.index)
-    scores = [_correlations(network.curves, network.effects, frames) for network in (first, second)]
+    scores = [correlation.spearman(network.curves, network.effects, counts=frames) for network in (first, second)]
     above = ["above", *(f"above, {place}" for place in ELSEWHERE)]
     return rows.assign(chance=least, score=np.mean(scores, axis=0)).astype(dict.fromkeys(above, float))
 
@@ -240,15 +240,6 @@ def _chance(first: tuple, second: tuple, frames: int, *, level: float = 0.95) ->
 @functools.cache
 def _blind(nodes: tuple[int, int], shape: tuple[int, int], *, maps: int = 500, seed: int = 0) -> np.ndarray:
     return nulls.profile(nulls.random_nodes(nodes, count=maps, random=np.random.default_rng(seed), size=shape))
-
-
-def _correlations(first: np.ndarray, second: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """Spearman correlation of each two rows over the first so many frames."""
-    found = np.full(len(frames), np.nan)
-    for n in np.unique(frames):
-        own = frames == n
-        found[own] = correlation.spearman(first[own, :n], second[own, :n])
-    return found
 
 
 def _nearest(

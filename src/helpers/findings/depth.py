@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy import stats
 from scipy.special import softmax
 
@@ -98,7 +99,8 @@ def scores(runs: list[Run]) -> pd.DataFrame:
             rows = controls.table(run)[["clip", "recording", *_AS_COMPARED]]
             rows = rows.rename(columns=_AS_COMPARED).assign(layer=run.layer)
             rows = rows[rows["clip"].isin(parts[0]["clip"])]
-        network = models.build(run.architecture, seed=0)
+        with torch.device("meta"):  # kernels and strides alone
+            network = models.build(run.architecture, seed=0)
         fields = {
             layer: models.receptive_field(network, layer.removesuffix("[-1]")) for layer in rows["layer"].unique()
         }

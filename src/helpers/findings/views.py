@@ -135,6 +135,7 @@ def _words(category: int) -> str:
 
 def _explained(run: Run) -> Iterator[View]:
     maps = explainers.explanations(run)
+    recorded = run.source.kind == "recorded"
     effects, known = _effects(run)
     table = scores.SCORES.read(run) if scores.SCORES.there(run) else pd.DataFrame(columns=scores.COLUMNS)
     frame = table[table["specification"] == "frame"].set_index("clip")["score"]
@@ -148,8 +149,10 @@ def _explained(run: Run) -> Iterator[View]:
             clip=str(clip),
             category=_words(maps.labels[i]),
             fold=run.test_fold,
-            heard=functools.partial(_heard, run, maps, i),
-            credit="" if run.source.kind == "recorded" else sounds.credit(run, int(maps.recordings[i])),
+            heard=functools.partial(_elsewhere, vars(maps), i, maps.seconds[i])
+            if recorded
+            else functools.partial(_heard, run, maps, i),
+            credit="" if recorded else sounds.credit(run, int(maps.recordings[i])),
             choices={"network": named(run), "explainer": run.explainer, "layer": run.layer, "class": run.explained},
             answer=_words(maps.predicted[i]),
             explained=_words(maps.explained[i]),
@@ -164,10 +167,8 @@ def _explained(run: Run) -> Iterator[View]:
 
 
 def _heard(run: Run, maps: explainers.Explanations, i: int) -> Mapping[str, Heard]:
-    """A clip, and where it is at hand what its map keeps and drops of it and what a map of random nodes keeps."""
+    """A clip, what its map keeps and drops of it and what a map of random nodes keeps."""
     sound = examples.sound(run, str(maps.clips[i]))
-    if sound.samples is None:
-        return {f"{_words(maps.labels[i])}, {sound.clip}": sound}
     guess = nulls.random_nodes(
         maps.nodes.shape[1:], count=1, random=np.random.default_rng((run.null_seed, i)), size=run.shape
     )
@@ -178,7 +179,7 @@ def _heard(run: Run, maps: explainers.Explanations, i: int) -> Mapping[str, Hear
 
 
 def _elsewhere(found: Mapping[str, np.ndarray], i: int, second: float) -> Mapping[str, Heard]:
-    """A compared clip, which is heard where it comes from."""
+    """A clip that is not at hand; it is heard where it comes from."""
     clip, category = str(found["clips"][i]), _words(found["labels"][i])
     return {f"{category}, {clip}": Heard(clip, int(found["recordings"][i]), second, category, None, 0)}
 

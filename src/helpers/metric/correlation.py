@@ -100,8 +100,12 @@ def _sums(cells: np.ndarray, labels: np.ndarray, order: str) -> np.ndarray:
     return ranked.reshape(len(cells), blocks, -1).sum(axis=2)
 
 
-def spearman(given: np.ndarray, effects: np.ndarray) -> np.ndarray:
+def spearman(given: np.ndarray, effects: np.ndarray, *, counts: np.ndarray | None = None) -> np.ndarray:
     """Spearman correlation of each row of (maps, blocks) with one of (maps or 1, blocks), by exact ranks.
+
+    Parameters
+    ----------
+    counts : (maps,), 1 or more: of each row its first so many values; all by default.
 
     Returns
     -------
@@ -109,8 +113,18 @@ def spearman(given: np.ndarray, effects: np.ndarray) -> np.ndarray:
 
     Chapter: notebooks/12_engine.md
     """
-    a, v = rankdata(given, axis=1), rankdata(effects, axis=1)
-    a, v = a - a.mean(axis=1, keepdims=True), v - v.mean(axis=1, keepdims=True)
+    a, v = _ranks(given, counts), _ranks(effects, counts)
     with np.errstate(invalid="ignore"):  # 0 / 0: all the same
         rho = (a * v).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (v * v).sum(axis=1))
     return np.clip(rho, -1, 1)
+
+
+def _ranks(rows: np.ndarray, counts: np.ndarray | None) -> np.ndarray:
+    """Ranks less their mean; 0 beyond a row's count."""
+    if counts is None:
+        ranks = rankdata(rows, axis=1)
+        return ranks - ranks.mean(axis=1, keepdims=True)
+    rows, counts = rows[:, : counts.max(initial=0)], counts[:, None]
+    beyond = np.arange(rows.shape[1]) >= counts
+    ranks = rankdata(np.where(beyond, np.inf, rows), axis=1)  # what is larger moves no rank of what is smaller
+    return np.where(beyond, 0, ranks - (counts + 1) / 2)

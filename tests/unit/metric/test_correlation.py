@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from helpers import InputError
 from helpers.maps import explainers, nulls
 from helpers.metric import blocking
-from helpers.metric.correlation import frame_scores, score
+from helpers.metric.correlation import frame_scores, score, spearman
 
 MAPS = arrays(np.float64, (3, 4, 6), elements=st.integers(0, 64).map(lambda n: n / 64))
 
@@ -181,3 +181,13 @@ def test_reversed_ranks_turn_the_score(given):
         frame_scores(profiles.max() - profiles, v),
     )
     assert np.allclose(before, -after, rtol=0, atol=1e-12, equal_nan=True)
+
+
+@given(
+    rows=arrays(np.float64, (2, 3, 7), elements=st.integers(-3, 3).map(float)),
+    counts=st.lists(st.integers(1, 7), min_size=3, max_size=3).map(np.array),
+)
+@settings(max_examples=50, deadline=None)
+def test_a_correlation_of_the_first_values_of_each_row_is_that_of_the_rows_cut(rows, counts):
+    cut = [spearman(*(one[[i], :n] for one in rows))[0] for i, n in enumerate(counts)]
+    np.testing.assert_allclose(spearman(*rows, counts=counts), cut, atol=1e-12)
