@@ -226,12 +226,23 @@ def labels_of(notebook: NotebookNode) -> set[str]:
     return found
 
 
-@functools.cache
 def _labels(part: str, *, per_network: bool) -> frozenset[str]:
     """Labels of the chapters of a part that are executed once per network, or of the others."""
+    read_from = [study.ROOT / "_toc.yml", *sorted(NOTEBOOKS.glob("*.md"))]
+    return _labels_of(part, per_network, tuple((path.name, path.stat().st_mtime_ns) for path in read_from))
+
+
+@functools.cache
+def _labels_of(part: str, per_network: bool, state: tuple) -> frozenset[str]:
     pages = [page for f in files(contents([TEMPLATE])) if (page := executed(f)) and page.part == part]
     chapters = [page.chapter for page in pages if bool(page.architecture) == per_network]
     return frozenset().union(*(labels_of(read(NOTEBOOKS / f"{name}.md")) for name in chapters))
+
+
+def prepare() -> None:
+    """Read the labels of all chapters once, for all that is forked from this process."""
+    for part, per_network in itertools.product(PARTS, (True, False)):
+        _labels(part, per_network=per_network)
 
 
 def make_labels_unique(notebook: NotebookNode, page: Page) -> None:

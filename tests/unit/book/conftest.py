@@ -19,7 +19,7 @@ from tests.unit.book import made
 
 
 def _forget() -> None:
-    for cached in (contents.parameters, contents._code, contents._labels):
+    for cached in (contents.parameters, contents._code, contents._labels_of):
         cached.cache_clear()
 
 
