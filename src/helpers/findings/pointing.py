@@ -42,7 +42,10 @@ def summary(rows: pd.DataFrame, *, draws: int = 1000) -> pd.DataFrame:
             lead = statistics.higher(wide[name] - wide[CHANCE], recordings, draws=draws)["share"]
             facts["over chance"] = np.nan if name == CHANCE else lead
             found.append(facts | {"sounds": len(values), "NaN": int((~known).sum())})
-    return pd.DataFrame(found)
+    return pd.DataFrame(found, columns=_SUMMARY)  # a network that names every sound right leaves no row of some
+
+
+_SUMMARY = ["level", "metric", "map", "value", "low", "high", "over chance", "sounds", "NaN"]
 
 
 def said(rows: pd.DataFrame) -> pd.Series:

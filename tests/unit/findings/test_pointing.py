@@ -47,3 +47,7 @@ def test_a_score_agrees_with_a_metric_when_both_rank_the_sounds_alike(masses, rh
 
 def test_nothing_agrees_with_a_constant():
     assert np.isnan(pointing.agreement(rows(masses=(0.5,) * 4), draws=20)["correlation"].item())
+
+
+def test_of_no_sound_there_is_a_table_without_rows():
+    assert pointing.summary(rows()[:0]).columns.tolist() == pointing.summary(rows(), draws=20).columns.tolist()
