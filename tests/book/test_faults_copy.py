@@ -1,6 +1,6 @@
 """What is broken on the pages of your copy, and what hinders a reader.
 
-A file for these alone, so that two browsers look at the same time.
+A file for these alone, so that several browsers look at the same time.
 """
 
 import pytest
