@@ -7,8 +7,8 @@ CALL = graph.Call.of(config)
 STEPS = graph.steps(CALL)
 RECORDS = {record for step in STEPS for record in step["records"]}
 PYTHON = shlex.quote(sys.executable)
-# the command, by the process that has imported what chapters import (helpers.book.warm)
-EXECUTE = f"{PYTHON} -IS src/helpers/book/ask.py execute"
+# a command, by the process that has imported what chapters import (helpers.book.warm)
+ASK = f"{PYTHON} -IS src/helpers/book/ask.py"
 
 
 WRITTEN = [
@@ -35,7 +35,7 @@ rule book:
     log:
         "_build/logs/site.log",
     shell:
-        "{PYTHON} -m helpers.book site --archs={params.archs:q} --parts={params.parts:q} --data={params.data:q} 2>&1 | tee -i {log} && touch {output}"
+        "{ASK} site --archs={params.archs:q} --parts={params.parts:q} --data={params.data:q} 2>&1 | tee -i {log} && touch {output}"
 
 
 for step in STEPS:
@@ -60,4 +60,4 @@ for step in STEPS:
         log:
             f"_build/logs/{step['name']}.log",
         shell:
-            "{EXECUTE} {input[0]:q} {output:q} --inputs {input:q} {params[0]} 2>&1 | tee -i {log:q}"
+            "{ASK} execute {input[0]:q} {output:q} --inputs {input:q} {params[0]} 2>&1 | tee -i {log:q}"
