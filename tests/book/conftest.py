@@ -7,7 +7,7 @@ import threading
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.book.browse import CHROMIUM
+from tests.book import browse
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -33,7 +33,7 @@ def address(site):
 def browser():
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield playwright.chromium.launch(executable_path=browse.CHROMIUM, args=options)
 
 
 MOVED = '<meta http-equiv="refresh"'  # an address from before the book had parts
@@ -46,3 +46,10 @@ def pages(site) -> list[str]:
     for part in ("recorded", "copy"):
         assert sum(f"/executed/{part}/" in page for page in found) >= 15
     return found
+
+
+@pytest.fixture(scope="module")
+def faults(address, browser, pages, request) -> dict[str, dict[str, list]]:
+    """What is wrong on the pages of the `PART` of the book that a file of tests names; "": those outside both parts."""
+    of = {page: next((part for part in ("copy", "recorded") if f"/executed/{part}/" in page), "") for page in pages}
+    return browse.faults(address, browser, [page for page, part in of.items() if part == request.module.PART])

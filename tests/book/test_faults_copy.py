@@ -1,6 +1,6 @@
 """What is broken on the pages of your copy, and what hinders a reader.
 
-A file for these alone, so that several browsers look at the same time.
+A file for each part of the book, so that several browsers look at the same time; the tests are the same.
 """
 
 import pytest
@@ -8,11 +8,7 @@ import pytest
 from tests.book import browse
 
 pytestmark = pytest.mark.skipif(browse.CHROMIUM is None, reason="no Chromium or Chrome is installed")
-
-
-@pytest.fixture(scope="module")
-def faults(address, browser, pages) -> dict[str, dict[str, list]]:
-    return browse.faults(address, browser, [page for page in pages if "/executed/copy/" in page])
+PART = "copy"
 
 
 def test_every_page_loads_whole(faults):
