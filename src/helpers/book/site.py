@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
+import multiprocessing
+import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -43,25 +45,12 @@ def site(architectures: Sequence[str], *, parts: Sequence[str] = contents.PARTS)
     toc.write_text(listed)
     for name in ("book/_static", "book/executed/_static"):
         (study.ROOT / name).mkdir(parents=True, exist_ok=True)
-    # by this interpreter: the script in bin/ keeps the place where its environment was made
-    call = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(study.ROOT)]
-    call += [
-        "--path-output",
-        str(following),
-        "--toc",
-        str(toc),
-        "--config",
-        str(_config(following, parts)),
-        "-n",
-        "-W",
-        "--keep-going",
-        "-q",
-    ]
-    with (BUILD / "site.log").open("w") as log:
-        result = subprocess.run(call, stdout=log, stderr=subprocess.STDOUT, check=False)
+    config, log = _config(following, parts), BUILD / "site.log"
+    words = ["--path-output", str(following), "--toc", str(toc), "--config", str(config)]
+    code = jupyter_book(["build", str(study.ROOT), *words, "-n", "-W", "--keep-going", "-q"], log=log)
     built = following / "_build" / "html"
-    if result.returncode or not (built / "index.html").exists():
-        tail = "\n".join((BUILD / "site.log").read_text().splitlines()[-30:])
+    if code or not (built / "index.html").exists():
+        tail = "\n".join(log.read_text().splitlines()[-30:])
         raise RuntimeError(f"{tail}\nthe site could not be built; the whole log is _build/site.log")
     new = BUILD / "new"
     shutil.rmtree(new, ignore_errors=True)
@@ -72,14 +61,37 @@ def site(architectures: Sequence[str], *, parts: Sequence[str] = contents.PARTS)
     pages.lighten(new)
     pages.protect(new)
     if found := pages.faults(new, files):
-        with (BUILD / "site.log").open("a") as log:
-            log.write("\n".join(found) + "\n")
+        with log.open("a") as file:
+            file.write("\n".join(found) + "\n")
         first = "\n".join(found[:20])
         raise RuntimeError(f"{first}\n{len(found)} faults on the pages; the whole log is _build/site.log")
     artifacts.take_place(new, SITE)
     kept.write_text(json.dumps(now))
     took("site", time.monotonic() - started)
     return SITE / "index.html"
+
+
+def jupyter_book(words: Sequence[str], *, log: Path) -> int:
+    """Run jupyter-book in a process that is forked from this one, so that nothing is imported twice; its exit code."""
+    with log.open("w") as file:
+        running = multiprocessing.get_context("fork").Process(target=_be_jupyter_book, args=(words, file.fileno()))
+        running.start()
+        try:
+            running.join()
+        finally:
+            running.kill()
+    return running.exitcode or 0
+
+
+def _be_jupyter_book(words: Sequence[str], log: int) -> None:
+    from jupyter_book.cli.main import main
+
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    # Pages are made of millions of small objects; as often as Python looks for lost ones, that took a third of the time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    main(words)
 
 
 def took(what: str, seconds: float) -> None:
