@@ -88,7 +88,7 @@ def _be_jupyter_book(words: Sequence[str], log: int) -> None:
 
     os.dup2(log, 1)
     os.dup2(log, 2)
-    # Pages are made of millions of small objects; as often as Python looks for lost ones, that took a third of the time.
+    # Of millions of small objects, looking for lost ones as often as Python does took a third of the time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     main(words)
