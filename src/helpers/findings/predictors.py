@@ -96,6 +96,7 @@ def _columns(names: Sequence[str]) -> ColumnTransformer:
 
 
 Fits = list[tuple[Pipeline, np.ndarray, float]]
+Learned = dict[tuple[str, str], Fits]
 
 
 def fits(part: pd.DataFrame, names: Sequence[str], *, model: str, target: str = "score", folds: int = FOLDS) -> Fits:
@@ -119,6 +120,26 @@ def fits(part: pd.DataFrame, names: Sequence[str], *, model: str, target: str = 
         fitted = MODELS[model](known, names).fit(known[list(names)], known[target])
         found.append((fitted, new, float(known[target].mean())))
     return found
+
+
+def learned(table: pd.DataFrame, *, target: str = "score", folds: int = FOLDS) -> Learned:
+    """The models of all properties, which `compare`, `importance` and `coefficients` ask.
+
+    Parameters
+    ----------
+    table, target : as in `asked`. folds : as in `fits`.
+
+    Returns
+    -------
+    By kind of network and name of `MODELS`: its `fits`.
+
+    Chapter: notebooks/26_commonalities.md
+    """
+    return {
+        (kind, model): fits(part, varied(part), model=model, target=target, folds=folds)
+        for kind, part in asked(table, target=target)
+        for model in MODELS
+    }
 
 
 def expected(part: pd.DataFrame, models: Fits) -> np.ndarray:
@@ -164,13 +185,13 @@ def r2(errors: np.ndarray) -> float:
     return float(1 - wrong / base) if base > 0 else np.nan
 
 
-def compare(table: pd.DataFrame, *, target: str = "score", folds: int = FOLDS, draws: int = 1000) -> pd.DataFrame:
+def compare(table: pd.DataFrame, models: Learned, *, target: str = "score", draws: int = 1000) -> pd.DataFrame:
     """Do all properties together say more of the score than the clip's length alone? Out of fold.
 
     Parameters
     ----------
-    table, target : as in `asked`. folds : as in `fits`. draws : bootstrap samples of each interval; the models stay as
-        they are.
+    table, target : as in `asked`. models : of the same, from `learned`. draws : bootstrap samples of each interval; the
+        models stay as they are.
 
     Returns
     -------
@@ -183,8 +204,8 @@ def compare(table: pd.DataFrame, *, target: str = "score", folds: int = FOLDS, d
     found = []
     for kind, part in asked(table, target=target):
         for model in MODELS:
-            names = (varied(part), ["length"])
-            every, alone = (fits(part, some, model=model, target=target, folds=folds) for some in names)
+            every = models[kind, model]
+            alone = fits(part, ["length"], model=model, target=target, folds=len(every))
             errors = np.column_stack([squares(part, every, target=target), squares(part, alone, target=target)[:, 0]])
             facts = {"kind": kind, "model": model, "clips": len(part), "recordings": part["recording"].nunique()}
             for name, ends, read in _READS:
@@ -204,10 +225,10 @@ _READS: tuple[tuple[str, tuple[str, str], Callable[[np.ndarray], float]], ...] =
 
 def importance(
     table: pd.DataFrame,
+    models: Learned,
     *,
     model: str = "linear",
     target: str = "score",
-    folds: int = FOLDS,
     repeats: int = 10,
     draws: int = 1000,
     seed: int = 0,
@@ -216,7 +237,7 @@ def importance(
 
     Parameters
     ----------
-    table, target, folds, draws : as in `compare`. model : one of `MODELS`. repeats : shuffles, of which the mean is
+    table, models, target, draws : as in `compare`. model : one of `MODELS`. repeats : shuffles, of which the mean is
         taken. seed : of the shuffles.
 
     Returns
@@ -229,16 +250,15 @@ def importance(
     found = []
     for kind, part in asked(table, target=target):
         names, values, random = varied(part), part[target].to_numpy(), np.random.default_rng(seed)
-        models, rows = fits(part, names, model=model, target=target, folds=folds), []
-        own, base = squares(part, models, target=target).T
+        own, base = squares(part, models[kind, model], target=target).T
         orders = np.array([random.permutation(len(part)) for _ in range(repeats)])
-        for name in names:
-            rise = np.empty(len(part))
-            for fitted, new, _ in models:  # all shuffles at once
-                shuffled = pd.concat([part.iloc[new]] * repeats)
-                shuffled[name] = part[name].to_numpy()[orders[:, new]].ravel()
-                wrong = (fitted.predict(shuffled).reshape(repeats, -1) - values[new]) ** 2
-                rise[new] = wrong.mean(axis=0) - own[new]
+        rises, rows = np.empty((len(names), len(part))), []
+        for fitted, new, _ in models[kind, model]:  # all shuffles of all properties at once
+            plain, others = part.iloc[np.tile(new, repeats)], orders[:, new].ravel()
+            shuffled = pd.concat([plain.assign(**{name: part[name].to_numpy()[others]}) for name in names])
+            wrong = (fitted.predict(shuffled).reshape(len(names), repeats, -1) - values[new]) ** 2
+            rises[:, new] = wrong.mean(axis=1) - own[new]
+        for name, rise in zip(names, rises, strict=True):
             pair = np.column_stack([rise, base])
             low, high = statistics.interval(_share, pair, part["recording"], draws=draws)
             rows.append({"kind": kind, "property": name, "fall": _share(pair), "low": low, "high": high})
@@ -251,14 +271,14 @@ def _share(pair: np.ndarray) -> float:
     return float(part / whole)
 
 
-def coefficients(table: pd.DataFrame, *, target: str = "score", folds: int = FOLDS) -> pd.DataFrame:
+def coefficients(table: pd.DataFrame, models: Learned, *, target: str = "score") -> pd.DataFrame:
     """By how many of its standard deviations the linear model's score rises with one of a property's.
 
     A class or salience counts as 1 where it is and 0 elsewhere.
 
     Parameters
     ----------
-    table, target, folds : as in `compare`.
+    table, models, target : as in `compare`.
 
     Returns
     -------
@@ -271,7 +291,7 @@ def coefficients(table: pd.DataFrame, *, target: str = "score", folds: int = FOL
     for kind, part in asked(table, target=target):
         names = varied(part)
         whole = linear(part, names).fit(part[names], part[target])
-        every = [whole, *(model for model, _, _ in fits(part, names, model="linear", target=target, folds=folds))]
+        every = [whole, *(model for model, _, _ in models[kind, "linear"])]
         slopes = np.array([one[-1].coef_ for one in every]) / part[target].std(ddof=0)
         facts = {"kind": kind, "property": [name.replace("_", ": ") for name in whole[0].get_feature_names_out()]}
         ends = {"low": slopes[1:].min(axis=0), "high": slopes[1:].max(axis=0)}

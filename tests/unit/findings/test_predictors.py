@@ -1,5 +1,7 @@
 """Models of scores whose causes are known."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +22,10 @@ def clips(score=None, *, recordings: int = 40, seed: int = 0, kind: str = "one")
     table["agreement"], table["kind"] = 1.0, kind
     table["recording"] = np.repeat(np.arange(recordings), 3)
     return table.assign(score=random.normal(size=many) if score is None else score(table))
+
+
+def told(what: Callable, table: pd.DataFrame, **more) -> pd.DataFrame:
+    return what(table, predictors.learned(table), **more)
 
 
 def flat(table: pd.DataFrame) -> pd.Series:
@@ -59,7 +65,7 @@ def test_r2_of_scores_that_are_all_the_same_is_unknown():
 
 
 def test_a_linear_score_is_found_and_length_alone_does_not_find_it():
-    found = predictors.compare(clips(flat), draws=DRAWS).set_index("model")
+    found = told(predictors.compare, clips(flat), draws=DRAWS).set_index("model")
     assert found.loc["linear", "R2"] > 0.98
     assert found.loc["linear", "low"] <= found.loc["linear", "R2"] <= found.loc["linear", "high"]
     assert abs(found.loc["linear", "length alone"]) < 0.1
@@ -69,20 +75,20 @@ def test_a_linear_score_is_found_and_length_alone_does_not_find_it():
 
 
 def test_length_alone_is_enough_where_length_is_all():
-    found = predictors.compare(clips(lambda table: table["length"]), draws=DRAWS).set_index("model")
+    found = told(predictors.compare, clips(lambda table: table["length"]), draws=DRAWS).set_index("model")
     assert found.loc["linear", "length alone"] > 0.99
     assert found.loc["linear", "more"] < 0.01
 
 
 def test_a_tree_asks_a_question_that_a_line_cannot():
     part = clips(lambda table: (table["loudness"].abs() > 0.7) * 1.0)
-    found = predictors.compare(part, draws=DRAWS).set_index("model")["R2"]
+    found = told(predictors.compare, part, draws=DRAWS).set_index("model")["R2"]
     assert found["tree"] > 0.5
     assert found["linear"] < 0.2
 
 
 def test_the_property_that_carries_falls_most_and_the_others_not_at_all():
-    found = predictors.importance(clips(flat), draws=DRAWS)
+    found = told(predictors.importance, clips(flat), draws=DRAWS)
     assert found["property"].tolist()[:2] == ["flatness", "centroid"]
     assert found["fall"][0] == pytest.approx(2 * 0.9, abs=0.4)  # shuffled, its part of the variance counts twice
     assert found["fall"][2:].abs().max() < 0.05
@@ -90,13 +96,13 @@ def test_the_property_that_carries_falls_most_and_the_others_not_at_all():
 
 
 def test_classes_carry_as_one_property():
-    found = predictors.importance(clips(lambda table: (table["class"] == "siren") * 1.0), draws=DRAWS)
+    found = told(predictors.importance, clips(lambda table: (table["class"] == "siren") * 1.0), draws=DRAWS)
     assert found["property"][0] == "class"
 
 
 def test_coefficients_are_in_standard_deviations():
     part = clips(lambda table: 5 * table["flatness"])
-    found = predictors.coefficients(part.assign(flatness=100 * part["flatness"])).set_index("property")
+    found = told(predictors.coefficients, part.assign(flatness=100 * part["flatness"])).set_index("property")
     assert found.index[0] == "flatness"
     assert found.loc["flatness", "coefficient"] == pytest.approx(1, abs=0.02)
     assert {"class: siren", "salience: foreground", "onsets per second"} <= set(found.index)
@@ -105,7 +111,7 @@ def test_coefficients_are_in_standard_deviations():
 
 def test_dependence_of_a_linear_model_is_its_line():
     part = clips(flat)
-    found = predictors.dependence(part, predictors.importance(part, draws=DRAWS), strongest=1, points=5)
+    found = predictors.dependence(part, told(predictors.importance, part, draws=DRAWS), strongest=1, points=5)
     line = found[found["model"] == "linear"]
     assert found["property"].unique().tolist() == ["flatness"]
     assert set(found["model"]) == {"linear", "tree"}
@@ -132,10 +138,10 @@ def test_what_is_said_counts_the_kinds_whose_interval_lies_above_0():
 
 def test_too_few_clips_are_one_sentence():
     few = clips(recordings=3)
-    found, important = predictors.compare(few), predictors.importance(few)
+    found, important = told(predictors.compare, few), told(predictors.importance, few)
     assert predictors.said(found) == predictors.FEW
     assert predictors.agreed(found, found) == predictors.carry(important) == ""
-    assert predictors.coefficients(few).empty
+    assert told(predictors.coefficients, few).empty
     assert predictors.dependence(few, important).empty
 
 
