@@ -41,7 +41,7 @@ def sockets() -> tempfile.TemporaryDirectory:
 def server(imports: Sequence[str] = IMPORTS) -> Iterator[None]:
     """Let `ask.py` find a process that has imported everything, for as long as this lasts.
 
-    It imports when it is first asked: where nothing has changed nobody asks.
+    It imports while the workflow engine looks for what is to be done.
 
     Chapter: notebooks/11_runs.md
     """
@@ -51,6 +51,7 @@ def server(imports: Sequence[str] = IMPORTS) -> Iterator[None]:
         given = f"{listener.fileno()}, {tuple(imports)}, parent={os.getpid()}"
         code = f"from helpers.book import warm; warm.serve({given})"
         process = subprocess.Popen([sys.executable, "-c", code], pass_fds=[listener.fileno()])
+        listener.close()  # else nobody would notice that the server has ended
         os.environ["HELPERS_WARM"] = where
         try:
             yield
@@ -65,7 +66,7 @@ def serve(number: int, imports: Sequence[str], *, parent: int) -> None:
 
     Parameters
     ----------
-    number : of the file that is the listening socket. imports : what is imported when the first command comes.
+    number : of the file that is the listening socket. imports : what is imported before a command comes.
     parent : number of the process that started this one.
 
     Chapter: notebooks/11_runs.md
@@ -77,12 +78,12 @@ def serve(number: int, imports: Sequence[str], *, parent: int) -> None:
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # as a kernel does before it imports
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the commands
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system forgets those that have ended
+    for name in imports:
+        importlib.import_module(name)
     listener.settimeout(1)
     while os.getppid() == parent:
         with contextlib.suppress(TimeoutError):
             connection, _ = listener.accept()
-            for name in imports:
-                importlib.import_module(name)
             with contextlib.suppress(InputError, OSError):  # the chapter that cannot be read says so itself
                 contents.prepare()
             if not os.fork():

@@ -87,6 +87,16 @@ def test_without_a_server_the_command_runs_by_itself(chapter, tmp_path):
     assert cells(page)[-2].startswith("['helpers']\nhello")
 
 
+def test_where_the_server_cannot_import_something_the_command_runs_by_itself(chapter, tmp_path, capfd):
+    page = tmp_path / "page.ipynb"
+    with warm.server(("no_such_module",)):
+        waiting = asked("execute", chapter, page, SAID="hello")  # perhaps before the server has ended, perhaps after
+        said, errors = waiting.communicate(timeout=120)
+    assert (waiting.returncode, errors) == (0, ""), said + errors
+    assert cells(page)[-2].startswith("['helpers']\nhello")
+    assert "No module named 'no_such_module'" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_a_mistake_is_one_sentence_and_an_exit_code(there, chapter, tmp_path):
     words = ("execute", chapter, tmp_path / "page.ipynb", "-p", "seed=-1")
