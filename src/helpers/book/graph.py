@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ FIRST = (
     *("30_explorer", "25_agreement", "26_commonalities", "12_engine"),
     *("08_scores", "06_explanations", "05_training"),
 )
+_CELL = re.compile(r"^(?P<fence>`{3,})\{code-cell\}.*?^(?P=fence)", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,13 @@ def forget(call: Call) -> None:
 
 
 def _key(call: Call) -> str:
-    """A digest of all that the steps follow from: files, the names of recorded ones, and the call's runs."""
-    files = [study.ROOT / "_toc.yml", *study.ROOT.glob("config/**/*.yaml"), *contents.NOTEBOOKS.glob("*.md")]
+    """A digest of all that the steps follow from: files, chapters' cells, names of recorded ones, the call's runs."""
+    files = [study.ROOT / "_toc.yml", *study.ROOT.glob("config/**/*.yaml")]
     files += (Path(__file__).parents[1]).rglob("*.py")
     runs = [call.run(name) for name in call.archs] if "copy" in call.parts else []
     facts = [repr(call), repr(runs), repr([(run.source, run.source.results) for run in runs]), _recorded()]
+    for chapter in sorted(contents.NOTEBOOKS.glob("*.md")):
+        facts.append([chapter.name, *(cell[0] for cell in _CELL.finditer(chapter.read_text()))])
     said = json.dumps([facts, {str(path): artifacts.content_digest(path) for path in sorted(files)}])
     return hashlib.sha256(said.encode()).hexdigest()
 

@@ -146,3 +146,16 @@ def test_a_digest_is_of_contents_and_not_of_times(monkeypatch, tmp_path):
     (tmp_path / "a").write_text("c")
     os.utime(tmp_path / "a", (1, 1))
     assert study_graph.digest(["a", "b"]) != first
+
+
+def test_what_is_kept_of_the_steps_follows_from_the_cells_of_a_chapter_and_not_from_its_sentences(
+    monkeypatch, tmp_path
+):
+    chapter = "# A title\n\n{}\n\n```{{code-cell}} ipython3\nx = {}\n```\n\n````{{code-cell}} ipython3\ny = {}\n````\n"
+    monkeypatch.setattr(contents, "NOTEBOOKS", tmp_path)
+    keys = []
+    for values in (("A sentence.", 1, 2), ("Another.", 1, 2), ("A sentence.", 3, 2), ("A sentence.", 1, 3)):
+        (tmp_path / "90_new.md").write_text(chapter.format(*values))
+        keys.append(study_graph._key(study_graph.Call.of({"parts": "recorded"})))
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
