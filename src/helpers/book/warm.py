@@ -10,6 +10,7 @@ Source: jupyter_client's provisioners. Chapter: notebooks/11_runs.md
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import importlib.metadata
 import json
@@ -80,6 +81,7 @@ def serve(number: int, imports: Sequence[str], *, parent: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system forgets those that have ended
     for name in imports:
         importlib.import_module(name)
+    gc.freeze()  # no fork looks among what was imported for lost objects: statsmodels alone asks for that at each test
     listener.settimeout(1)
     while os.getppid() == parent:
         with contextlib.suppress(TimeoutError):

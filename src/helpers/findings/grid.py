@@ -91,10 +91,12 @@ def within(profile: np.ndarray, effects: np.ndarray, *, period: int = STRIDE) ->
 
     Chapter: notebooks/24_explainers.md
     """
-    parts = [(profile[place::period], effects[place::period]) for place in range(period)]
-    scores = [(correlation.spearman(a[None], v[None])[0], len(a)) for a, v in parts if len(a) > 2]
-    known = [(score, count) for score, count in scores if np.isfinite(score)]
-    return float(np.average([s for s, _ in known], weights=[n for _, n in known])) if known else np.nan
+    frames = np.arange(len(profile) + -len(profile) % period).reshape(-1, period).T  # a row for each place
+    counts = (frames < len(profile)).sum(axis=1)
+    frames, counts = np.minimum(frames, len(profile) - 1)[counts > 2], counts[counts > 2]
+    scores = correlation.spearman(profile[frames], effects[frames], counts=counts)
+    known = np.isfinite(scores)
+    return float(np.average(scores[known], weights=counts[known])) if known.any() else np.nan
 
 
 def removed(run: Run) -> pd.DataFrame:

@@ -36,8 +36,8 @@ def stated(architecture: str) -> pd.DataFrame:
     return table.assign(share=table["density"] * (table["high"] - table["low"]))
 
 
-def shares(scores: ArrayLike, ranges: pd.DataFrame) -> np.ndarray:
-    """Which share of scores lies in each range, and last which in none: (ranges + 1,), 0 to 1.
+def places(scores: ArrayLike, ranges: pd.DataFrame) -> np.ndarray:
+    """In which range each score lies, and last whether in none: (clips, ranges + 1), 0 or 1. The mean is the shares.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ def shares(scores: ArrayLike, ranges: pd.DataFrame) -> np.ndarray:
     Chapter: notebooks/23_slips.md
     """
     scores = np.asarray(scores)[:, None]
-    within = ((scores >= ranges["low"].to_numpy()) & (scores < ranges["high"].to_numpy())).mean(axis=0)
-    return np.append(within, 1 - within.sum())
+    within = (scores >= ranges["low"].to_numpy()) & (scores < ranges["high"].to_numpy())
+    return np.column_stack([within, ~within.any(axis=1)]).astype(float)
 
 
 def apart(one: np.ndarray, other: np.ndarray) -> float:
@@ -88,11 +88,12 @@ def _distance(rows: pd.DataFrame, ranges: pd.DataFrame, *, draws: int) -> dict:
     facts = {"clips": len(known), "NaN": len(rows) - len(known)}
     if known.empty:
         return facts | {"distance": np.nan, "could be": False}
-    own, theirs = shares(scores, ranges), np.append(ranges["share"], 1 - ranges["share"].sum())
+    lie, theirs = places(scores, ranges), np.append(ranges["share"], 1 - ranges["share"].sum())
+    own = lie.mean(axis=0)
     distance = apart(own, theirs)
-    low, high = statistics.interval(lambda s: apart(shares(s, ranges), theirs), scores, recordings, draws=draws)
+    low, high = statistics.interval(lambda drawn: apart(drawn.mean(axis=0), theirs), lie, recordings, draws=draws)
     _, chance = statistics.interval(
-        lambda s: apart(shares(s, ranges), own), scores, recordings, draws=draws, level=1 - 2 * CHANCE
+        lambda drawn: apart(drawn.mean(axis=0), own), lie, recordings, draws=draws, level=1 - 2 * CHANCE
     )
     facts |= {"below 0": (scores < 0).mean(), "median": np.median(scores)}
     return facts | {

@@ -23,7 +23,7 @@ def test_the_stated_densities_are_those_of_the_thesis():
 def test_shares_and_distance_by_hand():
     ranges = pd.DataFrame({"low": [-0.5, 0.1], "high": [0.1, 0.4]})
     # a lower end belongs to its range, an upper end does not
-    own = modes.shares([-0.5, 0.1, 0.2, 0.4], ranges)
+    own = modes.places([-0.5, 0.1, 0.2, 0.4], ranges).mean(axis=0)
     assert own.tolist() == [0.25, 0.5, 0.25]
     assert modes.apart(own, np.array([0.5, 0.5, 0])) == pytest.approx(0.25)
     assert modes.apart(np.array([1, 0]), np.array([0, 1])) == 1
