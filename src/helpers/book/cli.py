@@ -131,7 +131,8 @@ def _put_right() -> None:
     now = time.time()
     made = (p for root in (contents.EXECUTED, site.SITE, study.RUNS, study.DATA / "synthetic") for p in root.rglob("*"))
     made = (path for path in made if path.suffix in (".ipynb", ".json") or path.name == ".complete")
-    for path in (*made, *elsewhere.sources(study.ROOT)):
+    listed = filter(Path.exists, [study.ROOT / graph.RECORDED])
+    for path in (*made, *listed, *elsewhere.sources(study.ROOT)):
         if path.lstat().st_mtime > now:
             os.utime(path)
 

@@ -31,6 +31,7 @@ FIRST = (
     *("30_explorer", "25_agreement", "26_commonalities", "12_engine"),
     *("08_scores", "06_explanations", "05_training"),
 )
+RECORDED = "_build/recorded.json"  # the content digests of all that is recorded, by file
 _CELL = re.compile(r"^(?P<fence>`{3,})\{code-cell\}.*?^(?P=fence)", re.MULTILINE | re.DOTALL)
 
 
@@ -95,6 +96,7 @@ def steps(call: Call) -> list[dict[str, Any]]:
     """
     kept = site.BUILD / "graph.json"
     key = _key(call)
+    _list_recorded()
     with contextlib.suppress(OSError, ValueError, KeyError):  # not there, or not whole
         if (known := json.loads(kept.read_text()))["key"] == key:
             return known["steps"]
@@ -136,6 +138,18 @@ def _recorded() -> list[str]:
     return [*found, "data/claims.yaml", *(f"config/studies/{name}.yaml" for name in ("reference", "folds"))]
 
 
+def _list_recorded() -> None:
+    """Write down what is recorded, file by file, where something has changed.
+
+    Pages are made from this list: of each step's inputs Snakemake asks again and again, and it was five hundred files.
+    """
+    said = json.dumps({file: artifacts.content_digest(study.ROOT / file) for file in _recorded()}, indent=1)
+    path = study.ROOT / RECORDED
+    if not path.exists() or path.read_text() != said:
+        path.parent.mkdir(exist_ok=True)
+        artifacts.write_text(path, said)
+
+
 def _steps(call: Call) -> Iterable[dict[str, Any]]:
     from helpers.book import studies  # here, because it takes seconds to import
 
@@ -170,13 +184,12 @@ def _steps(call: Call) -> Iterable[dict[str, Any]]:
         if "findings.outcomes" in contents.imports_of(page.chapter):
             chapter.append(outcomes.path().relative_to(study.ROOT).as_posix())
         if page.part != "copy":  # a chapter that asks for no data may ask the network that is recorded
-            return list(dict.fromkeys(chapter + (recorded if page.part or studies.reads(page.chapter) else [])))
+            return chapter + ([RECORDED] if page.part or studies.reads(page.chapter) else [])
         if page.chapter == "11_runs":  # it lists what made every file, so it comes last of all
             return chapter + sorted(made)
         others = [one for one in studies.reads(page.chapter) if one.chapter != page.chapter]
         return chapter + [record for one in others for record in records(one, page) if record in made]
 
-    recorded = _recorded()
     pages = {file: page for file in call.files if (page := contents.executed(file))}
     made = {record for page in pages.values() for record in outputs(page)}
     for file, page in pages.items():

@@ -233,8 +233,13 @@ def chance(first: Answers, second: Answers, frames: int) -> float:
 @functools.cache  # networks of one shape share it
 def _chance(first: tuple, second: tuple, frames: int, *, level: float = 0.95) -> float:
     # the second's maps moved on by one: two networks of one shape must not be given the same ones
-    found = correlation.spearman(_blind(*first)[:, :frames], np.roll(_blind(*second), 1, axis=0)[:, :frames])
+    found = correlation.of_ranks(_ranked(*first, frames), np.roll(_ranked(*second, frames), 1, axis=0))
     return float(np.nanquantile(found, level)) if np.isfinite(found).any() else np.nan
+
+
+@functools.cache
+def _ranked(nodes: tuple[int, int], shape: tuple[int, int], frames: int) -> np.ndarray:
+    return correlation.ranks(_blind(nodes, shape)[:, :frames])
 
 
 @functools.cache

@@ -113,18 +113,28 @@ def spearman(given: np.ndarray, effects: np.ndarray, *, counts: np.ndarray | Non
 
     Chapter: notebooks/12_engine.md
     """
-    a, v = _ranks(given, counts), _ranks(effects, counts)
+    return of_ranks(ranks(given, counts=counts), ranks(effects, counts=counts))
+
+
+def of_ranks(a: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """`spearman` of what is ranked already: each row of (maps, blocks) with one of the other, (maps,), float64.
+
+    Chapter: notebooks/12_engine.md
+    """
     with np.errstate(invalid="ignore"):  # 0 / 0: all the same
         rho = (a * v).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (v * v).sum(axis=1))
     return np.clip(rho, -1, 1)
 
 
-def _ranks(rows: np.ndarray, counts: np.ndarray | None) -> np.ndarray:
-    """Ranks less their mean; 0 beyond a row's count."""
+def ranks(rows: np.ndarray, *, counts: np.ndarray | None = None) -> np.ndarray:
+    """Ranks in each row less their mean, (maps, blocks), float64; 0 beyond a row's count (`spearman`).
+
+    Chapter: notebooks/12_engine.md
+    """
     if counts is None:
-        ranks = rankdata(rows, axis=1)
-        return ranks - ranks.mean(axis=1, keepdims=True)
+        found = rankdata(rows, axis=1)
+        return found - found.mean(axis=1, keepdims=True)
     rows, counts = rows[:, : counts.max(initial=0)], counts[:, None]
     beyond = np.arange(rows.shape[1]) >= counts
-    ranks = rankdata(np.where(beyond, np.inf, rows), axis=1)  # what is larger moves no rank of what is smaller
-    return np.where(beyond, 0, ranks - (counts + 1) / 2)
+    found = rankdata(np.where(beyond, np.inf, rows), axis=1)  # what is larger moves no rank of what is smaller
+    return np.where(beyond, 0, found - (counts + 1) / 2)

@@ -159,3 +159,19 @@ def test_what_is_kept_of_the_steps_follows_from_the_cells_of_a_chapter_and_not_f
         keys.append(study_graph._key(study_graph.Call.of({"parts": "recorded"})))
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
+
+
+def test_what_is_recorded_is_listed_anew_only_where_something_has_changed(monkeypatch, tmp_path):
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    monkeypatch.setattr(study_graph, "_recorded", lambda: ["a.csv"])
+    (tmp_path / "a.csv").write_text("1")
+    listed, said = tmp_path / study_graph.RECORDED, []
+    for content in ("1", "2"):
+        (tmp_path / "a.csv").write_text(content)
+        study_graph._list_recorded()
+        os.utime(listed, (1, 1))
+        study_graph._list_recorded()
+        assert listed.stat().st_mtime == 1
+        said.append(json.loads(listed.read_text()))
+    assert [list(one) for one in said] == [["a.csv"]] * 2
+    assert said[0] != said[1]
