@@ -29,6 +29,7 @@ from helpers.study import Run
 # the longest way through the graph first, then the pages that take longest by themselves: none is left over at the end
 FIRST = (
     *("30_explorer", "25_agreement", "26_commonalities", "12_engine"),
+    *("27_depth", "18_specifications", "16_sanity", "15_controls"),
     *("08_scores", "06_explanations", "05_training"),
 )
 RECORDED = "_build/recorded.json"  # the content digests of all that is recorded, by file
