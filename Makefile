@@ -111,7 +111,7 @@ study: $(VENV)/.installed ## make what the runs of STUDY need, on DATA's recordi
 		--engine="$$ENGINE" --cores="$$CORES"
 
 plan: $(VENV)/.installed ## list the jobs of STUDY and how long they will take
-	@$(PYTHON) -m helpers.book plan --study="$$STUDY" --data="$$DATA"
+	@$(PYTHON) -m helpers.book plan --study="$$STUDY" --data="$$DATA" --profile="$$PROFILE"
 
 record: $(VENV)/.installed ## write data/recorded from the runs of STUDY on DATA and from _build/bench.json
 	@$(PYTHON) -m helpers.book record --study="$$STUDY" --data="$$DATA"

@@ -401,8 +401,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=said)
         command.add_argument("--study", default="reference")
         command.add_argument("--data", default="")
-        if name == "study":
+        if name != "record":
             command.add_argument("--profile", default="", help="of all runs, in place of what the study says")
+        if name == "study":
             command.add_argument("--engine", default="local", help="a folder of config/engines")
             command.add_argument("--cores", default="", help="steps side by side")
     command = commands.add_parser("make", help="make one artefact of one run, if it is not there")
@@ -531,7 +532,7 @@ def _run(options: argparse.Namespace) -> None:
             given = dict(_value(text) for text in options.parameters)
             jobs.make(options.artefact, given, fold=options.fold, threads=options.threads)
         elif options.command == "plan":
-            table = jobs.plan(options.study, options.data)
+            table = jobs.plan(options.study, options.data, options.profile)
             site.BUILD.mkdir(exist_ok=True)
             whole = site.BUILD / f"plan-{options.study}.csv"
             table.to_csv(whole, index=False)

@@ -145,17 +145,22 @@ def _costs(artefact: Artefact, run: Run) -> dict[str, int]:
     return {"mem_mb": memory, "runtime": minutes, "threads": 1 if short else THREADS}
 
 
-def plan(name: str, data: str) -> pd.DataFrame:
+def plan(name: str, data: str, profile: str = "") -> pd.DataFrame:
     """The jobs of a study, each artefact once, with those that it is made from.
+
+    Parameters
+    ----------
+    name, data, profile : as in `graph`.
 
     Returns
     -------
     One row per artefact: run, network, artefact, there (yes or no); minutes, from what such work took before, and MB,
     from what such artefacts take, NaN where nothing is known or it is there.
     """
-    studies.real(data)
+    if profile in ("", "thesis"):
+        studies.real(data)
     rows = []
-    for path, (one, run, _) in pieces(name, data).items():
+    for path, (one, run, _) in pieces(name, data, profile).items():
         if one.folds:  # a fold's features are too small to list
             continue
         there = artifacts.record_path(path).exists()

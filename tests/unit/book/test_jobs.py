@@ -109,6 +109,9 @@ def test_smaller_profiles_take_generated_sounds_and_the_place_of_every_entrys_pr
     for profile in ("", "thesis"):
         with pytest.raises(InputError, match="needs real recordings"):
             graph(world, profile=profile)
+        with pytest.raises(InputError, match="needs real recordings"):
+            jobs.plan("mine", world.data, profile)
+    assert len(jobs.plan("mine", world.data, "smoke")) == 6
     assert len(graph(world, profile="quick")) == len(EVERY)
     found = graph(world, profile="smoke")
     assert [name(job["record"]) for job in found] == EVERY
