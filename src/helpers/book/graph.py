@@ -127,7 +127,8 @@ def _key(call: Call) -> str:
     runs = [call.run(name) for name in call.archs] if "copy" in call.parts else []
     facts = [repr(call), repr(runs), repr([(run.source, run.source.results) for run in runs]), _recorded()]
     for chapter in sorted(contents.NOTEBOOKS.glob("*.md")):
-        facts.append([chapter.name, *(cell[0] for cell in _CELL.finditer(chapter.read_text()))])
+        cells = _CELL.finditer(chapter.read_text(encoding="utf-8", errors="replace"))
+        facts.append([chapter.name, *(cell[0] for cell in cells)])
     said = json.dumps([facts, {str(path): artifacts.content_digest(path) for path in sorted(files)}])
     return hashlib.sha256(said.encode()).hexdigest()
 
