@@ -512,8 +512,10 @@ def test_plan_says_what_is_missing_and_how_long_it_takes(library, monkeypatch, c
             "MB": [float("nan"), 0.5, float("nan")],
         }
     )
-    monkeypatch.setattr(jobs, "plan", lambda name, data: table)
-    assert cli.main(["plan"]) == 0
+    asked = []
+    monkeypatch.setattr(jobs, "plan", lambda *given: asked.append(given) or table)
+    assert cli.main(["plan", "--study", "folds", "--data", "a", "--profile", "quick"]) == 0
+    assert asked == [("folds", "a", "quick")]
     out = capfd.readouterr().out
     assert out.splitlines()[2].split() == ["resnet18", "seed=0", "ResNet18", "scores.csv", "no", "90.0", "0.5"]
     assert out.splitlines()[-1].split() == ["all", "3", "1", "2", "1", "1.5", "0.0"]
