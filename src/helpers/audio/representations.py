@@ -23,6 +23,7 @@ from helpers.artifacts import Artefact
 from helpers.audio import sounds, urbansound
 from helpers.study import Run
 
+HIGHEST = 11_025.0  # Hz, where the last band of a spectrogram ends
 HARDLY = 1e-3  # of the largest deviation of a row: one that varies less is not stretched
 
 
@@ -85,7 +86,7 @@ def log_mel(wave: torch.Tensor, run: Run) -> torch.Tensor:
     return _log_mel(run.sampling_rate, _mel(run))(wave)
 
 
-def spectrogram(wave: torch.Tensor, run: Run, *, highest: float = 11_025.0) -> torch.Tensor:
+def spectrogram(wave: torch.Tensor, run: Run, *, highest: float = HIGHEST) -> torch.Tensor:
     """Power in bands of equal width, in dB: a spectrogram with as many rows as the mel scale would have bands.
 
     Parameters

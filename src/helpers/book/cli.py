@@ -449,7 +449,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{where} cannot be written ({reason}); {remedy}", file=stream)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        if "HELPERS_WARM" not in os.environ:  # else it is a step of a command that says so itself
+            print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
 

@@ -19,8 +19,6 @@ from helpers.maps import nulls
 from helpers.maps.examples import Heard
 from helpers.study import Run
 
-HIGHEST = 11_025.0  # Hz, where the last band of a spectrogram ends: the default of `representations.spectrogram`
-
 
 def has_bands(run: Run) -> bool:
     """Whether the rows of what a run's network is given are frequencies: those of MFCCs and of a waveform are not.
@@ -109,7 +107,8 @@ def bands(run: Run) -> np.ndarray:
     if run.representation == "log-mel":
         bank = functional.melscale_fbanks(count, 0.0, nyquist, run.n_mels, run.sampling_rate)
     else:
-        bank = functional.linear_fbanks(count, 0.0, min(HIGHEST, nyquist), run.n_mels, run.sampling_rate)
+        highest = min(representations.HIGHEST, nyquist)
+        bank = functional.linear_fbanks(count, 0.0, highest, run.n_mels, run.sampling_rate)
     held = np.flatnonzero(bank.sum(dim=1))  # neither 0 Hz nor what lies above the last band
     parts = bank.double().numpy()[np.clip(np.arange(count), held[0], held[-1])]
     return parts / parts.sum(axis=1, keepdims=True)

@@ -57,7 +57,7 @@ def table(
 
     Returns
     -------
-    Styler: its `data` is the text of the cells.
+    Styler: its `data` is the text of the cells. The caption of a table without rows says that there are none.
 
     Raises
     ------
@@ -74,6 +74,7 @@ def table(
     numbers = frame.select_dtypes("number")
     if numbers.size and numbers.isna().all(axis=None):
         raise InputError(f'not one number of the table "{caption}" is there; mend what computes them')
+    caption += "" if len(frame) else " There are none."
     shown = frame.astype(object)
     for name in frame.columns:
         spec = digits_of.get(name, 0 if name in percent else digits)

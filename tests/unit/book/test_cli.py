@@ -208,6 +208,10 @@ def test_an_interruption_says_how_to_go_on(library, monkeypatch, capfd):
     assert cli.main(["build"]) == 130
     assert one_line(capfd.readouterr().err) == "stopped; the same command goes on from here"
 
+    monkeypatch.setenv("HELPERS_WARM", "/where")  # a step of that command, which says so itself
+    assert cli.main(["build"]) == 130
+    assert not capfd.readouterr().err
+
 
 def test_an_unknown_command_is_refused(capfd):
     with pytest.raises(SystemExit) as caught:

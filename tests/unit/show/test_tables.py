@@ -159,9 +159,9 @@ def test_the_table_that_was_given_is_not_changed():
     pd.testing.assert_frame_equal(TESTS, before)
 
 
-def test_a_table_without_rows_keeps_its_heads():
-    assert cells(show.table(TESTS[:0], "c", intervals=["mean"], columns=["run", "mean"])) == (
-        "c",
+def test_a_table_without_rows_keeps_its_heads_and_says_that_there_are_none():
+    assert cells(show.table(TESTS[:0], "Of others.", intervals=["mean"], columns=["run", "mean"])) == (
+        "Of others. There are none.",
         ["run", "mean"],
     )
 
