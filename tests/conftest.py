@@ -1,5 +1,6 @@
 """What several kinds of tests share: a copy of the working tree in which the study can run."""
 
+import gc
 import json
 import os
 import shutil
@@ -75,6 +76,13 @@ def copy_tree(target: Path) -> Tree:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
     return Tree(target)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def frozen():
+    """What was imported is never looked through for lost objects: statsmodels asks for that at each correction of p."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ def broken(page: Page, path: str, address: str) -> list[str]:
 
 def hindered(page: Page, rules: dict) -> list[tuple[str, str]]:
     """What axe finds, and text of the very colour of its ground, which axe leaves for a person to judge."""
-    found = Axe().run(page, options=rules).response
+    found = Axe().run(page, options=rules | {"resultTypes": ["violations", "incomplete"]}).response
     faults = [(fault["id"], node["html"][:100]) for fault in found["violations"] for node in fault["nodes"]]
     unseen = (node for fault in found["incomplete"] for node in fault["nodes"] if "equalRatio" in str(node["any"]))
     return faults + [("invisible", node["html"][:100]) for node in unseen]

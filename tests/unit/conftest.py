@@ -1,6 +1,5 @@
 """A small world for the tests: few clips, a short profile, and no path into the real data folder."""
 
-import gc
 import os
 import re
 
@@ -54,13 +53,6 @@ def build_tiny(architecture: str, *, seed: int, pretrained: bool = False) -> Tin
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1000 * int(re.sub(r"\D", "", architecture)) + seed)
         return Tiny()
-
-
-@pytest.fixture(autouse=True, scope="session")
-def frozen():
-    """What was imported is never looked through for lost objects: statsmodels asks for that at each correction of p."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture
