@@ -118,7 +118,8 @@ def _command(connection: socket.socket) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         done.set()
-        connection.sendall(str(code).encode())
+        with contextlib.suppress(BrokenPipeError):  # whoever asked is gone, after a Ctrl-C for one
+            connection.sendall(str(code).encode())
     except BaseException:
         traceback.print_exc()
     finally:

@@ -115,7 +115,9 @@ def test_a_command_whose_caller_is_killed_stops(chapter, tmp_path):
         until(part.exists)
         command.send_signal(signal.SIGKILL)
         until(lambda: not part.exists())  # it cleans up as after a Ctrl-C
+        _, errors = command.communicate(timeout=60)  # until the command has ended, too
     assert not page.exists()
+    assert not errors
 
 
 def until(true) -> None:
