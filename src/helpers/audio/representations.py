@@ -23,7 +23,7 @@ from helpers.artifacts import Artefact
 from helpers.audio import sounds, urbansound
 from helpers.study import Run
 
-HIGHEST = 11_025.0  # Hz, where the last band of a spectrogram ends
+HIGHEST = 11_025.0  # Hz, where the last band of a spectrogram ends: recordings at 22.05 kHz hold nothing above
 HARDLY = 1e-3  # of the largest deviation of a row: one that varies less is not stretched
 
 
@@ -86,13 +86,12 @@ def log_mel(wave: torch.Tensor, run: Run) -> torch.Tensor:
     return _log_mel(run.sampling_rate, _mel(run))(wave)
 
 
-def spectrogram(wave: torch.Tensor, run: Run, *, highest: float = HIGHEST) -> torch.Tensor:
+def spectrogram(wave: torch.Tensor, run: Run) -> torch.Tensor:
     """Power in bands of equal width, in dB: a spectrogram with as many rows as the mel scale would have bands.
 
     Parameters
     ----------
     wave : (1, samples), float32, at `run.sampling_rate`, at least one window long.
-    highest : where the last band ends, Hz; at most half the sampling rate. Recordings at 22.05 kHz hold nothing above.
 
     Returns
     -------
@@ -101,7 +100,7 @@ def spectrogram(wave: torch.Tensor, run: Run, *, highest: float = HIGHEST) -> to
     Source: torchaudio.functional.linear_fbanks. Chapter: notebooks/03_features.md
     """
     power = _power(run.n_fft, run.hop_length)(wave)
-    return _decibels()(_bands(run.n_fft, run.n_mels, run.sampling_rate, highest).T @ power)
+    return _decibels()(filter_bank(run.n_fft, run.n_mels, run.sampling_rate).T @ power)
 
 
 def waveform(wave: torch.Tensor, run: Run) -> torch.Tensor:
@@ -329,6 +328,17 @@ def _power(n_fft: int, hop_length: int) -> torch.nn.Module:
 
 
 @functools.cache
-def _bands(n_fft: int, count: int, rate: int, highest: float) -> torch.Tensor:
-    """How much of each bin each band takes: (bins, bands)."""
-    return torchaudio.functional.linear_fbanks(n_fft // 2 + 1, 0.0, min(highest, rate / 2), count, rate)
+def filter_bank(n_fft: int, count: int, rate: int) -> torch.Tensor:
+    """How much of each bin of a Fourier transform each band of a `spectrogram` takes.
+
+    Parameters
+    ----------
+    n_fft : samples in a window. count : bands. rate : samples per second.
+
+    Returns
+    -------
+    (n_fft // 2 + 1, count), float32, 0 to 1.
+
+    Source: torchaudio.functional.linear_fbanks. Chapter: notebooks/06_explanations.md
+    """
+    return torchaudio.functional.linear_fbanks(n_fft // 2 + 1, 0.0, min(HIGHEST, rate / 2), count, rate)

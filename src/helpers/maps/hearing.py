@@ -103,12 +103,11 @@ def bands(run: Run) -> np.ndarray:
             f'rows of the representation "{run.representation}" are no frequencies; weigh moments, (frames,), or '
             "choose log-mel or spectrogram (representation)"
         )
-    count, nyquist = run.n_fft // 2 + 1, run.sampling_rate / 2
+    count = run.n_fft // 2 + 1
     if run.representation == "log-mel":
-        bank = functional.melscale_fbanks(count, 0.0, nyquist, run.n_mels, run.sampling_rate)
+        bank = functional.melscale_fbanks(count, 0.0, run.sampling_rate / 2, run.n_mels, run.sampling_rate)
     else:
-        highest = min(representations.HIGHEST, nyquist)
-        bank = functional.linear_fbanks(count, 0.0, highest, run.n_mels, run.sampling_rate)
+        bank = representations.filter_bank(run.n_fft, run.n_mels, run.sampling_rate)
     held = np.flatnonzero(bank.sum(dim=1))  # neither 0 Hz nor what lies above the last band
     parts = bank.double().numpy()[np.clip(np.arange(count), held[0], held[-1])]
     return parts / parts.sum(axis=1, keepdims=True)
